@@ -1,0 +1,354 @@
+//! A certificate as it was sent, and what it says.
+
+use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use time::OffsetDateTime;
+use x509_parser::{
+    der_parser::{asn1_rs::Oid, oid},
+    extensions::{GeneralName, ParsedExtension},
+    oid_registry::{
+        OID_HASH_SHA1, OID_KEY_TYPE_EC_PUBLIC_KEY, OID_NIST_HASH_SHA256, OID_NIST_HASH_SHA384, OID_NIST_HASH_SHA512,
+        OID_PKCS1_RSAENCRYPTION, OID_PKCS1_RSASSAPSS, OID_SIG_ED448, OID_SIG_ED25519,
+    },
+    prelude::{FromDer, X509Certificate},
+    public_key::PublicKey as SubjectKey,
+    signature_algorithm::RsaSsaPssParams,
+    x509::X509Name,
+};
+
+use crate::wire::WireText;
+
+/// One certificate of a chain.
+///
+/// A report carries the DER and, for readers, the details; when a report is read back
+/// the details are taken from the DER again, so a forged report cannot contradict itself.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Certificate {
+    der: Vec<u8>,
+    details: Result<CertificateDetails, String>,
+}
+
+/// What a certificate says. Texts are escaped.
+#[derive(Clone, Debug, PartialEq, Serialize, schemars::JsonSchema)]
+pub struct CertificateDetails {
+    /// The subject as RFC 4514 text.
+    pub subject: WireText,
+    /// The issuer as RFC 4514 text.
+    pub issuer: WireText,
+    /// Every CN of the subject.
+    pub common_names: Vec<WireText>,
+    /// The subject alternative names, in order.
+    pub subject_alt_names: Vec<SanEntry>,
+    /// The first moment of validity.
+    #[serde(with = "time::serde::rfc3339")]
+    #[schemars(with = "String")]
+    pub not_before: OffsetDateTime,
+    /// The last moment of validity (RFC 5280, 4.1.2.5: inclusive).
+    #[serde(with = "time::serde::rfc3339")]
+    #[schemars(with = "String")]
+    pub not_after: OffsetDateTime,
+    /// The subject's public key.
+    pub key: PublicKey,
+    /// The algorithm of the issuer's signature, by its usual name or OID.
+    pub signature_algorithm: String,
+    /// The hash of that signature, where it is known.
+    pub signature_hash: SignatureHash,
+    /// Whether the basic constraints say CA.
+    pub is_ca: bool,
+    /// 1 to 3.
+    pub version: u32,
+    /// The serial number in hexadecimal.
+    pub serial: String,
+    /// Where the issuer's certificate can be fetched: the caIssuers of the AIA (RFC 5280, 4.2.2.1).
+    pub ca_issuers: Vec<WireText>,
+    /// The SHA-256 of the DER in hexadecimal.
+    pub sha256: String,
+}
+
+/// One subject alternative name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum SanEntry {
+    /// A dNSName.
+    Dns(WireText),
+    /// An iPAddress.
+    Ip(String),
+    /// Anything else, by kind.
+    Other(WireText),
+}
+
+/// A public key: its kind and strength.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema)]
+pub struct PublicKey {
+    /// The kind.
+    pub algorithm: KeyAlgorithm,
+    /// The size in bits: of the modulus, or of the curve's order. 0 where unknown.
+    pub bits: usize,
+}
+
+/// Kinds of public key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum KeyAlgorithm {
+    /// RSA, with or without PSS parameters.
+    Rsa,
+    /// An elliptic curve key for ECDSA.
+    Ec,
+    /// Ed25519.
+    Ed25519,
+    /// Ed448.
+    Ed448,
+    /// DSA or anything else.
+    Other,
+}
+
+/// The hash of a signature.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum SignatureHash {
+    /// Broken since 2004.
+    Md5,
+    /// Broken since 2017.
+    Sha1,
+    /// 112 bits of collision resistance.
+    Sha224,
+    /// SHA-256, SHA-384 or SHA-512, or one that the algorithm fixes (Ed25519).
+    Strong,
+    /// An algorithm that this build does not know.
+    Unknown,
+}
+
+impl std::fmt::Display for PublicKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match (self.algorithm, self.bits) {
+            (KeyAlgorithm::Rsa, bits) => write!(f, "RSA {bits} bits"),
+            (KeyAlgorithm::Ec, bits @ (256 | 384 | 521)) => write!(f, "EC P-{bits}"),
+            (KeyAlgorithm::Ec, bits) => write!(f, "EC {bits} bits"),
+            (KeyAlgorithm::Ed25519, _) => f.write_str("Ed25519"),
+            (KeyAlgorithm::Ed448, _) => f.write_str("Ed448"),
+            (KeyAlgorithm::Other, _) => f.write_str("an unknown kind of key"),
+        }
+    }
+}
+
+impl std::fmt::Display for SanEntry {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Dns(name) => write!(f, "{name}"),
+            Self::Ip(address) => write!(f, "IP {address}"),
+            Self::Other(text) => write!(f, "{text}"),
+        }
+    }
+}
+
+impl Certificate {
+    /// Takes a certificate as it was sent; what cannot be parsed is kept all the same.
+    pub fn from_der(der: &[u8]) -> Self {
+        Self { der: der.to_vec(), details: CertificateDetails::parse(der) }
+    }
+
+    /// The certificate as it was sent.
+    pub fn der(&self) -> &[u8] {
+        &self.der
+    }
+
+    /// What it says, or why it cannot be read.
+    pub fn details(&self) -> Result<&CertificateDetails, &str> {
+        self.details.as_ref().map_err(String::as_str)
+    }
+}
+
+impl CertificateDetails {
+    fn parse(der: &[u8]) -> Result<Self, String> {
+        let (rest, certificate) =
+            X509Certificate::from_der(der).map_err(|error| WireText::from(&*error.to_string()).to_string())?;
+        if !rest.is_empty() {
+            return Err(format!("{} bytes follow the certificate", rest.len()));
+        }
+        let mut subject_alt_names = Vec::new();
+        let mut ca_issuers = Vec::new();
+        for extension in certificate.extensions() {
+            match extension.parsed_extension() {
+                ParsedExtension::SubjectAlternativeName(san) => subject_alt_names.extend(san.general_names.iter().map(san_entry)),
+                ParsedExtension::AuthorityInfoAccess(access) => {
+                    let issuers = access.accessdescs.iter().filter(|d| d.access_method == oid!(1.3.6.1.5.5.7.48.2));
+                    ca_issuers.extend(issuers.filter_map(|d| match &d.access_location {
+                        GeneralName::URI(uri) => Some(WireText::from(*uri)),
+                        _ => None,
+                    }));
+                }
+                _ => {}
+            }
+        }
+        let validity = certificate.validity();
+        let (signature_algorithm, signature_hash) = signature(&certificate);
+        Ok(Self {
+            subject: name_text(certificate.subject()),
+            issuer: name_text(certificate.issuer()),
+            common_names: certificate.subject().iter_common_name().map(|cn| WireText::from_bytes(cn.as_slice())).collect(),
+            subject_alt_names,
+            not_before: validity.not_before.to_datetime(),
+            not_after: validity.not_after.to_datetime(),
+            key: public_key(&certificate),
+            signature_algorithm,
+            signature_hash,
+            is_ca: certificate.is_ca(),
+            version: certificate.version().0.saturating_add(1),
+            serial: hex(certificate.raw_serial()),
+            ca_issuers,
+            sha256: hex(&Sha256::digest(der)),
+        })
+    }
+
+    /// The dNSName entries.
+    pub fn dns_names(&self) -> impl Iterator<Item = &WireText> {
+        self.subject_alt_names.iter().filter_map(|entry| match entry {
+            SanEntry::Dns(name) => Some(name),
+            _ => None,
+        })
+    }
+}
+
+fn name_text(name: &X509Name) -> WireText {
+    WireText::from(&*name.to_string())
+}
+
+fn san_entry(name: &GeneralName) -> SanEntry {
+    match name {
+        GeneralName::DNSName(dns) => SanEntry::Dns(WireText::from(*dns)),
+        GeneralName::IPAddress(bytes) => match (<[u8; 4]>::try_from(*bytes), <[u8; 16]>::try_from(*bytes)) {
+            (Ok(v4), _) => SanEntry::Ip(std::net::Ipv4Addr::from(v4).to_string()),
+            (_, Ok(v6)) => SanEntry::Ip(std::net::Ipv6Addr::from(v6).to_string()),
+            _ => SanEntry::Other(WireText::from("malformed IP address")),
+        },
+        other => SanEntry::Other(WireText::from(&*other.to_string())),
+    }
+}
+
+fn public_key(certificate: &X509Certificate) -> PublicKey {
+    let info = certificate.public_key();
+    let oid = &info.algorithm.algorithm;
+    let algorithm = if *oid == OID_PKCS1_RSAENCRYPTION || *oid == OID_PKCS1_RSASSAPSS {
+        KeyAlgorithm::Rsa
+    } else if *oid == OID_KEY_TYPE_EC_PUBLIC_KEY {
+        KeyAlgorithm::Ec
+    } else if *oid == OID_SIG_ED25519 {
+        return PublicKey { algorithm: KeyAlgorithm::Ed25519, bits: 256 };
+    } else if *oid == OID_SIG_ED448 {
+        return PublicKey { algorithm: KeyAlgorithm::Ed448, bits: 456 };
+    } else {
+        KeyAlgorithm::Other
+    };
+    let bits = match (algorithm, info.parsed()) {
+        (KeyAlgorithm::Ec, _) => curve_bits(info.algorithm.parameters()),
+        (_, Ok(SubjectKey::RSA(key))) => modulus_bits(key.modulus),
+        _ => 0,
+    };
+    PublicKey { algorithm, bits }
+}
+
+/// The exact size: a 2047-bit modulus is not a 2048-bit one.
+fn modulus_bits(modulus: &[u8]) -> usize {
+    let significant = modulus.iter().position(|byte| *byte != 0).map_or(&[][..], |first| &modulus[first..]);
+    significant.first().map_or(0, |first| significant.len() * 8 - first.leading_zeros() as usize)
+}
+
+fn curve_bits(parameters: Option<&x509_parser::der_parser::asn1_rs::Any>) -> usize {
+    let curves: [(Oid, usize); 6] = [
+        (oid!(1.2.840.10045.3.1.1), 192),
+        (oid!(1.3.132.0.33), 224),
+        (oid!(1.2.840.10045.3.1.7), 256),
+        (oid!(1.3.132.0.10), 256),
+        (oid!(1.3.132.0.34), 384),
+        (oid!(1.3.132.0.35), 521),
+    ];
+    let named = parameters.and_then(|any| any.as_oid().ok());
+    named.and_then(|named| curves.iter().find(|(oid, _)| *oid == named)).map_or(0, |(_, bits)| *bits)
+}
+
+/// The usual name of the signature algorithm, and its hash (RFC 3279, RFC 4055, RFC 5758, RFC 8410).
+fn signature(certificate: &X509Certificate) -> (String, SignatureHash) {
+    use SignatureHash::{Md5, Sha1, Sha224, Strong, Unknown};
+    let algorithm = &certificate.signature_algorithm;
+    if algorithm.algorithm == OID_PKCS1_RSASSAPSS {
+        let hash = algorithm.parameters().and_then(|any| RsaSsaPssParams::try_from(any).ok()).map_or(Unknown, |params| {
+            let oid = params.hash_algorithm_oid();
+            if *oid == OID_NIST_HASH_SHA256 || *oid == OID_NIST_HASH_SHA384 || *oid == OID_NIST_HASH_SHA512 {
+                Strong
+            } else if *oid == OID_HASH_SHA1 {
+                Sha1
+            } else {
+                Unknown
+            }
+        });
+        return ("rsassaPss".to_owned(), hash);
+    }
+    let known: [(Oid, &str, SignatureHash); 13] = [
+        (oid!(1.2.840.113549.1.1.4), "md5WithRSAEncryption", Md5),
+        (oid!(1.2.840.113549.1.1.5), "sha1WithRSAEncryption", Sha1),
+        (oid!(1.2.840.113549.1.1.14), "sha224WithRSAEncryption", Sha224),
+        (oid!(1.2.840.113549.1.1.11), "sha256WithRSAEncryption", Strong),
+        (oid!(1.2.840.113549.1.1.12), "sha384WithRSAEncryption", Strong),
+        (oid!(1.2.840.113549.1.1.13), "sha512WithRSAEncryption", Strong),
+        (oid!(1.2.840.10045.4.1), "ecdsa-with-SHA1", Sha1),
+        (oid!(1.2.840.10045.4.3.1), "ecdsa-with-SHA224", Sha224),
+        (oid!(1.2.840.10045.4.3.2), "ecdsa-with-SHA256", Strong),
+        (oid!(1.2.840.10045.4.3.3), "ecdsa-with-SHA384", Strong),
+        (oid!(1.2.840.10045.4.3.4), "ecdsa-with-SHA512", Strong),
+        (oid!(1.3.101.112), "Ed25519", Strong),
+        (oid!(1.3.101.113), "Ed448", Strong),
+    ];
+    match known.iter().find(|(oid, ..)| *oid == algorithm.algorithm) {
+        Some((_, name, hash)) => ((*name).to_owned(), *hash),
+        None => (algorithm.algorithm.to_id_string(), Unknown),
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut out, byte| {
+        let _ = write!(out, "{byte:02x}");
+        out
+    })
+}
+
+/// The form in a report.
+#[derive(Serialize, schemars::JsonSchema)]
+struct Shown<'a> {
+    /// The DER in base64.
+    der: String,
+    /// What the certificate says; absent where it cannot be parsed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    details: Option<&'a CertificateDetails>,
+    /// Why it cannot be parsed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unreadable: Option<&'a str>,
+}
+
+impl Serialize for Certificate {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let shown = Shown { der: BASE64.encode(&self.der), details: self.details().ok(), unreadable: self.details().err() };
+        shown.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Certificate {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        struct Der {
+            der: String,
+        }
+        let der = BASE64.decode(Der::deserialize(deserializer)?.der).map_err(serde::de::Error::custom)?;
+        Ok(Self::from_der(&der))
+    }
+}
+
+impl schemars::JsonSchema for Certificate {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Certificate".into()
+    }
+    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        Shown::json_schema(generator)
+    }
+}

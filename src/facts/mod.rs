@@ -1,0 +1,270 @@
+//! What was seen, as plain serialisable data. No opinions: those are [`crate::rules`]'.
+
+mod certificate;
+
+use std::net::{IpAddr, SocketAddr};
+
+use serde::{Deserialize, Serialize};
+
+pub use certificate::{Certificate, CertificateDetails, KeyAlgorithm, PublicKey, SanEntry, SignatureHash};
+
+use crate::{
+    name::Name,
+    smtp::{Ehlo, Reply},
+    wire::WireText,
+};
+
+/// Everything observed of one target.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Facts {
+    /// What was checked.
+    pub target: Target,
+    /// One for each address and vantage point, in the order asked.
+    pub views: Vec<View>,
+}
+
+/// The server in question: the name that senders look up, and the port.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Target {
+    /// The reference identifier: what the certificate must name.
+    pub name: Name,
+    /// Usually 25.
+    pub port: u16,
+}
+
+/// One address seen from one vantage point.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct View {
+    /// Where it was seen from.
+    pub vantage: Vantage,
+    /// What was connected to.
+    pub address: SocketAddr,
+    /// TCP connections opened for this view, retries included.
+    pub connections: u32,
+    /// The dialog of the last connection.
+    pub session: Session,
+}
+
+impl View {
+    /// `from 192.0.2.1` or `from partner (192.0.2.1)`.
+    pub fn vantage_text(&self) -> String {
+        match (&self.vantage.label, self.source()) {
+            (Some(label), Some(source)) => format!("{label} ({source})"),
+            (Some(label), None) => label.to_string(),
+            (None, Some(source)) => source.to_string(),
+            (None, None) => "this machine".to_owned(),
+        }
+    }
+
+    /// The source address that the server saw, as far as this end knows.
+    pub fn source(&self) -> Option<IpAddr> {
+        match &self.session.connection {
+            Observed::Seen(connection) => Some(connection.source.ip()),
+            _ => self.vantage.source,
+        }
+    }
+}
+
+/// A place that a server is looked at from.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Vantage {
+    /// A name for people, `partner` for example.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub label: Option<WireText>,
+    /// The source address that was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<IpAddr>,
+}
+
+/// Evidence, its absence, or the fact that nobody asked: never to be confused.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Observed<T> {
+    /// The peer answered.
+    Seen(T),
+    /// It was asked, and no usable answer came.
+    Failed(Failure),
+    /// It was not asked; the text says why.
+    NotAttempted(String),
+}
+
+impl<T> Observed<T> {
+    /// The evidence, if there is any.
+    pub fn seen(&self) -> Option<&T> {
+        match self {
+            Self::Seen(value) => Some(value),
+            _ => None,
+        }
+    }
+
+    /// Why there is no evidence; empty where there is.
+    pub fn why_not(&self) -> String {
+        match self {
+            Self::Seen(_) => String::new(),
+            Self::Failed(failure) => failure.to_string(),
+            Self::NotAttempted(why) => why.clone(),
+        }
+    }
+}
+
+/// Why no usable answer came, and so who is at fault.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema, thiserror::Error)]
+#[serde(rename_all = "kebab-case")]
+pub enum Failure {
+    /// This machine could not even try: no route, no such source address.
+    #[error("this machine could not try: {0}")]
+    Local(String),
+    /// The connection was refused.
+    #[error("connection refused")]
+    Refused,
+    /// The network says that the address cannot be reached.
+    #[error("address unreachable")]
+    Unreachable,
+    /// The connection was reset.
+    #[error("connection reset by the server")]
+    Reset,
+    /// The server closed the connection.
+    #[error("connection closed by the server")]
+    Closed,
+    /// Nothing, or not enough, came in time.
+    #[error("no answer within {} s", millis / 1000)]
+    TimedOut {
+        /// How long was waited.
+        millis: u64,
+    },
+    /// 421 or another 4xx: the server asks to come back later. Not an answer to the question.
+    #[error("the server asks to come back later: {0}")]
+    Throttled(Reply),
+    /// 5xx to the connection itself: this source is not welcome. Not an answer to the question.
+    #[error("the server turns this source away: {0}")]
+    Blocked(Reply),
+    /// The bytes are no SMTP; the first of them are quoted.
+    #[error("not SMTP: {0}")]
+    NotSmtp(String),
+    /// Bytes arrived where the server had to wait for the TLS handshake or the next command.
+    #[error("the server sent {0:?} before it was asked")]
+    Unsolicited(WireText),
+    /// The TLS handshake failed; with the alert if one was received.
+    #[error("TLS handshake failed: {0}")]
+    Tls(String),
+}
+
+impl Failure {
+    /// Whether asking again may help: the server gave no answer that it would repeat.
+    pub fn is_worth_a_retry(&self) -> bool {
+        matches!(self, Self::Reset | Self::Closed | Self::Throttled(_))
+    }
+}
+
+/// One dialog: connect, greeting, EHLO, STARTTLS, handshake, EHLO, QUIT.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Session {
+    /// The TCP connection.
+    pub connection: Observed<Connection>,
+    /// What the server says first: 220 with its name.
+    pub greeting: Observed<Reply>,
+    /// The reply to the first EHLO.
+    pub ehlo: Observed<Ehlo>,
+    /// The reply to HELP, which proves nothing: asked only where STARTTLS is not
+    /// offered, since people mistake it for evidence.
+    pub help: Observed<Reply>,
+    /// The reply to STARTTLS, positive or not.
+    pub starttls: Observed<Reply>,
+    /// The finished handshake.
+    pub tls: Observed<TlsSession>,
+    /// The chain as it was sent; may be seen though the handshake failed later.
+    pub certificates: Observed<Vec<Certificate>>,
+    /// Whether the server proved that it holds the key of the first certificate.
+    pub possession: Observed<Possession>,
+    /// The reply to the second EHLO, inside TLS.
+    pub ehlo_after: Observed<Ehlo>,
+    /// The reply to QUIT.
+    pub quit: Observed<Reply>,
+    /// Every line sent and received, in order.
+    pub transcript: Vec<Line>,
+}
+
+impl Session {
+    /// A session in which nothing was asked, for `why`.
+    pub fn not_attempted(why: &str) -> Self {
+        fn not<T>(why: &str) -> Observed<T> {
+            Observed::NotAttempted(why.to_owned())
+        }
+        Self {
+            connection: not(why),
+            greeting: not(why),
+            ehlo: not(why),
+            help: not(why),
+            starttls: not(why),
+            tls: not(why),
+            certificates: not(why),
+            possession: not(why),
+            ehlo_after: not(why),
+            quit: not(why),
+            transcript: Vec::new(),
+        }
+    }
+}
+
+/// An established TCP connection.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Connection {
+    /// The address that this end used.
+    pub source: SocketAddr,
+}
+
+/// A finished TLS handshake, as the checker's own client negotiated it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TlsSession {
+    /// `TLSv1.3` or `TLSv1.2`.
+    pub version: String,
+    /// The IANA name of the suite.
+    pub suite: String,
+    /// The IANA name of the key exchange group, where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
+}
+
+/// The proof that the server holds the private key of its certificate: its signature
+/// over the handshake (RFC 8446, 4.4.3; RFC 5246, 7.4.3).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Possession {
+    /// The signature is right; with the IANA name of its scheme.
+    Proven(String),
+    /// The signature is wrong.
+    Refuted(String),
+    /// This build cannot verify signatures of that scheme.
+    NotVerified(String),
+}
+
+/// One line of the transcript.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Line {
+    /// Who spoke.
+    pub from: Speaker,
+    /// What was said, escaped.
+    pub text: WireText,
+    /// Milliseconds since the connection was asked for.
+    pub millis: u64,
+}
+
+/// A party of the dialog.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Speaker {
+    /// The checker.
+    Client,
+    /// The server.
+    Server,
+    /// Neither: what happened between them, such as the handshake.
+    Event,
+}

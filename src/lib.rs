@@ -1,0 +1,11 @@
+//! mtalab: the test lab and the checker for SMTP over TLS.
+
+pub mod facts;
+pub mod finding;
+pub mod name;
+pub mod plan;
+pub mod rules;
+pub mod scenario;
+pub mod smtp;
+pub mod trust;
+pub mod wire;

@@ -1,0 +1,101 @@
+//! What one server of a scenario does, down to the byte. Serialisable, so that it can
+//! be carried into a container.
+
+use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::{name::Name, scenario::TlsVersion};
+
+/// Everything that a backend needs to start one server.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ServerPlan {
+    /// The kind of server: the id of a persona.
+    pub kind: String,
+    /// The host name that the server is configured with.
+    pub host: Name,
+    /// The name in the greeting, as text since a fault may make it no name at all.
+    pub greeting_name: String,
+    /// The name in the reply to EHLO.
+    pub ehlo_name: String,
+    /// EHLO lines to add to the persona's.
+    pub add_keywords: Vec<String>,
+    /// EHLO keywords of the persona to leave out.
+    pub omit_keywords: Vec<String>,
+    /// What is said at connect.
+    pub greeting: GreetingPlan,
+    /// To whom STARTTLS is offered.
+    pub offer: Offer,
+    /// What happens after STARTTLS.
+    pub answer: Answer,
+    /// Whether STARTTLS is offered again inside TLS.
+    pub offered_in_tls: bool,
+    /// The lowest TLS version.
+    pub min_tls: TlsVersion,
+    /// The highest TLS version.
+    pub max_tls: TlsVersion,
+    /// The certificates and the key; none where TLS is off.
+    pub credentials: Credentials,
+}
+
+/// What is said at connect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum GreetingPlan {
+    /// 220, as the persona words it.
+    Ready,
+    /// 421, then close.
+    Throttled,
+    /// 554: the source is blocked.
+    Blocked,
+}
+
+/// To whom STARTTLS is offered.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Offer {
+    /// To every client.
+    Everyone,
+    /// To none: TLS is off.
+    Nobody,
+    /// To the vantage points of these names; the others are told that the command is unknown.
+    OnlyTo(Vec<String>),
+    /// A middlebox writes `XXXXXXXA` over the keyword and `XXXX` over the command.
+    Masked,
+}
+
+/// What happens after the STARTTLS command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Answer {
+    /// 220 and a handshake.
+    Handshake,
+    /// 454: TLS not available due to a temporary reason (RFC 3207, 4).
+    Unavailable,
+    /// 220, and the connection is closed when the ClientHello has come.
+    CloseAtClientHello,
+    /// 220, and a handshake in which nothing above TLS 1.1 is offered.
+    ObsoleteTlsOnly,
+}
+
+/// A certificate chain as it is to be sent, and the key of its first certificate.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct Credentials {
+    /// The chain in the order in which it is sent, in DER.
+    #[serde(serialize_with = "write_ders", deserialize_with = "read_ders")]
+    pub chain: Vec<Vec<u8>>,
+    /// The private key as PKCS#8 PEM.
+    pub key_pem: String,
+}
+
+/// Keys never reach a log.
+impl std::fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Credentials({} certificates)", self.chain.len())
+    }
+}
+
+fn write_ders<S: Serializer>(ders: &[Vec<u8>], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(ders.iter().map(|der| BASE64.encode(der)))
+}
+
+fn read_ders<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Vec<u8>>, D::Error> {
+    let texts = Vec::<String>::deserialize(deserializer)?;
+    texts.iter().map(|text| BASE64.decode(text).map_err(serde::de::Error::custom)).collect()
+}

@@ -1,0 +1,1 @@
+//! The certification path over the chain as it was sent.

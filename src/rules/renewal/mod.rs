@@ -1,0 +1,5 @@
+//! Practice 7: renewal reminders.
+
+use super::rules;
+
+rules! { certificate_expired }

@@ -1,0 +1,1 @@
+//! Hand-built facts for the rules' own tests.

@@ -1,0 +1,8 @@
+//! SMTP syntax as RFC 5321 and RFC 3207 define it, without any I/O: replies,
+//! enhanced status codes, EHLO keywords. Both halves of the project use it.
+
+mod ehlo;
+mod reply;
+
+pub use ehlo::{Ehlo, Keyword};
+pub use reply::{EnhancedCode, Reply, ReplyError, ReplyReader};

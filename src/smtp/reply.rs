@@ -1,0 +1,251 @@
+//! Replies: reading them from a stream of bytes, within bounds.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::wire::WireText;
+
+/// One complete reply, RFC 5321, 4.2.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Reply {
+    /// The reply code, 200 to 599.
+    pub code: u16,
+    /// The text of each line, without code, separator and line end.
+    pub lines: Vec<WireText>,
+    /// Whether a line ended in LF alone, which RFC 5321, 2.3.8 forbids.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub bare_lf: bool,
+}
+
+impl Reply {
+    /// Whether the code is 2xx.
+    pub fn is_positive(&self) -> bool {
+        (200..300).contains(&self.code)
+    }
+
+    /// Whether the code is 4xx: the peer asks to try again later.
+    pub fn is_transient(&self) -> bool {
+        (400..500).contains(&self.code)
+    }
+
+    /// The enhanced status code at the head of the first line (RFC 2034, 4), if there is one.
+    pub fn enhanced_code(&self) -> Option<EnhancedCode> {
+        let text = self.lines.first()?.as_str();
+        EnhancedCode::parse(text.split(' ').next()?).filter(|code| u16::from(code.class) == self.code / 100)
+    }
+}
+
+/// As it stood on the wire: `250-first` / `250 last`, joined by " / ".
+impl fmt::Display for Reply {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let last = self.lines.len().saturating_sub(1);
+        for (i, line) in self.lines.iter().enumerate() {
+            let separator = if i == last { ' ' } else { '-' };
+            let joint = if i == 0 { "" } else { " / " };
+            write!(f, "{joint}{}{separator}{line}", self.code)?;
+        }
+        Ok(())
+    }
+}
+
+/// An enhanced status code, RFC 3463: class, subject, detail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EnhancedCode {
+    /// 2, 4 or 5.
+    pub class: u8,
+    /// 0 to 999.
+    pub subject: u16,
+    /// 0 to 999.
+    pub detail: u16,
+}
+
+impl EnhancedCode {
+    fn parse(text: &str) -> Option<Self> {
+        let number = |part: &str| -> Option<u16> {
+            let digits = (1..=3).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_digit());
+            digits.then(|| part.parse().ok())?
+        };
+        let mut parts = text.split('.');
+        let class = number(parts.next()?)?;
+        let code = Self { class: u8::try_from(class).ok()?, subject: number(parts.next()?)?, detail: number(parts.next()?)? };
+        (parts.next().is_none() && matches!(class, 2 | 4 | 5)).then_some(code)
+    }
+}
+
+/// Why bytes are not an SMTP reply. The peer is at fault in each case.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ReplyError {
+    /// A line does not begin with a reply code and a separator.
+    #[error("the line {0:?} is not an SMTP reply")]
+    Syntax(WireText),
+    /// The lines of one reply carry different codes (RFC 5321, 4.2.1).
+    #[error("the reply mixes the codes {0} and {1}")]
+    MixedCodes(u16, u16),
+    /// A line is longer than [`ReplyReader::MAX_LINE`] bytes.
+    #[error("a reply line is longer than {} bytes", ReplyReader::MAX_LINE)]
+    LineTooLong,
+    /// The reply is longer than [`ReplyReader::MAX_LINES`] lines or [`ReplyReader::MAX_BYTES`] bytes.
+    #[error("the reply has more than {} lines or {} bytes", ReplyReader::MAX_LINES, ReplyReader::MAX_BYTES)]
+    TooLong,
+}
+
+/// Reads one reply from bytes as they arrive; memory is bounded by its constants.
+#[derive(Debug, Default)]
+pub struct ReplyReader {
+    line: Vec<u8>,
+    code: Option<u16>,
+    lines: Vec<WireText>,
+    bytes: usize,
+    bare_lf: bool,
+}
+
+impl ReplyReader {
+    /// RFC 5321, 4.5.3.1.5 allows 512 bytes; real servers exceed it.
+    pub const MAX_LINE: usize = 4096;
+    /// Far above what any server has been seen to send.
+    pub const MAX_LINES: usize = 1024;
+    /// The bound on one reply.
+    pub const MAX_BYTES: usize = 64 * 1024;
+
+    /// Takes one byte; gives the reply when this byte completes it.
+    ///
+    /// Taking bytes one at a time leaves what follows the reply with the caller, who
+    /// must notice what a server sends before it was asked.
+    pub fn push(&mut self, byte: u8) -> Result<Option<Reply>, ReplyError> {
+        self.bytes += 1;
+        if self.bytes > Self::MAX_BYTES {
+            return Err(ReplyError::TooLong);
+        }
+        if byte != b'\n' {
+            self.line.push(byte);
+            return if self.line.len() > Self::MAX_LINE { Err(ReplyError::LineTooLong) } else { Ok(None) };
+        }
+        match self.line.pop_if(|last| *last == b'\r') {
+            Some(_) => {}
+            None => self.bare_lf = true,
+        }
+        let line = std::mem::take(&mut self.line);
+        self.take_line(&line)
+    }
+
+    /// Whether nothing has arrived yet.
+    pub fn is_empty(&self) -> bool {
+        self.bytes == 0
+    }
+
+    /// What has arrived of the unfinished line.
+    pub fn partial_line(&self) -> WireText {
+        WireText::from_bytes(&self.line)
+    }
+
+    fn take_line(&mut self, line: &[u8]) -> Result<Option<Reply>, ReplyError> {
+        let syntax = || ReplyError::Syntax(WireText::from_bytes(&line[..line.len().min(200)]));
+        // RFC 5321, 4.2: %x32-35 %x30-35 %x30-39. The second digit is not held against servers.
+        let (code, rest) = match line {
+            [a @ b'2'..=b'5', b @ b'0'..=b'9', c @ b'0'..=b'9', rest @ ..] => {
+                let digit = |byte: &u8| u16::from(byte - b'0');
+                (digit(a) * 100 + digit(b) * 10 + digit(c), rest)
+            }
+            _ => return Err(syntax()),
+        };
+        let (is_last, text) = match rest {
+            [] => (true, rest), // A bare code is a reply without text (RFC 5321, 4.2).
+            [b' ', text @ ..] => (true, text),
+            [b'-', text @ ..] => (false, text),
+            _ => return Err(syntax()),
+        };
+        match self.code {
+            Some(first) if first != code => return Err(ReplyError::MixedCodes(first, code)),
+            _ => self.code = Some(code),
+        }
+        self.lines.push(WireText::from_bytes(text));
+        if self.lines.len() > Self::MAX_LINES {
+            return Err(ReplyError::TooLong);
+        }
+        if !is_last {
+            return Ok(None);
+        }
+        let done = std::mem::take(self);
+        Ok(Some(Reply { code, lines: done.lines, bare_lf: done.bare_lf }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use rstest::rstest;
+
+    use super::*;
+
+    fn read(bytes: &[u8]) -> Result<Option<Reply>, ReplyError> {
+        let mut reader = ReplyReader::default();
+        for byte in bytes {
+            if let Some(reply) = reader.push(*byte)? {
+                return Ok(Some(reply));
+            }
+        }
+        Ok(None)
+    }
+
+    #[rstest]
+    #[case("220 mx ESMTP\r\n", "220 mx ESMTP")]
+    #[case("220-mx teaser\r\n220 mx ESMTP\r\n", "220-mx teaser / 220 mx ESMTP")]
+    #[case("250\r\n", "250 ")]
+    #[case("250-\r\n250 \r\n", "250- / 250 ")]
+    #[case("220 mx\n", "220 mx")]
+    fn replies_are_read_as_they_stand(#[case] wire: &str, #[case] shown: &str) {
+        assert_eq!(read(wire.as_bytes()).unwrap().unwrap().to_string(), shown);
+    }
+
+    #[rstest]
+    #[case("HTTP/1.1 400 Bad Request\r\n")]
+    #[case("SSH-2.0-OpenSSH_9.2\r\n")]
+    #[case("22 x\r\n")]
+    #[case("620 x\r\n")]
+    #[case("220+x\r\n")]
+    #[case("\r\n")]
+    fn other_protocols_are_no_replies(#[case] wire: &str) {
+        assert!(matches!(read(wire.as_bytes()), Err(ReplyError::Syntax(_))));
+    }
+
+    #[test]
+    fn codes_must_agree() {
+        assert_eq!(read(b"250-a\r\n550 b\r\n"), Err(ReplyError::MixedCodes(250, 550)));
+    }
+
+    #[test]
+    fn endless_replies_end() {
+        assert_eq!(read(&b"250-x\r\n".repeat(100_000)), Err(ReplyError::TooLong));
+        assert_eq!(read(&[b'2'; 100_000]), Err(ReplyError::LineTooLong));
+    }
+
+    #[rstest]
+    #[case("454 4.7.0 TLS not available", Some((4, 7, 0)))]
+    #[case("530 5.7.57 SMTP; Client was not authenticated", Some((5, 7, 57)))]
+    #[case("250 1.2.3.4 is an address", None)]
+    #[case("550 4.7.0 the class contradicts the code", None)]
+    #[case("250 OK", None)]
+    fn enhanced_codes_are_recognised(#[case] line: &str, #[case] expected: Option<(u8, u16, u16)>) {
+        let reply = read(format!("{line}\r\n").as_bytes()).unwrap().unwrap();
+        assert_eq!(reply.enhanced_code().map(|c| (c.class, c.subject, c.detail)), expected);
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_a_reply_or_an_error_or_unfinished(bytes: Vec<u8>) {
+            let _ = read(&bytes);
+        }
+
+        #[test]
+        fn what_is_written_is_read_back(code in 200u16..600, lines in prop::collection::vec("[ -\\[\\]-~]{0,80}", 1..20)) {
+            let last = lines.len() - 1;
+            let wire: String = lines.iter().enumerate()
+                .map(|(i, line)| format!("{code}{}{line}\r\n", if i == last { ' ' } else { '-' })).collect();
+            let reply = read(wire.as_bytes()).unwrap().unwrap();
+            prop_assert_eq!(reply.code, code);
+            prop_assert_eq!(reply.lines.iter().map(WireText::as_str).collect::<Vec<_>>(), lines);
+        }
+    }
+}

@@ -1,0 +1,42 @@
+//! Named sets of trust anchors. They are inputs of a check, never ambient: the lab
+//! passes its own, `mtalab check` passes Mozilla's unless told otherwise.
+
+use rustls_pki_types::{CertificateDer, pem::PemObject as _};
+
+/// A set of trust anchors with a name that reports use.
+#[derive(Clone, Debug)]
+pub struct TrustStore {
+    /// `mozilla`, or the name of a file.
+    pub name: String,
+    /// Whether the world trusts these roots. A path to a private one is no public certificate.
+    pub public: bool,
+    /// The roots, as self-signed certificates.
+    pub anchors: Vec<CertificateDer<'static>>,
+}
+
+/// Why a file is no trust store. The one who named the file is at fault.
+#[derive(Debug, thiserror::Error)]
+pub enum TrustError {
+    /// The text is not PEM.
+    #[error("not a PEM file of certificates: {0}")]
+    Pem(rustls_pki_types::pem::Error),
+    /// No certificate in it.
+    #[error("no certificate in it; expected `-----BEGIN CERTIFICATE-----`")]
+    Empty,
+}
+
+impl TrustStore {
+    /// Mozilla's root programme, as compiled in.
+    pub fn mozilla() -> Self {
+        Self { name: "mozilla".to_owned(), public: true, anchors: webpki_root_certs::TLS_SERVER_ROOT_CERTS.to_vec() }
+    }
+
+    /// The certificates of a PEM file.
+    pub fn from_pem(name: &str, public: bool, pem: &[u8]) -> Result<Self, TrustError> {
+        let anchors = CertificateDer::pem_slice_iter(pem).collect::<Result<Vec<_>, _>>().map_err(TrustError::Pem)?;
+        if anchors.is_empty() {
+            return Err(TrustError::Empty);
+        }
+        Ok(Self { name: name.to_owned(), public, anchors })
+    }
+}
