@@ -5,6 +5,7 @@ pub mod finding;
 pub mod lab;
 pub mod name;
 pub mod plan;
+pub mod probe;
 pub mod rules;
 pub mod scenario;
 pub mod smtp;
