@@ -1,7 +1,7 @@
 //! The harness: starts a scenario, lets the checker look, compares with the truth that
 //! its author wrote down. The only place where lab and checker meet.
 
-use std::{fmt::Write as _, time::Duration};
+use std::{collections::BTreeMap, fmt::Write as _};
 
 use futures::{StreamExt as _, stream};
 use time::OffsetDateTime;
@@ -190,18 +190,6 @@ pub async fn resolve(case: &Case, now: OffsetDateTime) -> Result<Plan, CaseError
     Ok(tokio::task::spawn_blocking(resolve).await.map_err(|_| CaseError::Interrupted)??)
 }
 
-/// The checker's patience in the lab, where nothing is slow by accident.
-fn patience() -> Patience {
-    Patience {
-        connect: Duration::from_secs(5),
-        greeting: Duration::from_secs(20),
-        reply: Duration::from_secs(20),
-        handshake: Duration::from_secs(20),
-        backoff: Duration::from_millis(10),
-        ..Patience::default()
-    }
-}
-
 /// Looks at the running server from each of its vantage points.
 async fn look(running: &Running, plan: &Plan) -> Result<Facts, CaseError> {
     // The scenario's port is 25, as far as its report is concerned; see the redactor.
@@ -212,7 +200,7 @@ async fn look(running: &Running, plan: &Plan) -> Result<Facts, CaseError> {
         let view = if vantage.is_remote {
             look_from_afar(running, &target, &vantage.name, asked).await?
         } else {
-            probe::observe(&target, running.address, asked, None, &patience()).await
+            probe::observe(&target, running.address, asked, None, &Patience::lab()).await
         };
         views.push(view);
     }
@@ -239,7 +227,7 @@ fn compare(
     report: &Report,
     must: &[String],
     must_not: &[String],
-    verdicts: &std::collections::BTreeMap<Practice, Verdict>,
+    verdicts: &BTreeMap<Practice, Verdict>,
 ) -> Vec<String> {
     let mut failures = Vec::new();
     for rule in must {

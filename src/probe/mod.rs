@@ -55,6 +55,20 @@ impl Default for Patience {
     }
 }
 
+impl Patience {
+    /// For the lab, where nothing is slow by accident and no stranger is bothered.
+    pub fn lab() -> Self {
+        Self {
+            connect: Duration::from_secs(5),
+            greeting: Duration::from_secs(20),
+            reply: Duration::from_secs(20),
+            handshake: Duration::from_secs(20),
+            backoff: Duration::from_millis(10),
+            ..Self::default()
+        }
+    }
+}
+
 /// Looks at one address of the target from one vantage point.
 ///
 /// `ehlo` is the name to give in EHLO; without one it is the address literal of the
