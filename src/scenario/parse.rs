@@ -183,6 +183,7 @@ const CONTRADICTED: &[(&str, &str, &[&str])] = &[
 const EXCLUSIVE: &[(&str, &str, &str)] = &[
     ("common-name-only", "foreign-common-name", "the CN names either the host or another one"),
     ("self-signed", "issuer-expired", "a self-signed certificate has no issuer that could expire"),
+    ("self-signed", "issuer-expires-in", "a self-signed certificate has no issuer that could expire"),
 ];
 
 fn contradictions(scenario: &Scenario, places: &Places) -> Vec<ScenarioError> {

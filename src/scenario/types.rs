@@ -164,9 +164,14 @@ pub struct Faults {
     pub not_yet_valid: Option<DurationText>,
     /// The intermediate that signed it expired so long ago.
     pub issuer_expired: Option<DurationText>,
+    /// The intermediate that signed it expires so soon, before the certificate itself.
+    pub issuer_expires_in: Option<DurationText>,
     /// An RSA key of so many bits, 512 to 2047.
     #[schemars(range(min = 512, max = 2047))]
     pub weak_key: Option<u16>,
+    /// The server signs with another key than the certificate's.
+    #[schemars(extend("const" = true))]
+    pub other_key: Option<bool>,
     /// The certificate is signed with this hash.
     pub weak_signature: Option<WeakHash>,
     /// The certificate is signed by its own key.
@@ -190,6 +195,9 @@ pub struct Faults {
     /// The server also sends a certificate that has nothing to do with the path.
     #[schemars(extend("const" = true))]
     pub unrelated_certificate: Option<bool>,
+    /// The certificate may be used by clients only: its extended key usage lacks server authentication.
+    #[schemars(extend("const" = true))]
+    pub client_only: Option<bool>,
     /// The certificate names these hosts instead.
     #[schemars(with = "Option<Vec<WrongName>>", length(min = 1, max = 64), extend("uniqueItems" = true))]
     pub wrong_names: Option<Vec<String>>,
@@ -254,7 +262,9 @@ fault_table! {
     expires_in: "expires-in" => Validity,
     not_yet_valid: "not-yet-valid" => Validity,
     issuer_expired: "issuer-expired" => IssuerValidity,
+    issuer_expires_in: "issuer-expires-in" => IssuerValidity,
     weak_key: "weak-key" => Key,
+    other_key: "other-key" => Possession,
     weak_signature: "weak-signature" => Signature,
     self_signed: "self-signed" => Chain,
     private_ca: "private-ca" => Chain,
@@ -263,6 +273,7 @@ fault_table! {
     gap_in_chain: "gap-in-chain" => Chain,
     misordered_chain: "misordered-chain" => Chain,
     unrelated_certificate: "unrelated-certificate" => Chain,
+    client_only: "client-only" => Usage,
     wrong_names: "wrong-names" => Names,
     common_name_only: "common-name-only" => Names,
     foreign_common_name: "foreign-common-name" => CommonName,
@@ -299,10 +310,14 @@ pub enum Knob {
     IssuerValidity,
     /// The key.
     Key,
+    /// Whether the server has the key.
+    Possession,
     /// The hash of its signature.
     Signature,
     /// Who signed it, and what is sent with it.
     Chain,
+    /// What it may be used for.
+    Usage,
     /// What it names.
     Names,
     /// What its CN names.
@@ -326,8 +341,10 @@ impl Knob {
             Self::Validity => "when the certificate is valid",
             Self::IssuerValidity => "when the issuer is valid",
             Self::Key => "the key",
+            Self::Possession => "whether the server has the certificate's key",
             Self::Signature => "the hash of the signature",
             Self::Chain => "who signed the certificate and what is sent with it",
+            Self::Usage => "what the certificate may be used for",
             Self::Names => "what the certificate names",
             Self::CommonName => "what the CN names",
             Self::Greeting => "the greeting",
