@@ -46,7 +46,7 @@ pub(super) fn show(id: &str, arguments: &CorpusArguments) -> Result<ExitCode, Fa
         .map_err(|errors| Failure::from(verify::LoadError::Scenarios(vec![errors])))?;
     let heading = format!("{id}: {}\n{}", scenario.title, "=".repeat(id.len() + 2 + scenario.title.chars().count()));
     // Parsing has refused every control character in it.
-    out::print(&format!("{heading}\n\n{}", String::from_utf8_lossy(&entry.source.text)));
+    out::print(&format!("{heading}\n\n{}", String::from_utf8_lossy(&entry.source.bytes)));
     Ok(ExitCode::SUCCESS)
 }
 

@@ -37,9 +37,10 @@ pub(super) fn issue(scenario: &Scenario, now: OffsetDateTime) -> Result<(Credent
     } else {
         LabKey::ephemeral()?
     };
-    let issuer_until = match fault.issuer_expired {
-        Some(ago) => now - ago.0,
-        None => now + AUTHORITY_YEARS / 2,
+    let issuer_until = match (fault.issuer_expired, fault.issuer_expires_in) {
+        (Some(ago), _) => now - ago.0,
+        (None, Some(left)) => now + left.0,
+        (None, None) => now + AUTHORITY_YEARS / 2,
     };
     let intermediate = root.sign_intermediate("mtalab lab intermediate", issuer_key, issuer_until, now)?;
 
@@ -75,7 +76,8 @@ pub(super) fn issue(scenario: &Scenario, now: OffsetDateTime) -> Result<(Credent
             vec![certificate, intermediate.der()]
         }
     };
-    Ok((Credentials { chain, key_pem: key.to_pem()? }, trust))
+    let signing_key = if is(fault.other_key) { LabKey::strong(Key::Rsa2048, "other")? } else { key };
+    Ok((Credentials { chain, key_pem: signing_key.to_pem()? }, trust))
 }
 
 /// A CA of the lab: its certificate, and what it needs to sign.
@@ -142,7 +144,8 @@ fn leaf(scenario: &Scenario, key: &LabKey, now: OffsetDateTime) -> Result<Certif
         params.subject_alt_names = names.iter().map(san).collect::<Result<_, rcgen::Error>>()?;
     }
     params.serial_number = Some(SerialNumber::from(rand::random::<u64>() >> 1));
-    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+    let usage = if fault.client_only == Some(true) { ExtendedKeyUsagePurpose::ClientAuth } else { ExtendedKeyUsagePurpose::ServerAuth };
+    params.extended_key_usages = vec![usage];
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
     if key.is_rsa() {
         params.key_usages.push(KeyUsagePurpose::KeyEncipherment);
