@@ -4,6 +4,8 @@ pub mod facts;
 pub mod finding;
 pub mod name;
 pub mod plan;
+pub mod practice;
+pub mod report;
 pub mod rules;
 pub mod scenario;
 pub mod smtp;
