@@ -7,13 +7,17 @@ use futures::{StreamExt as _, stream};
 use time::OffsetDateTime;
 
 use crate::{
-    check::{self, CheckOptions},
+    check,
     facts::{Facts, Target, Vantage, View},
     finding::{Practice, Verdict},
     lab::{Backend, LabError, Running, persona},
     plan::{Plan, PlanError},
     probe::{self, Patience},
-    report::{Report, text},
+    report::{
+        Report,
+        redact::Redactor,
+        text::{self, TextOptions},
+    },
     rules,
     scenario::{Corpus, CorpusError, Known, Scenario, ScenarioErrors, parse},
     wire::WireText,
@@ -173,7 +177,7 @@ async fn try_case(case: &Case, backend: &Backend, now: OffsetDateTime) -> Result
         failures.extend(from.into_iter().map(|failure| format!("from {vantage} alone: {failure}")));
     }
     failures.extend(too_many_connections(&report));
-    let redacted = text::render_redacted(&report);
+    let redacted = text::render_redacted(&report, &TextOptions::snapshot(), &Redactor::new(&report.facts));
     if let Some(expected) = case.snapshot.as_deref().map(snapshot_body)
         && expected != redacted.trim()
     {

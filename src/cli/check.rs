@@ -60,7 +60,8 @@ pub(super) fn print(report: &Report, output: &OutputArguments) {
     match output.format {
         Format::Json => out::print(&json::to_json(report)),
         Format::Text => {
-            let options = text::TextOptions { width: out::width(), colour: out::is_coloured(), transcript: output.transcript };
+            let page = text::TextOptions { width: out::width(), colour: out::is_coloured(), ..text::TextOptions::default() };
+            let options = text::TextOptions { transcript: output.transcript, ..page };
             out::print(&text::render(report, &options));
         }
     }

@@ -34,7 +34,7 @@ pub(super) async fn run(arguments: RunArguments) -> Result<ExitCode, Failure> {
     if let (true, Some(folder)) = (arguments.update_snapshots, &arguments.corpus.scenarios) {
         check_writable(folder)?;
     }
-    let backend = open(arguments.backend).await?;
+    let backend = open(arguments.backend, None).await?;
     let jobs = arguments.jobs.map_or_else(|| default_jobs(arguments.backend), usize::from);
     let start = Instant::now();
     let progress = progress(cases.len());
@@ -83,13 +83,15 @@ fn select(arguments: &RunArguments) -> Result<Vec<Case>, Failure> {
     Ok(cases)
 }
 
-/// Opens a backend.
-pub(super) async fn open(name: BackendName) -> Result<Backend, Failure> {
+/// Opens a backend; what it starts outlives this process where it is `kept` under a name.
+pub(super) async fn open(name: BackendName, kept: Option<String>) -> Result<Backend, Failure> {
     match name {
         BackendName::Embedded => Ok(Backend::Embedded),
         #[cfg(feature = "docker")]
         BackendName::Docker => {
-            let docker = crate::lab::docker::DockerBackend::connect(crate::lab::docker::DockerOptions::default()).await;
+            use crate::lab::docker::{DockerBackend, DockerOptions};
+            let executable = std::env::current_exe().map_err(|error| Failure::environment(format!("cannot find this program: {error}")))?;
+            let docker = DockerBackend::connect(DockerOptions { kept, ..DockerOptions::new(executable) }).await;
             docker.map(Backend::Docker).map_err(|error| Failure::environment(exit::chain(&error)))
         }
     }

@@ -48,7 +48,8 @@ struct LabVantage {
 pub(super) async fn up(arguments: UpArguments) -> Result<ExitCode, Failure> {
     let case = select(&arguments)?;
     let plan = verify::resolve(&case, OffsetDateTime::now_utc()).await?;
-    let backend = run::open(arguments.backend, true).await?;
+    let id = format!("{:06x}", rand::random::<u32>() >> 8);
+    let backend = run::open(arguments.backend, Some(id.clone())).await?;
     if let Err(reason) = backend.possible(&plan) {
         run::close(backend).await;
         return Err(Failure::usage(format!("{} on {} is not possible here: {reason}", case.id, case.kind)));
@@ -60,7 +61,7 @@ pub(super) async fn up(arguments: UpArguments) -> Result<ExitCode, Failure> {
             return Err(Failure::environment(exit::chain(&error)));
         }
     };
-    let state = match State::write(&plan, &running, &arguments) {
+    let state = match State::write(id, &plan, &running, &arguments) {
         Ok(state) => state,
         Err(error) => {
             running.stop().await;
@@ -72,7 +73,6 @@ pub(super) async fn up(arguments: UpArguments) -> Result<ExitCode, Failure> {
     out::print(&json);
     if arguments.backend != BackendName::Embedded {
         out::note(&format!("it stays until `mtalab down {}`", state.lab.id));
-        running.keep();
         return Ok(ExitCode::SUCCESS);
     }
     let port = running.address.port();
@@ -141,12 +141,8 @@ struct State {
 }
 
 impl State {
-    fn write(plan: &Plan, running: &Running, arguments: &UpArguments) -> io::Result<Self> {
+    fn write(id: String, plan: &Plan, running: &Running, arguments: &UpArguments) -> io::Result<Self> {
         let folder = folder()?;
-        let id = match running.kept_id() {
-            Some(id) => id,
-            None => format!("{:06x}", rand::random::<u32>() >> 8),
-        };
         let ca_file = folder.join(format!("{id}.pem"));
         write_private(&ca_file, plan.trust.to_pem().as_bytes())?;
         let vantage = |v: &crate::lab::RunningVantage| LabVantage { name: v.name.clone(), source: v.source.to_string() };

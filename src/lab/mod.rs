@@ -5,6 +5,7 @@
 #[cfg(feature = "docker")]
 pub mod docker;
 pub mod embedded;
+pub(crate) mod owner;
 pub mod persona;
 
 use std::{
