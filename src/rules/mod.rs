@@ -9,8 +9,11 @@
 
 mod identity;
 mod keys;
+mod md5;
 mod path;
 mod renewal;
+mod second_opinion;
+mod signature;
 mod starttls;
 #[cfg(test)]
 mod test_facts;
@@ -22,7 +25,7 @@ use time::OffsetDateTime;
 
 pub use crate::finding::{Outcome, Practice, ResultType, Severity, Violation};
 use crate::{
-    facts::{Certificate, CertificateDetails, Facts, View},
+    facts::{Certificate, CertificateDetails, Facts, Failure, Observed, View},
     trust::TrustStore,
 };
 
@@ -51,6 +54,8 @@ pub struct Rule {
     /// The page in Markdown: a title line, then the sections `What it checks`,
     /// `Why it matters`, `Remedy` and `References`.
     pub page: &'static str,
+    /// The source file that states it.
+    pub file: &'static str,
     /// The judgement.
     pub judge: fn(&Context) -> Outcome,
 }
@@ -83,6 +88,7 @@ macro_rules! rule {
             severity: crate::finding::Severity::$severity,
             result_type: $result_type,
             page: concat!($($line, "\n"),+),
+            file: file!(),
             judge,
         };
     };
@@ -112,43 +118,29 @@ pub fn find(id: &str) -> Option<&'static Rule> {
 
 /// Judges each view alone and joins the outcomes: a violation anywhere outranks doubt,
 /// doubt outranks a pass. Violations that read alike become one, with all their views.
+///
+/// A view that this machine could not even try (no route, no such source address) is no
+/// evidence of anything and is left out, unless there is no other.
 pub fn each_view(context: &Context, judge: impl Fn(&View) -> Outcome) -> Outcome {
-    let mut violations: Vec<Violation> = Vec::new();
-    let mut undetermined = None;
-    let mut passed = None;
-    let mut not_applicable = None;
-    for (index, view) in context.facts.views.iter().enumerate() {
-        match judge(view) {
-            Outcome::Violated(found) => {
-                for mut violation in found {
-                    violation.views = vec![index];
-                    match violations.iter_mut().find(|v| v.message == violation.message && v.evidence == violation.evidence) {
-                        Some(same) => same.views.push(index),
-                        None => violations.push(violation),
-                    }
-                }
-            }
-            Outcome::Undetermined(why) => _ = undetermined.get_or_insert(why),
-            Outcome::Passed(words) => _ = passed.get_or_insert(words),
-            Outcome::NotApplicable(why) => _ = not_applicable.get_or_insert(why),
-        }
-    }
-    if !violations.is_empty() {
-        return Outcome::Violated(violations);
-    }
-    if let Some(why) = undetermined {
-        return Outcome::Undetermined(why);
-    }
-    match passed {
-        Some(words) => Outcome::Passed(words),
-        None => Outcome::NotApplicable(not_applicable.unwrap_or_else(|| "nothing was observed".to_owned())),
-    }
+    join(tried(context).map(|(index, view)| (index, judge(view)))).unwrap_or_else(|| nothing_tried(context))
 }
 
-/// Judges the certificate chain of each view; a view without one is undetermined,
-/// with the reason why none was seen.
+/// Judges what depends on TLS in each view, as [`each_view`] does.
+///
+/// Where some view has a certificate, those that were simply not offered STARTTLS are left
+/// out: they show who is offered it, and nothing about TLS.
+pub fn each_tls_view(context: &Context, judge: impl Fn(&View) -> Outcome) -> Outcome {
+    let has_certificate = |view: &View| view.session.certificates.seen().is_some();
+    let is_any = tried(context).any(|(_, view)| has_certificate(view));
+    let is_evidence = |view: &View| has_certificate(view) || !(is_any && is_without_starttls(view));
+    let views = tried(context).filter(|(_, view)| is_evidence(view));
+    join(views.map(|(index, view)| (index, judge(view)))).unwrap_or_else(|| nothing_tried(context))
+}
+
+/// Judges the certificate chain of each view, as [`each_tls_view`] does; a view without one
+/// is undetermined, with the reason why none was seen.
 pub fn each_chain(context: &Context, judge: impl Fn(&View, &[Certificate]) -> Outcome) -> Outcome {
-    each_view(context, |view| match view.session.certificates.seen().map(Vec::as_slice) {
+    each_tls_view(context, |view| match view.session.certificates.seen().map(Vec::as_slice) {
         Some([]) => Outcome::Undetermined("the server sent an empty certificate message".to_owned()),
         Some(chain) => judge(view, chain),
         None => Outcome::Undetermined(no_certificate(view)),
@@ -163,7 +155,245 @@ pub fn each_leaf(context: &Context, judge: impl Fn(&View, &CertificateDetails) -
     })
 }
 
+/// Judges the chain of each view together with its certification path.
+fn each_path(context: &Context, judge: impl Fn(&[Certificate], &path::Judgement) -> Outcome) -> Outcome {
+    each_chain(context, |_, chain| judge(chain, &path::judge(chain, context.stores, context.now)))
+}
+
+/// The views that this machine could at least try, with their places.
+fn tried<'a>(context: &Context<'a>) -> impl Iterator<Item = (usize, &'a View)> + use<'a> {
+    let is_tried =
+        |view: &View| !matches!(view.session.connection, Observed::NotAttempted(_) | Observed::Failed(Failure::Local(_)));
+    context.facts.views.iter().enumerate().filter(move |(_, view)| is_tried(view))
+}
+
+fn nothing_tried(context: &Context) -> Outcome {
+    Outcome::Undetermined(match context.facts.views.first() {
+        Some(view) => format!("{} was not asked: {}", view.address, view.session.connection.why_not()),
+        None => "nothing was observed".to_owned(),
+    })
+}
+
+/// Joins the outcomes of several views; none where there are none.
+fn join(outcomes: impl Iterator<Item = (usize, Outcome)>) -> Option<Outcome> {
+    /// How many different texts of passed views are told.
+    const MAX_WORDS: usize = 3;
+    let mut violations: Vec<Violation> = Vec::new();
+    let mut undetermined = None;
+    let mut passed: Option<Vec<String>> = None;
+    let mut not_applicable = None;
+    for (index, outcome) in outcomes {
+        match outcome {
+            Outcome::Violated(found) => {
+                for mut violation in found {
+                    violation.views = vec![index];
+                    match violations.iter_mut().find(|v| v.message == violation.message && v.evidence == violation.evidence) {
+                        Some(same) if same.views.contains(&index) => {}
+                        Some(same) => same.views.push(index),
+                        None => violations.push(violation),
+                    }
+                }
+            }
+            Outcome::Undetermined(why) => _ = undetermined.get_or_insert(why),
+            Outcome::Passed(words) => {
+                let known = passed.get_or_insert_default();
+                if !words.is_empty() && !known.contains(&words) {
+                    known.push(words);
+                }
+            }
+            Outcome::NotApplicable(why) => _ = not_applicable.get_or_insert(why),
+        }
+    }
+    if !violations.is_empty() {
+        return Some(Outcome::Violated(violations));
+    }
+    let passed = passed.map(|words| Outcome::Passed(listed(words.iter(), MAX_WORDS, "; ")));
+    undetermined.map(Outcome::Undetermined).or(passed).or(not_applicable.map(Outcome::NotApplicable))
+}
+
+/// Whether the server answered EHLO without offering STARTTLS.
+fn is_without_starttls(view: &View) -> bool {
+    view.session.ehlo.seen().is_some_and(|ehlo| !ehlo.offers("STARTTLS"))
+}
+
 /// Why no certificate was seen in this view, in words.
 fn no_certificate(view: &View) -> String {
     format!("no certificate was seen from {}: {}", view.vantage_text(), view.session.certificates.why_not())
+}
+
+/// The first `most` of some texts, and how many more there are.
+fn listed<T: std::fmt::Display>(items: impl ExactSizeIterator<Item = T>, most: usize, joint: &str) -> String {
+    let more = items.len().saturating_sub(most);
+    let mut shown: Vec<String> = items.take(most).map(|item| short(&item.to_string())).collect();
+    if more > 0 {
+        shown.push(format!("and {more} more"));
+    }
+    shown.join(joint)
+}
+
+/// A text from a certificate or a server, cut where a reader has seen enough of it.
+fn short(text: &str) -> String {
+    const MOST: usize = 200;
+    match text.char_indices().nth(MOST) {
+        Some((end, _)) => format!("{}...", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
+/// `certificate 1 (CN=Some CA)`: a certificate of a chain, in words.
+fn certificate_text(chain: &[Certificate], index: usize) -> String {
+    let subject = chain.get(index).and_then(|certificate| certificate.details().ok()).map(|details| &details.subject);
+    match (index, subject) {
+        (0, _) => "the server's certificate".to_owned(),
+        (_, Some(subject)) => format!("certificate {index} ({})", short(subject.as_str())),
+        (_, None) => format!("certificate {index}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use rstest::rstest;
+
+    use super::*;
+    use crate::{
+        facts::Session,
+        rules::test_facts::{NOW, World, kind},
+    };
+
+    const TOPICS: [(&str, Practice, &[&Rule]); 5] = [
+        ("trust", Practice::PublicCa, trust::RULES),
+        ("keys", Practice::StrongKeys, keys::RULES),
+        ("identity", Practice::Identity, identity::RULES),
+        ("starttls", Practice::OpportunisticTls, starttls::RULES),
+        ("renewal", Practice::Renewal, renewal::RULES),
+    ];
+
+    #[test]
+    fn ids_are_unique_and_named_after_their_files() {
+        let mut seen = HashSet::new();
+        for rule in catalogue() {
+            assert!(seen.insert(rule.id), "{} is there twice", rule.id);
+            let file = rule.file.rsplit('/').next().unwrap();
+            assert_eq!(file, format!("{}.rs", rule.id.replace('-', "_")));
+            assert!(find(rule.id).is_some_and(|found| std::ptr::eq(found, *rule)));
+        }
+    }
+
+    #[test]
+    fn each_topic_is_one_practice_and_they_are_in_order() {
+        for (topic, practice, rules) in TOPICS {
+            for rule in rules {
+                assert_eq!(rule.practice, practice, "{}", rule.id);
+                assert!(rule.file.contains(&format!("rules/{topic}/")), "{} is not in {topic}/", rule.id);
+            }
+        }
+        assert!(catalogue().is_sorted_by_key(|rule| rule.practice));
+    }
+
+    #[test]
+    fn pages_are_complete() {
+        for rule in catalogue() {
+            let title = rule.title();
+            assert!(!title.is_empty() && !title.starts_with('#'), "{}: no title", rule.id);
+            for heading in ["What it checks", "Why it matters", "Remedy", "References"] {
+                assert!(!rule.section(heading).is_empty(), "{}: nothing under `## {heading}`", rule.id);
+            }
+            let references = rule.section("References");
+            assert!(references.lines().all(|line| line.starts_with("- ")), "{}: references are a list", rule.id);
+            assert!(rule.page.lines().filter(|line| line.trim_start().starts_with("## ")).count() == 4, "{}", rule.id);
+        }
+    }
+
+    #[test]
+    fn a_result_type_belongs_to_what_senders_refuse() {
+        for rule in catalogue() {
+            assert!(rule.result_type.is_none() || rule.severity != Severity::Notice, "{}", rule.id);
+        }
+    }
+
+    /// A server without a fault trips nothing and leaves nothing open, from one or two vantage points.
+    #[rstest]
+    #[case(1)]
+    #[case(2)]
+    fn a_correct_server_violates_nothing(#[case] vantage_points: usize) {
+        let world = World::correct();
+        let facts = world.facts(vantage_points);
+        for rule in catalogue() {
+            let outcome = (rule.judge)(&world.context(&facts));
+            assert!(matches!(outcome, Outcome::Passed(_) | Outcome::NotApplicable(_)), "{}: {outcome:?}", rule.id);
+        }
+    }
+
+    /// No evidence is no verdict, however it went missing.
+    #[rstest]
+    #[case::never_asked(Session::not_attempted("no address"))]
+    #[case::no_route(failed_session(Failure::Local("no route".to_owned())))]
+    #[case::timed_out(failed_session(Failure::TimedOut { millis: 30_000 }))]
+    #[case::refused(failed_session(Failure::Refused))]
+    fn without_facts_every_rule_is_undetermined(#[case] session: Session) {
+        let world = World::correct();
+        let mut facts = world.facts(1);
+        facts.views[0].session = session;
+        for rule in catalogue() {
+            assert_eq!(kind(&(rule.judge)(&world.context(&facts))), "undetermined", "{}", rule.id);
+        }
+        facts.views.clear();
+        for rule in catalogue() {
+            assert_eq!(kind(&(rule.judge)(&world.context(&facts))), "undetermined", "{} without views", rule.id);
+        }
+    }
+
+    fn failed_session(failure: Failure) -> Session {
+        Session { connection: Observed::Failed(failure), ..Session::not_attempted("not connected") }
+    }
+
+    /// The second address has no route from here: it does not spoil what the first one showed.
+    #[test]
+    fn views_that_could_not_be_tried_are_left_out() {
+        let world = World::correct();
+        let mut facts = world.facts(2);
+        facts.views[1].session = failed_session(Failure::Local("no route".to_owned()));
+        for rule in catalogue() {
+            let outcome = (rule.judge)(&world.context(&facts));
+            assert!(matches!(outcome, Outcome::Passed(_) | Outcome::NotApplicable(_)), "{}: {outcome:?}", rule.id);
+        }
+    }
+
+    #[rstest]
+    #[case::not_offered(World::without_starttls, "passed")]
+    #[case::timed_out(World::timed_out, "undetermined")]
+    #[case::throttled(World::throttled, "undetermined")]
+    fn certificates_are_judged_from_the_views_that_saw_one(#[case] spoil: fn(&mut View), #[case] expected: &str) {
+        let world = World::correct();
+        let mut facts = world.facts(2);
+        spoil(&mut facts.views[1]);
+        for rule in catalogue().iter().filter(|rule| rule.practice == Practice::StrongKeys && rule.severity == Severity::Fail) {
+            assert_eq!(kind(&(rule.judge)(&world.context(&facts))), expected, "{}", rule.id);
+        }
+        spoil(&mut facts.views[0]);
+        for rule in catalogue()
+            .iter()
+            .filter(|rule| [Practice::PublicCa, Practice::StrongKeys, Practice::Renewal].contains(&rule.practice))
+        {
+            assert_eq!(kind(&(rule.judge)(&world.context(&facts))), "undetermined", "{}", rule.id);
+        }
+    }
+
+    #[test]
+    fn equal_violations_of_two_views_are_one() {
+        let world = World::correct();
+        let facts = world.facts(2);
+        let context = Context { now: NOW, ..world.context(&facts) };
+        let outcome = each_view(&context, |_| Outcome::Violated(vec![Violation::new("bad").evidence("seen")]));
+        let Outcome::Violated(found) = outcome else { panic!("{outcome:?}") };
+        assert_eq!(found, [Violation { views: vec![0, 1], ..Violation::new("bad").evidence("seen") }]);
+    }
+
+    #[test]
+    fn long_texts_are_cut_between_characters() {
+        assert_eq!(short(&"é".repeat(1000)).chars().count(), 203);
+        assert_eq!(listed(["a", "b", "c"].iter(), 2, ", "), "a, b, and 1 more");
+    }
 }

@@ -1,1 +1,408 @@
 //! The certification path over the chain as it was sent.
+//!
+//! From the server's own certificate the walk climbs from issuer to issuer, through the
+//! certificates that were sent, until it meets a trust anchor or finds no further issuer.
+//! An issuer is whoever bears the name (compared as DER) and whose key made the signature.
+//! Dates do not decide whether a path is trusted: they have rules of their own. They only
+//! settle which of several paths is taken.
+
+use std::collections::{HashMap, VecDeque};
+
+use time::OffsetDateTime;
+use x509_parser::prelude::{FromDer as _, X509Certificate};
+
+use super::signature::{self, Checked};
+use crate::{facts::Certificate, trust::TrustStore};
+
+/// How many of the certificates sent are looked at.
+pub const MAX_CERTIFICATES: usize = 32;
+
+/// How many signatures are checked for one chain. A chain of a few certificates takes a
+/// dozen; only one that was made to be expensive takes more.
+const MAX_CHECKS: usize = 200;
+
+/// What the walk found. Numbers are places in the chain as sent, from 0.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Judgement {
+    /// The server's certificate and the intermediates above it, bottom up; no root.
+    pub path: Vec<usize>,
+    /// The self-signed root above the path, where it was sent, trusted or not.
+    pub root: Option<usize>,
+    /// What was sent besides, and what it has to do with the path.
+    pub extra: Vec<(usize, Relation)>,
+    /// Where the path ends.
+    pub end: End,
+}
+
+/// What a certificate outside of the path has to do with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Relation {
+    /// The same certificate was sent before, at this place.
+    Repeats(usize),
+    /// Another certificate of an issuer on the path: a cross-certificate, for example.
+    Alternative,
+    /// It leads to a trust anchor, though the path ends below it.
+    BeyondTheGap,
+    /// Nothing.
+    Unrelated,
+    /// The path ends too early to say.
+    Unclear,
+}
+
+/// The upper end of the path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum End {
+    /// A trust anchor.
+    Trusted {
+        /// The store that holds it.
+        store: String,
+        /// Whether the world trusts that store.
+        public: bool,
+    },
+    /// The server's certificate is signed by its own key, and is no trust anchor.
+    SelfSigned,
+    /// A self-signed CA certificate that was sent and is no trust anchor.
+    PrivateRoot {
+        /// Its subject.
+        subject: String,
+    },
+    /// The issuer was not sent and is no trust anchor.
+    UnknownIssuer {
+        /// The certificate whose issuer is unknown.
+        index: usize,
+        /// That issuer.
+        issuer: String,
+        /// Whether the certificate says where to fetch it.
+        fetchable: bool,
+    },
+    /// The issuer was not sent, and `witness` shows that the path goes on above it.
+    Gap {
+        /// The certificate whose issuer is missing.
+        index: usize,
+        /// That issuer.
+        issuer: String,
+        /// A CA certificate that was sent, does not connect to the path, and leads to a trust anchor.
+        witness: usize,
+        /// The store that holds this anchor.
+        store: String,
+    },
+    /// It cannot be told; the text says why.
+    Undecided(String),
+}
+
+impl Judgement {
+    /// The certificates above the server's own, without the root.
+    pub fn intermediates(&self) -> &[usize] {
+        self.path.get(1..).unwrap_or_default()
+    }
+
+    /// Whether the path was sent bottom up (RFC 8446, 4.4.2; RFC 5246, 7.4.2).
+    pub fn is_in_order(&self) -> bool {
+        let climb: Vec<usize> = self.path.iter().copied().chain(self.root).collect();
+        climb.is_sorted()
+    }
+}
+
+/// Finds the path of a chain as sent; `now` prefers certificates that are valid then.
+pub fn judge(chain: &[Certificate], stores: &[TrustStore], now: OffsetDateTime) -> Judgement {
+    let undecided = |why: &str| Judgement { path: vec![0], root: None, extra: Vec::new(), end: End::Undecided(why.to_owned()) };
+    let mut search = Search::new(chain, stores);
+    if search.sent.first().is_none_or(Option::is_none) {
+        return undecided("the server's certificate cannot be read");
+    }
+    let valid = |search: &Search, index: usize| {
+        let validity = search.sent[index].as_ref().map(|certificate| certificate.validity());
+        validity.is_some_and(|v| v.not_before.to_datetime() <= now && now <= v.not_after.to_datetime())
+    };
+    let usable: Vec<bool> = (0..search.sent.len()).map(|index| valid(&search, index)).collect();
+    let mut walk = search.walk(0, &usable);
+    if !walk.end.is_public() {
+        let all = search.walk(0, &vec![true; search.sent.len()]);
+        if !matches!(walk.end, Found::Anchor { .. }) || all.end.is_public() {
+            walk = all;
+        }
+    }
+    search.describe(walk, chain)
+}
+
+/// The state of one judgement: what was parsed, and the signatures that were checked.
+struct Search<'a> {
+    sent: Vec<Option<X509Certificate<'a>>>,
+    anchors: Vec<(&'a TrustStore, X509Certificate<'a>)>,
+    checked: HashMap<(usize, Issuer), Checked>,
+    checks: usize,
+    is_cut: bool,
+}
+
+/// A possible issuer: a certificate that was sent, or an anchor, by its place.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+enum Issuer {
+    Sent(usize),
+    Anchor(usize),
+}
+
+/// One climb: the places passed, bottom up, and what stands above the last.
+struct Walk {
+    path: Vec<usize>,
+    end: Found,
+}
+
+/// What stands above the last certificate of a climb.
+enum Found {
+    Anchor { anchor: usize, public: bool },
+    Unknown(String),
+    SelfSigned,
+    Nothing,
+}
+
+impl Found {
+    fn is_public(&self) -> bool {
+        matches!(self, Self::Anchor { public: true, .. })
+    }
+
+    /// The better known end wins: an anchor, then doubt, then a root, then nothing.
+    fn rank(&self) -> u8 {
+        match self {
+            Self::Anchor { public: true, .. } => 4,
+            Self::Anchor { public: false, .. } => 3,
+            Self::Unknown(_) => 2,
+            Self::SelfSigned => 1,
+            Self::Nothing => 0,
+        }
+    }
+}
+
+impl<'a> Search<'a> {
+    fn new(chain: &'a [Certificate], stores: &'a [TrustStore]) -> Self {
+        // `details` is the stricter reader: what it refuses is not used.
+        let parse = |certificate: &'a Certificate| {
+            certificate.details().ok().and_then(|_| X509Certificate::from_der(certificate.der()).ok()).map(|(_, parsed)| parsed)
+        };
+        let anchors = stores.iter().flat_map(|store| store.anchors.iter().map(move |anchor| (store, anchor)));
+        Self {
+            sent: chain.iter().take(MAX_CERTIFICATES).map(parse).collect(),
+            anchors: anchors.filter_map(|(store, anchor)| Some((store, X509Certificate::from_der(anchor).ok()?.1))).collect(),
+            checked: HashMap::new(),
+            checks: 0,
+            is_cut: chain.len() > MAX_CERTIFICATES,
+        }
+    }
+
+    /// Climbs from one certificate, breadth first, so the shortest path to each end is taken.
+    fn walk(&mut self, from: usize, usable: &[bool]) -> Walk {
+        let mut below: HashMap<usize, Option<usize>> = HashMap::from([(from, None)]);
+        let mut queue = VecDeque::from([from]);
+        let mut best: Option<(usize, Found)> = None;
+        while let Some(current) = queue.pop_front() {
+            let mut end = self.end_at(current);
+            let mut has_issuer = false;
+            for next in 0..self.sent.len() {
+                if !usable[next] || below.contains_key(&next) || self.is_same(current, next) {
+                    continue;
+                }
+                match self.is_issued_by(current, Issuer::Sent(next)) {
+                    Some(Checked::Right) => {
+                        has_issuer = true;
+                        below.insert(next, Some(current));
+                        queue.push_back(next);
+                    }
+                    Some(Checked::Unknown) if end.rank() < 2 => end = self.unknown(current),
+                    _ => {}
+                }
+            }
+            // Where an issuer was found, the end lies above; only a better known one counts here.
+            let counts = !matches!(end, Found::Nothing) || !has_issuer;
+            let is_better =
+                best.as_ref().is_none_or(|(_, found)| end.rank() > found.rank() || is_dead_end_further_up(found, &end));
+            if counts && is_better {
+                let is_final = end.is_public();
+                best = Some((current, end));
+                if is_final {
+                    break;
+                }
+            }
+        }
+        let (top, end) = best.unwrap_or((from, Found::Nothing));
+        let mut path: Vec<usize> = std::iter::successors(Some(top), |index| below.get(index).copied().flatten()).collect();
+        path.reverse();
+        Walk { path, end }
+    }
+
+    /// What stands directly above a certificate, besides what was sent.
+    fn end_at(&mut self, current: usize) -> Found {
+        let mut end = Found::Nothing;
+        for anchor in 0..self.anchors.len() {
+            let is_itself = self.sent[current].as_ref().is_some_and(|c| c.as_raw() == self.anchors[anchor].1.as_raw());
+            let checked = if is_itself { Some(Checked::Right) } else { self.is_issued_by(current, Issuer::Anchor(anchor)) };
+            let found = match checked {
+                Some(Checked::Right) => Found::Anchor { anchor, public: self.anchors[anchor].0.public },
+                Some(Checked::Unknown) => self.unknown(current),
+                _ => continue,
+            };
+            if found.rank() > end.rank() {
+                end = found;
+            }
+        }
+        if end.rank() < 2 {
+            end = match self.is_issued_by(current, Issuer::Sent(current)) {
+                Some(Checked::Right) => Found::SelfSigned,
+                Some(Checked::Unknown) => self.unknown(current),
+                _ => end,
+            };
+        }
+        end
+    }
+
+    /// Whether an issuer's key made the signature; none where the names do not even agree.
+    fn is_issued_by(&mut self, child: usize, issuer: Issuer) -> Option<Checked> {
+        let certificate = self.sent[child].as_ref()?;
+        let by = match issuer {
+            Issuer::Sent(index) => self.sent[index].as_ref()?,
+            Issuer::Anchor(index) => &self.anchors[index].1,
+        };
+        if certificate.issuer().as_raw() != by.subject().as_raw() {
+            return None;
+        }
+        if let Some(known) = self.checked.get(&(child, issuer)) {
+            return Some(*known);
+        }
+        if self.checks == MAX_CHECKS {
+            return Some(Checked::Unknown);
+        }
+        self.checks += 1;
+        let checked = signature::check(certificate, by);
+        self.checked.insert((child, issuer), checked);
+        Some(checked)
+    }
+
+    fn unknown(&self, index: usize) -> Found {
+        Found::Unknown(if self.checks == MAX_CHECKS {
+            format!("the chain takes more than {MAX_CHECKS} signature checks")
+        } else {
+            format!("this build cannot verify the signature of certificate {index}")
+        })
+    }
+
+    fn is_same(&self, one: usize, other: usize) -> bool {
+        match (&self.sent[one], &self.sent[other]) {
+            (Some(one), Some(other)) => one.as_raw() == other.as_raw(),
+            _ => false,
+        }
+    }
+
+    /// Whether the two are certificates of one CA: the same name and key.
+    fn is_same_authority(&self, one: usize, other: &X509Certificate) -> bool {
+        let key = |certificate: &X509Certificate| certificate.public_key().raw.to_vec();
+        self.sent[one].as_ref().is_some_and(|one| one.subject().as_raw() == other.subject().as_raw() && key(one) == key(other))
+    }
+
+    fn describe(&mut self, walk: Walk, chain: &[Certificate]) -> Judgement {
+        let Walk { mut path, end } = walk;
+        let top = path.last().copied().unwrap_or(0);
+        let mut root = None;
+        let end = match end {
+            Found::Unknown(why) => End::Undecided(why),
+            _ if self.is_cut && !matches!(end, Found::Anchor { .. }) => {
+                End::Undecided(format!("more than {MAX_CERTIFICATES} certificates were sent, and only these many are looked at"))
+            }
+            Found::Anchor { anchor, public } => {
+                let (store, certificate) = &self.anchors[anchor];
+                let store = store.name.clone();
+                let is_root =
+                    |index: &usize| *index != 0 && self.is_same_authority(*index, certificate) && self.is_self_issued(*index);
+                root = (0..self.sent.len()).find(is_root);
+                path.retain(|index| Some(*index) != root);
+                End::Trusted { store, public }
+            }
+            Found::SelfSigned if path.len() == 1 => End::SelfSigned,
+            Found::SelfSigned => {
+                root = path.pop();
+                End::PrivateRoot { subject: text(chain, top, |details| details.subject.as_str()) }
+            }
+            Found::Nothing => {
+                let issuer = text(chain, top, |details| details.issuer.as_str());
+                match self.witness(&path, chain) {
+                    Some((witness, store)) => End::Gap { index: top, issuer, witness, store },
+                    None => {
+                        let fetchable = chain[top].details().is_ok_and(|details| !details.ca_issuers.is_empty());
+                        End::UnknownIssuer { index: top, issuer, fetchable }
+                    }
+                }
+            }
+        };
+        let extra = self.relations(&path, root, &end, chain);
+        Judgement { path, root, extra, end }
+    }
+
+    fn is_self_issued(&self, index: usize) -> bool {
+        self.sent[index].as_ref().is_some_and(|certificate| certificate.subject().as_raw() == certificate.issuer().as_raw())
+    }
+
+    /// A CA certificate outside of the path that leads to a trust anchor.
+    fn witness(&mut self, path: &[usize], chain: &[Certificate]) -> Option<(usize, String)> {
+        let all = vec![true; self.sent.len()];
+        (1..self.sent.len()).find_map(|index| {
+            let is_ca = chain[index].details().is_ok_and(|details| details.is_ca);
+            if path.contains(&index) || !is_ca {
+                return None;
+            }
+            match self.walk(index, &all).end {
+                Found::Anchor { anchor, .. } => Some((index, self.anchors[anchor].0.name.clone())),
+                _ => None,
+            }
+        })
+    }
+
+    fn relations(&mut self, path: &[usize], root: Option<usize>, end: &End, chain: &[Certificate]) -> Vec<(usize, Relation)> {
+        let mut related: Vec<usize> = path.iter().copied().chain(root).collect();
+        let mut extra: Vec<usize> = (0..self.sent.len()).filter(|index| !related.contains(index)).collect();
+        let mut relations = Vec::new();
+        extra.retain(|index| {
+            let earlier = (0..*index).find(|earlier| chain[*earlier].der() == chain[*index].der());
+            relations.extend(earlier.map(|earlier| (*index, Relation::Repeats(earlier))));
+            earlier.is_none()
+        });
+        // An alternative may hang on another one, so this goes on until nothing is added.
+        while let Some(at) = extra.iter().position(|index| self.is_alternative(*index, &related)) {
+            let index = extra.remove(at);
+            related.push(index);
+            relations.push((index, Relation::Alternative));
+        }
+        for index in extra {
+            let is_ca = chain[index].details().map_or(true, |details| details.is_ca);
+            relations.push((
+                index,
+                match end {
+                    End::Gap { .. } if is_ca && self.leads_to_an_anchor(index) => Relation::BeyondTheGap,
+                    End::Gap { .. } | End::UnknownIssuer { .. } | End::Undecided(_) if is_ca => Relation::Unclear,
+                    _ => Relation::Unrelated,
+                },
+            ));
+        }
+        relations.sort_by_key(|(index, _)| *index);
+        relations
+    }
+
+    fn leads_to_an_anchor(&mut self, index: usize) -> bool {
+        let all = vec![true; self.sent.len()];
+        self.sent[index].is_some() && matches!(self.walk(index, &all).end, Found::Anchor { .. })
+    }
+
+    /// Whether a certificate is one more of a CA on the path, or the issuer of one.
+    fn is_alternative(&mut self, index: usize, related: &[usize]) -> bool {
+        related.iter().any(|known| {
+            let is_issuer = self.is_issued_by(*known, Issuer::Sent(index)) == Some(Checked::Right);
+            let sent = self.sent[index].as_ref();
+            is_issuer || (*known != 0 && sent.is_some_and(|certificate| self.is_same_authority(*known, certificate)))
+        })
+    }
+}
+
+/// Two dead ends: the one further up says more.
+fn is_dead_end_further_up(found: &Found, end: &Found) -> bool {
+    matches!((found, end), (Found::Nothing, Found::Nothing))
+}
+
+fn text(chain: &[Certificate], index: usize, field: fn(&crate::facts::CertificateDetails) -> &str) -> String {
+    chain[index].details().map_or_else(|_| "?".to_owned(), |details| super::short(field(details)))
+}

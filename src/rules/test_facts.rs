@@ -1,1 +1,404 @@
-//! Hand-built facts for the rules' own tests.
+//! Hand-built facts for the rules' own tests: a correct world, and the means to spoil it.
+
+use std::{
+    collections::HashMap,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    sync::{Arc, LazyLock, Mutex},
+};
+
+use rcgen::{
+    BasicConstraints, CertificateParams, CustomExtension, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer,
+    KeyPair, KeyUsagePurpose, PublicKeyData, SignatureAlgorithm, SigningKey,
+};
+use rsa::{pkcs1::EncodeRsaPublicKey as _, pkcs1v15::Pkcs1v15Sign};
+use sha2::{Digest as _, Sha256};
+use time::{Duration, OffsetDateTime, macros::datetime};
+use x509_parser::prelude::{FromDer as _, X509Certificate};
+
+use super::{Context, Outcome, Rule, md5};
+use crate::{
+    facts::{Certificate, Connection, Facts, Failure, Observed, Possession, Session, Target, TlsSession, Vantage, View},
+    name::Name,
+    smtp::{Ehlo, Reply},
+    trust::TrustStore,
+};
+
+/// The moment of judgement in every test.
+pub const NOW: OffsetDateTime = datetime!(2026-03-01 12:00 UTC);
+
+/// The name of the server.
+pub const HOST: &str = "mx.example.test";
+
+/// The kind of an outcome, for tables.
+pub fn kind(outcome: &Outcome) -> &'static str {
+    match outcome {
+        Outcome::Passed(_) => "passed",
+        Outcome::NotApplicable(_) => "not-applicable",
+        Outcome::Undetermined(_) => "undetermined",
+        Outcome::Violated(_) => "violated",
+    }
+}
+
+/// The messages of a violated rule.
+pub fn messages(outcome: &Outcome) -> Vec<&str> {
+    match outcome {
+        Outcome::Violated(violations) => violations.iter().map(|violation| violation.message.as_str()).collect(),
+        other => panic!("not violated: {other:?}"),
+    }
+}
+
+/// A reply of one line.
+pub fn reply(code: u16, text: &str) -> Reply {
+    Reply { code, lines: vec![text.into()], bare_lf: false }
+}
+
+/// A positive reply to EHLO with these lines after the first.
+pub fn ehlo(domain: &str, keywords: &[&str]) -> Observed<Ehlo> {
+    let lines = std::iter::once(domain).chain(keywords.iter().copied()).map(Into::into).collect();
+    Observed::Seen(Ehlo::from_reply(&Reply { code: 250, lines, bare_lf: false }))
+}
+
+/// A server, those who look at it, and whom they trust.
+pub struct World {
+    /// The CA that the store trusts.
+    pub root: Authority,
+    /// Its intermediate, which issues the server's certificate.
+    pub issuing: Authority,
+    /// What the server sends.
+    pub chain: Vec<Certificate>,
+    /// One public store called `world`.
+    pub stores: Vec<TrustStore>,
+}
+
+impl World {
+    /// Nothing is wrong.
+    pub fn correct() -> Self {
+        static CORRECT: LazyLock<(Authority, Authority, Certificate)> = LazyLock::new(|| {
+            let root = Authority::root("World Root CA");
+            let issuing = root.intermediate("Issuing CA");
+            let leaf = issuing.leaf(|_| {});
+            (root, issuing, leaf)
+        });
+        let (root, issuing, leaf) = CORRECT.clone();
+        let anchors = vec![root.certificate.der().to_vec().into()];
+        Self {
+            chain: vec![leaf, issuing.certificate.clone()],
+            stores: vec![TrustStore { name: "world".to_owned(), public: true, anchors }],
+            root,
+            issuing,
+        }
+    }
+
+    /// The server seen from so many vantage points.
+    pub fn facts(&self, vantage_points: usize) -> Facts {
+        let views = (0..vantage_points).map(|index| self.view(index)).collect();
+        Facts { target: Target { name: Name::parse(HOST).unwrap(), port: 25 }, views }
+    }
+
+    fn view(&self, index: usize) -> View {
+        let source = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1 + index as u8));
+        let not_asked = || Observed::NotAttempted("not needed".to_owned());
+        View {
+            vantage: Vantage { label: None, source: Some(source) },
+            address: SocketAddr::from(([198, 51, 100, 10], 25)),
+            connections: 1,
+            session: Session {
+                connection: Observed::Seen(Connection { source: SocketAddr::new(source, 40_000) }),
+                greeting: Observed::Seen(reply(220, "mx.example.test ESMTP")),
+                ehlo: ehlo(HOST, &["PIPELINING", "STARTTLS"]),
+                help: not_asked(),
+                starttls: Observed::Seen(reply(220, "2.0.0 Ready to start TLS")),
+                tls: Observed::Seen(TlsSession {
+                    version: "TLSv1.3".into(),
+                    suite: "TLS_AES_256_GCM_SHA384".into(),
+                    group: None,
+                }),
+                certificates: Observed::Seen(self.chain.clone()),
+                possession: Observed::Seen(Possession::Proven("ecdsa_secp256r1_sha256".to_owned())),
+                ehlo_after: ehlo(HOST, &["PIPELINING"]),
+                quit: Observed::Seen(reply(221, "2.0.0 Bye")),
+                transcript: Vec::new(),
+            },
+        }
+    }
+
+    /// The context of a judgement in this world.
+    pub fn context<'a>(&'a self, facts: &'a Facts) -> Context<'a> {
+        Context { facts, stores: &self.stores, now: NOW }
+    }
+
+    /// Judges as seen from one vantage point.
+    pub fn judge(&self, rule: &Rule) -> Outcome {
+        self.judge_from(1, rule, |_| {})
+    }
+
+    /// Judges as seen from several, after a change to what is seen.
+    pub fn judge_from(&self, vantage_points: usize, rule: &Rule, change: impl FnOnce(&mut [View])) -> Outcome {
+        let mut facts = self.facts(vantage_points);
+        change(&mut facts.views);
+        (rule.judge)(&self.context(&facts))
+    }
+
+    /// Judges another certificate of the issuing CA.
+    pub fn judge_leaf(&self, rule: &Rule, change: impl FnOnce(&mut CertificateParams)) -> Outcome {
+        let chain = vec![self.issuing.leaf(change), self.issuing.certificate.clone()];
+        self.judge_from(1, rule, |views| views[0].session.certificates = Observed::Seen(chain))
+    }
+
+    /// The server answers EHLO and does not offer STARTTLS.
+    pub fn without_starttls(view: &mut View) {
+        let Observed::Seen(reply) = std::mem::replace(&mut view.session.greeting, Observed::NotAttempted(String::new())) else {
+            panic!("no greeting")
+        };
+        let connection = view.session.connection.clone();
+        view.session = Session {
+            connection,
+            greeting: Observed::Seen(reply),
+            ehlo: ehlo(HOST, &["PIPELINING"]),
+            ..Session::not_attempted("STARTTLS is not offered")
+        };
+    }
+
+    /// Nothing answers.
+    pub fn timed_out(view: &mut View) {
+        let connection = Observed::Failed(Failure::TimedOut { millis: 30_000 });
+        view.session = Session { connection, ..Session::not_attempted("not connected") };
+    }
+
+    /// The greeting is a 421.
+    pub fn throttled(view: &mut View) {
+        let greeting = Observed::Failed(Failure::Throttled(reply(421, "4.7.0 too many connections")));
+        let connection = view.session.connection.clone();
+        view.session = Session { connection, greeting, ..Session::not_attempted("no greeting") };
+    }
+
+    /// A certificate of the right name, signed by its own key.
+    pub fn self_signed() -> Certificate {
+        let params = leaf_params();
+        Certificate::from_der(params.self_signed(&*LEAF_KEY.clone()).unwrap().der())
+    }
+
+    /// Adds an authority information access that says where the issuer can be fetched.
+    pub fn add_ca_issuers(params: &mut CertificateParams, place: &str) {
+        let wrap = |tag: u8, content: &[u8]| [&[tag, u8::try_from(content.len()).unwrap()], content].concat();
+        let ca_issuers = wrap(6, &[0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x30, 0x02]);
+        let description = wrap(0x30, &[ca_issuers, wrap(0x86, place.as_bytes())].concat());
+        let access = CustomExtension::from_oid_content(&[1, 3, 6, 1, 5, 5, 7, 1, 1], wrap(0x30, &description));
+        params.custom_extensions.push(access);
+    }
+
+    /// Replaces the CN, or removes it.
+    pub fn set_common_name(params: &mut CertificateParams, name: Option<&str>) {
+        params.distinguished_name = DistinguishedName::new();
+        if let Some(name) = name {
+            params.distinguished_name.push(DnType::CommonName, name);
+        }
+    }
+}
+
+static LEAF_KEY: LazyLock<Arc<TestKey>> = LazyLock::new(|| Key::P256.generate());
+
+fn leaf_params() -> CertificateParams {
+    let mut params = CertificateParams::new([HOST.to_owned()]).unwrap();
+    World::set_common_name(&mut params, Some(HOST));
+    params.not_before = NOW - Duration::days(30);
+    params.not_after = NOW + Duration::days(60);
+    params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+    params
+}
+
+/// A CA: its certificate and its key.
+#[derive(Clone)]
+pub struct Authority {
+    /// Its certificate.
+    pub certificate: Certificate,
+    params: CertificateParams,
+    key: Arc<TestKey>,
+}
+
+impl Authority {
+    /// A root of that CN.
+    pub fn root(name: &str) -> Self {
+        Self::root_with(Key::P256, name)
+    }
+
+    /// A root with that kind of key.
+    pub fn root_with(key: Key, name: &str) -> Self {
+        let (params, key) = (Self::params(name), key.generate());
+        let certificate = Certificate::from_der(params.self_signed(&*key).unwrap().der());
+        Self { certificate, params, key }
+    }
+
+    /// A CA below this one.
+    pub fn intermediate(&self, name: &str) -> Self {
+        self.intermediate_with(name, |_| {})
+    }
+
+    /// A CA below this one, with changes.
+    pub fn intermediate_with(&self, name: &str, change: impl FnOnce(&mut CertificateParams)) -> Self {
+        self.intermediate_of(Key::P256, name, change)
+    }
+
+    /// A CA below this one with that kind of key, and with changes.
+    pub fn intermediate_of(&self, key: Key, name: &str, change: impl FnOnce(&mut CertificateParams)) -> Self {
+        let mut params = Self::params(name);
+        params.not_after = NOW + Duration::days(1000);
+        change(&mut params);
+        let key = key.generate();
+        Self { certificate: self.sign(&params, &key), params, key }
+    }
+
+    /// The server's certificate, with changes.
+    pub fn leaf(&self, change: impl FnOnce(&mut CertificateParams)) -> Certificate {
+        let mut params = leaf_params();
+        change(&mut params);
+        self.sign(&params, &LEAF_KEY)
+    }
+
+    /// The server's certificate with that kind of key.
+    pub fn leaf_of(&self, key: Key) -> Certificate {
+        self.sign(&leaf_params(), &key.generate())
+    }
+
+    /// A certificate of this CA for another one: a cross-certificate.
+    pub fn certify(&self, other: &Self) -> Certificate {
+        self.sign(&other.params, &other.key)
+    }
+
+    /// The same with another end of validity.
+    pub fn certify_until(&self, other: &Self, end: OffsetDateTime) -> Certificate {
+        let mut params = other.params.clone();
+        params.not_after = end;
+        self.sign(&params, &other.key)
+    }
+
+    fn params(name: &str) -> CertificateParams {
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        World::set_common_name(&mut params, Some(name));
+        params.not_before = NOW - Duration::days(1000);
+        params.not_after = NOW + Duration::days(3000);
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        params
+    }
+
+    fn sign(&self, params: &CertificateParams, key: &TestKey) -> Certificate {
+        let issuer = Issuer::from_params(&self.params, &*self.key);
+        Certificate::from_der(params.signed_by(&key, &issuer).unwrap().der())
+    }
+}
+
+/// Kinds of key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Key {
+    P256,
+    P384,
+    P521,
+    Ed25519,
+    Rsa(usize),
+}
+
+impl Key {
+    fn generate(self) -> Arc<TestKey> {
+        let of = |algorithm| Arc::new(TestKey::Modern(KeyPair::generate_for(algorithm).unwrap()));
+        match self {
+            Self::P256 => of(&rcgen::PKCS_ECDSA_P256_SHA256),
+            Self::P384 => of(&rcgen::PKCS_ECDSA_P384_SHA384),
+            Self::P521 => of(&rcgen::PKCS_ECDSA_P521_SHA512),
+            Self::Ed25519 => of(&rcgen::PKCS_ED25519),
+            Self::Rsa(bits) => TestKey::rsa(bits),
+        }
+    }
+}
+
+/// A key that signs certificates, however weak it is.
+enum TestKey {
+    Modern(KeyPair),
+    Rsa { private: Box<rsa::PrivateKey>, public: Vec<u8> },
+}
+
+impl TestKey {
+    /// One key for each size: they take long to make.
+    fn rsa(bits: usize) -> Arc<Self> {
+        static KEYS: LazyLock<Mutex<HashMap<usize, Arc<TestKey>>>> = LazyLock::new(Mutex::default);
+        let mut keys = KEYS.lock().unwrap();
+        let key = keys.entry(bits).or_insert_with(|| {
+            let private = Box::new(rsa::PrivateKey::new_unchecked(&mut rand::rng(), bits).unwrap());
+            let public = private.as_public_key().to_pkcs1_der().unwrap().as_bytes().to_vec();
+            Arc::new(Self::Rsa { private, public })
+        });
+        Arc::clone(key)
+    }
+}
+
+impl PublicKeyData for TestKey {
+    fn der_bytes(&self) -> &[u8] {
+        match self {
+            Self::Modern(key) => key.der_bytes(),
+            Self::Rsa { public, .. } => public,
+        }
+    }
+
+    fn algorithm(&self) -> &'static SignatureAlgorithm {
+        match self {
+            Self::Modern(key) => key.algorithm(),
+            Self::Rsa { .. } => &rcgen::PKCS_RSA_SHA256,
+        }
+    }
+}
+
+impl SigningKey for TestKey {
+    fn sign(&self, message: &[u8]) -> Result<Vec<u8>, rcgen::Error> {
+        match self {
+            Self::Modern(key) => key.sign(message),
+            Self::Rsa { private, .. } => {
+                Ok(private.sign(Pkcs1v15Sign::new::<Sha256>(), &Sha256::digest(message)).expect("the key is large enough"))
+            }
+        }
+    }
+}
+
+/// Hashes of a certificate's signature.
+#[derive(Clone, Copy, Debug)]
+pub enum Hash {
+    Sha256,
+    Sha1,
+    Md5,
+}
+
+impl Hash {
+    /// The same certificate with a signature of that hash; the issuer needs an RSA key.
+    pub fn resign(self, certificate: Certificate, issuer: &Authority) -> Certificate {
+        const SHA256_WITH_RSA: [u8; 11] = [0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x0b];
+        let last = match self {
+            Self::Sha256 => return certificate,
+            Self::Sha1 => 0x05,
+            Self::Md5 => 0x04,
+        };
+        let mut der = certificate.der().to_vec();
+        let places: Vec<usize> = (0..der.len() - 11).filter(|at| der[*at..].starts_with(&SHA256_WITH_RSA)).collect();
+        assert_eq!(places.len(), 2, "inside and outside of the signed part");
+        for at in places {
+            der[at + 10] = last;
+        }
+        let signed = X509Certificate::from_der(&der).unwrap().1.tbs_certificate.as_ref().to_vec();
+        // The DigestInfo heads of RFC 8017, 9.2, note 1.
+        let (prefix, digest): (&[u8], Vec<u8>) = match self {
+            Self::Md5 => (
+                &[0x30, 0x20, 0x30, 0x0c, 0x06, 0x08, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x02, 0x05, 0x05, 0x00, 0x04, 0x10],
+                md5::digest(&signed).to_vec(),
+            ),
+            _ => (
+                &[0x30, 0x21, 0x30, 0x09, 0x06, 0x05, 0x2b, 0x0e, 0x03, 0x02, 0x1a, 0x05, 0x00, 0x04, 0x14],
+                sha1::Sha1::digest(&signed).to_vec(),
+            ),
+        };
+        let TestKey::Rsa { private, .. } = &*issuer.key else { panic!("an RSA key is needed") };
+        let scheme = Pkcs1v15Sign { hash_len: Some(digest.len()), prefix: prefix.into() };
+        let signature = private.sign(scheme, &digest).unwrap();
+        let start = der.len() - signature.len();
+        der[start..].copy_from_slice(&signature);
+        Certificate::from_der(&der)
+    }
+}

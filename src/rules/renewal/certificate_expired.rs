@@ -1,6 +1,5 @@
-use time::Duration;
-
-use crate::rules::{Context, Outcome, ResultType, Violation, each_leaf, rule};
+use super::{ago, date};
+use crate::rules::{Context, Outcome, ResultType, Violation, each_leaf, rule, tried};
 
 rule! {
     /// The certificate has expired.
@@ -31,20 +30,72 @@ rule! {
 }
 
 fn judge(context: &Context) -> Outcome {
-    each_leaf(context, |_, leaf| {
+    let outcome = each_leaf(context, |_, leaf| {
         if leaf.not_after >= context.now {
-            let days = (leaf.not_after - context.now).whole_days();
-            return Outcome::Passed(format!("the certificate is valid for {days} more days"));
+            return Outcome::Passed(String::new());
         }
         let message = format!("the certificate expired {}", ago(context.now - leaf.not_after));
-        Outcome::Violated(vec![Violation::new(message).evidence(format!("valid until {}", leaf.not_after.date()))])
-    })
+        Outcome::Violated(vec![Violation::new(message).evidence(format!("valid until {}", date(leaf.not_after)))])
+    });
+    match outcome {
+        Outcome::Passed(_) => Outcome::Passed(days_left(context)),
+        other => other,
+    }
 }
 
-fn ago(duration: Duration) -> String {
-    match duration.whole_days() {
-        0 => "today".to_owned(),
-        1 => "1 day ago".to_owned(),
-        days => format!("{days} days ago"),
+/// The days that are left of the certificate that expires first.
+fn days_left(context: &Context) -> String {
+    let chains = tried(context).filter_map(|(_, view)| view.session.certificates.seen()?.first());
+    let ends = chains.filter_map(|certificate| Some(certificate.details().ok()?.not_after));
+    match ends.min().map(|end| (end - context.now).whole_days()) {
+        Some(1) => "the certificate is valid for 1 more day".to_owned(),
+        Some(days) => format!("the certificate is valid for {days} more days"),
+        None => String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+    use time::Duration;
+
+    use super::*;
+    use crate::{
+        facts::Observed,
+        rules::test_facts::{NOW, World, kind, messages},
+    };
+
+    #[rstest]
+    #[case(Duration::ZERO, "passed")]
+    #[case(-Duration::SECOND, "violated")]
+    #[case(Duration::days(1), "passed")]
+    fn the_last_second_still_counts(#[case] left: Duration, #[case] expected: &str) {
+        assert_eq!(kind(&World::correct().judge_leaf(&RULE, |params| params.not_after = NOW + left)), expected);
+    }
+
+    #[rstest]
+    #[case(Duration::hours(5), "the certificate expired today")]
+    #[case(Duration::days(1), "the certificate expired 1 day ago")]
+    #[case(Duration::hours(80), "the certificate expired 3 days ago")]
+    fn days_are_floored(#[case] since: Duration, #[case] message: &str) {
+        let outcome = World::correct().judge_leaf(&RULE, |params| params.not_after = NOW - since);
+        assert_eq!(messages(&outcome), [message]);
+    }
+
+    #[test]
+    fn the_first_to_expire_is_told() {
+        let world = World::correct();
+        let earlier = vec![world.issuing.leaf(|params| params.not_after = NOW + Duration::days(40))];
+        let outcome = world.judge_from(2, &RULE, |views| views[1].session.certificates = Observed::Seen(earlier));
+        assert_eq!(outcome, Outcome::Passed("the certificate is valid for 40 more days".to_owned()));
+    }
+
+    #[test]
+    fn an_expired_certificate_of_one_view_counts() {
+        let world = World::correct();
+        let expired = vec![world.issuing.leaf(|params| params.not_after = NOW - Duration::days(3))];
+        let outcome = world.judge_from(2, &RULE, |views| views[1].session.certificates = Observed::Seen(expired));
+        let Outcome::Violated(found) = outcome else { panic!("{outcome:?}") };
+        assert_eq!(found[0].views, [1]);
     }
 }

@@ -1,3 +1,143 @@
 //! Practice 4: opportunistic TLS for everyone.
 
-pub static RULES: &[&crate::rules::Rule] = &[];
+use std::net::SocketAddr;
+
+use super::{Context, rules, short, tried};
+use crate::{facts::View, smtp::Reply};
+
+rules! {
+    starttls_not_offered,
+    starttls_offered_to_some,
+    starttls_masked,
+    starttls_refused,
+    tls_handshake_refused,
+    starttls_offered_in_tls,
+}
+
+/// Whether a server offers STARTTLS to one vantage point.
+#[derive(Debug, PartialEq, Eq)]
+enum Offer {
+    /// The keyword is in the reply to EHLO.
+    Offered,
+    /// It is not.
+    Absent,
+    /// It is not, and a middlebox left its mark; the text says which.
+    Masked(String),
+    /// There is no reply to EHLO; the text says why.
+    Unknown(String),
+}
+
+impl Offer {
+    fn of(view: &View) -> Self {
+        let Some(ehlo) = view.session.ehlo.seen() else {
+            let why = view.session.ehlo.why_not();
+            // What failed first tells more than what was then not attempted.
+            let first = [view.session.connection.why_not(), view.session.greeting.why_not(), why];
+            let why = first.into_iter().find(|why| !why.is_empty()).unwrap_or_default();
+            return Self::Unknown(format!("{} gave no reply to EHLO to {}: {why}", view.address, view.vantage_text()));
+        };
+        if ehlo.offers("STARTTLS") {
+            return Self::Offered;
+        }
+        if let Some(keyword) = ehlo.keywords.iter().find(|keyword| is_masked_keyword(keyword.name.as_str())) {
+            return Self::Masked(format!("the reply to EHLO lists {} where STARTTLS has as many letters", keyword.name));
+        }
+        match view.session.greeting.seen().filter(|greeting| is_masked_greeting(greeting)) {
+            Some(greeting) => Self::Masked(format!("the greeting is overwritten: {}", short(&greeting.to_string()))),
+            None => Self::Absent,
+        }
+    }
+}
+
+/// Whether a Cisco ASA or PIX wrote this over an EHLO keyword of the length of STARTTLS:
+/// seven X and one more letter, which counts the keywords that it overwrote.
+fn is_masked_keyword(keyword: &str) -> bool {
+    let bytes = keyword.as_bytes();
+    bytes.len() == "STARTTLS".len() && bytes[..7].iter().all(|byte| *byte == b'X') && bytes[7].is_ascii_uppercase()
+}
+
+/// Whether a greeting is written over with asterisks, as a Cisco ASA or PIX does; some
+/// let single digits and letters through.
+pub fn is_masked_greeting(greeting: &Reply) -> bool {
+    let text = greeting.lines.first().map_or("", |line| line.as_str());
+    let asterisks = text.chars().filter(|c| *c == '*').count();
+    asterisks >= 8 && asterisks * 2 > text.chars().filter(|c| !c.is_whitespace()).count()
+}
+
+/// Who was offered what at one address of the server.
+struct Address<'a> {
+    address: SocketAddr,
+    views: Vec<(usize, &'a View, Offer)>,
+}
+
+impl<'a> Address<'a> {
+    /// The addresses that were tried, in the order asked.
+    fn all(context: &Context<'a>) -> Vec<Self> {
+        let mut all: Vec<Self> = Vec::new();
+        for (index, view) in tried(context) {
+            let seen = (index, view, Offer::of(view));
+            match all.iter_mut().find(|known| known.address == view.address) {
+                Some(known) => known.views.push(seen),
+                None => all.push(Self { address: view.address, views: vec![seen] }),
+            }
+        }
+        all
+    }
+
+    /// The views with one kind of offer.
+    fn with(&self, is_wanted: impl Fn(&Offer) -> bool) -> Vec<(usize, &'a View)> {
+        self.views.iter().filter(|(_, _, offer)| is_wanted(offer)).map(|(index, view, _)| (*index, *view)).collect()
+    }
+
+    /// The first reason why nothing is known of some vantage point.
+    fn unknown(&self) -> Option<&str> {
+        self.views.iter().find_map(|(_, _, offer)| match offer {
+            Offer::Unknown(why) => Some(why.as_str()),
+            _ => None,
+        })
+    }
+}
+
+/// The vantage points of some views, in words.
+fn vantage_points(views: &[(usize, &View)]) -> String {
+    let mut texts: Vec<String> = views.iter().map(|(_, view)| view.vantage_text()).collect();
+    texts.dedup();
+    super::listed(texts.iter(), 10, ", ")
+}
+
+/// What HELP says, which people take for evidence; none where it does not speak of STARTTLS.
+fn help_evidence(views: &[(usize, &View)]) -> Option<String> {
+    let lists = |reply: &Reply| reply.lines.iter().any(|line| line.as_str().to_ascii_uppercase().contains("STARTTLS"));
+    let is_listed = views.iter().any(|(_, view)| view.session.help.seen().is_some_and(lists));
+    is_listed.then(|| "HELP lists STARTTLS, which proves nothing: EHLO decides what is offered to whom".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+    use crate::rules::test_facts::reply;
+
+    #[rstest]
+    #[case("XXXXXXXA", true)]
+    #[case("XXXXXXXB", true)]
+    #[case("XXXXXXXX", true)]
+    #[case("XXXXXXA", false)]
+    #[case("XXXXXXXXA", false)]
+    #[case("X-NOTLSA", false)]
+    #[case("STARTTLS", false)]
+    fn the_mark_of_the_middlebox_is_exact(#[case] keyword: &str, #[case] expected: bool) {
+        assert_eq!(is_masked_keyword(keyword), expected);
+    }
+
+    #[rstest]
+    #[case("*************************", true)]
+    #[case("***************0*****0*0*0 ******2******200**", true)]
+    #[case("mx.example.test ESMTP *** no spam ***", false)]
+    #[case("mx.example.test ******** ESMTP", false)]
+    #[case("", false)]
+    fn an_overwritten_greeting_is_mostly_asterisks(#[case] text: &str, #[case] expected: bool) {
+        assert_eq!(is_masked_greeting(&reply(220, text)), expected);
+    }
+}

@@ -1,0 +1,90 @@
+use time::Duration;
+
+use super::{ahead, date, is_short_lived};
+use crate::rules::{Context, Outcome, Violation, each_leaf, rule};
+
+rule! {
+    /// The certificate expires within a week.
+    ///
+    /// ## What it checks
+    ///
+    /// The server's certificate is valid for at most 7 more days. Certificates that are issued for
+    /// 10 days or less are left out: a machine renews them every few days.
+    ///
+    /// ## Why it matters
+    ///
+    /// A week ahead is when everyone who can renew the certificate should know of it. What renews itself
+    /// would have done so long before, so by now something does not work.
+    ///
+    /// ## Remedy
+    ///
+    /// Renew the certificate now, make the server load it, and put a reminder for the next one into
+    /// the calendar of the whole team.
+    ///
+    /// - Postfix: replace the file of `smtpd_tls_chain_files`, then `postfix reload`.
+    /// - Exim: replace the file of `tls_certificate`; the next connection uses it.
+    /// - Exchange: `Import-ExchangeCertificate`, then `Enable-ExchangeCertificate -Services SMTP`.
+    ///
+    /// ## References
+    ///
+    /// - RFC 5280, 4.1.2.5
+    "expires-within-7-days" { practice: Renewal, severity: Warn, result_type: None }
+}
+
+fn judge(context: &Context) -> Outcome {
+    each_leaf(context, |_, leaf| {
+        let left = leaf.not_after - context.now;
+        if left.is_negative() {
+            return Outcome::NotApplicable("the certificate has expired".to_owned());
+        }
+        if is_short_lived(leaf) {
+            return Outcome::NotApplicable("the certificate is short-lived: a machine renews it".to_owned());
+        }
+        if left > Duration::days(7) {
+            return Outcome::Passed(String::new());
+        }
+        let violation = Violation::new(format!("the certificate expires {}", ahead(left)));
+        Outcome::Violated(vec![violation.evidence(format!("valid until {}", date(leaf.not_after)))])
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+    use crate::rules::{
+        renewal::{certificate_expired, expires_within_30_days},
+        test_facts::{NOW, World, kind, messages},
+    };
+
+    /// At most one of the three rules on the end of validity fires.
+    #[rstest]
+    #[case(-Duration::SECOND, ["violated", "not-applicable", "not-applicable"])]
+    #[case(Duration::ZERO, ["passed", "violated", "passed"])]
+    #[case(Duration::days(7), ["passed", "violated", "passed"])]
+    #[case(Duration::days(7) + Duration::SECOND, ["passed", "passed", "violated"])]
+    #[case(Duration::days(30), ["passed", "passed", "violated"])]
+    #[case(Duration::days(30) + Duration::SECOND, ["passed", "passed", "passed"])]
+    fn one_rule_at_a_time(#[case] left: Duration, #[case] expected: [&str; 3]) {
+        let world = World::correct();
+        let judge = |rule| kind(&world.judge_leaf(rule, |params| params.not_after = NOW + left));
+        assert_eq!([judge(&certificate_expired::RULE), judge(&RULE), judge(&expires_within_30_days::RULE)], expected);
+    }
+
+    #[test]
+    fn days_are_floored() {
+        let left = Duration::days(4) - Duration::SECOND;
+        let outcome = World::correct().judge_leaf(&RULE, |params| params.not_after = NOW + left);
+        assert_eq!(messages(&outcome), ["the certificate expires in 3 days"]);
+    }
+
+    #[test]
+    fn short_lived_certificates_are_left_out() {
+        let outcome = World::correct().judge_leaf(&RULE, |params| {
+            params.not_before = NOW - Duration::days(3);
+            params.not_after = NOW + Duration::days(3);
+        });
+        assert_eq!(kind(&outcome), "not-applicable");
+    }
+}

@@ -1,0 +1,72 @@
+use time::Duration;
+
+use super::{ahead, date, each_issuer};
+use crate::rules::{Context, Outcome, Violation, rule};
+
+rule! {
+    /// An intermediate certificate expires before the server's.
+    ///
+    /// ## What it checks
+    ///
+    /// An intermediate of the certification path expires within 30 days, and before the server's own
+    /// certificate does.
+    ///
+    /// ## Why it matters
+    ///
+    /// On that day the path is refused although the server's own certificate, the one in the calendar,
+    /// is still valid.
+    ///
+    /// ## Remedy
+    ///
+    /// Ask the CA for its next intermediate and send that one. Often it is there already, and has only not
+    /// been replaced in the file.
+    ///
+    /// - Postfix: replace the intermediate in the file of `smtpd_tls_chain_files`, then `postfix reload`.
+    /// - Exim: replace it in the file of `tls_certificate`.
+    ///
+    /// ## References
+    ///
+    /// - RFC 5280, 6.1.3
+    "issuer-expires-first" { practice: Renewal, severity: Notice, result_type: None }
+}
+
+fn judge(context: &Context) -> Outcome {
+    let soon = context.now + Duration::days(30);
+    each_issuer(context, |leaf, issuers| {
+        let first = issuers.iter().filter(|(_, issuer)| {
+            let end = issuer.not_after;
+            context.now <= end && end <= soon && end < leaf.not_after
+        });
+        let violations: Vec<Violation> = first
+            .map(|(what, issuer)| {
+                let left = ahead(issuer.not_after - context.now);
+                Violation::new(format!("the intermediate {what} expires {left}, before the server's certificate"))
+                    .evidence(format!("valid until {}; the server's until {}", date(issuer.not_after), date(leaf.not_after)))
+            })
+            .collect();
+        if violations.is_empty() { Outcome::Passed(String::new()) } else { Outcome::Violated(violations) }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+    use crate::rules::test_facts::{NOW, World, kind};
+
+    /// Days that are left of the intermediate and of the server's certificate.
+    #[rstest]
+    #[case(20, 60, "violated")]
+    #[case(30, 60, "violated")]
+    #[case(31, 60, "passed")]
+    #[case(20, 10, "passed")]
+    #[case(-1, 60, "passed")]
+    fn it_must_be_soon_and_first(#[case] issuer: i64, #[case] leaf: i64, #[case] expected: &str) {
+        let mut world = World::correct();
+        let issuing = world.root.intermediate_with("CA", |params| params.not_after = NOW + Duration::days(issuer));
+        let own = issuing.leaf(|params| params.not_after = NOW + Duration::days(leaf));
+        world.chain = vec![own, issuing.certificate.clone()];
+        assert_eq!(kind(&world.judge(&RULE)), expected);
+    }
+}

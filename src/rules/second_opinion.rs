@@ -1,0 +1,106 @@
+//! A second judge of the certification path: rustls-webpki, which knows the constraints
+//! that [`super::path`] does not look at (RFC 5280, 6.1).
+//!
+//! It is asked only why a trusted path would be refused all the same. What rules of their
+//! own report (dates, weak keys, old hashes) does not count here.
+
+use rustls_pki_types::{CertificateDer, UnixTime};
+use time::OffsetDateTime;
+use webpki::{ALL_VERIFICATION_ALGS, EndEntityCert, Error, KeyUsage, anchor_from_trusted_cert};
+use x509_parser::prelude::{FromDer as _, X509Certificate};
+
+use super::path::{Judgement, MAX_CERTIFICATES};
+use crate::{facts::Certificate, trust::TrustStore};
+
+/// What the second judge says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Opinion {
+    /// A sender that uses it would accept the path.
+    Accepts,
+    /// The path breaks a rule of RFC 5280; the text says which.
+    Refuses(String),
+    /// It refuses for a reason that another rule reports, or that only this judge is strict about.
+    RefusesForOtherReasons,
+    /// It cannot tell; the text says why.
+    Undecided(String),
+}
+
+/// Asks about the chain as sent, at the moment of validity closest to `now`.
+pub fn ask(chain: &[Certificate], judgement: &Judgement, stores: &[TrustStore], now: OffsetDateTime) -> Opinion {
+    if let Some(why) = broken_issuer(chain, judgement) {
+        return Opinion::Refuses(why);
+    }
+    let sent: Vec<CertificateDer> = chain.iter().take(MAX_CERTIFICATES).map(|c| CertificateDer::from(c.der())).collect();
+    let Some((leaf, others)) = sent.split_first() else { return Opinion::Undecided("no certificate was sent".to_owned()) };
+    let anchors: Vec<_> =
+        stores.iter().flat_map(|store| &store.anchors).filter_map(|anchor| anchor_from_trusted_cert(anchor).ok()).collect();
+    let time = moment(chain, judgement, now);
+    let verified = EndEntityCert::try_from(leaf).and_then(|leaf| {
+        leaf.verify_for_usage(ALL_VERIFICATION_ALGS, &anchors, others, time, KeyUsage::server_auth(), None, None).map(|_| ())
+    });
+    match verified {
+        Ok(()) => Opinion::Accepts,
+        Err(error) => opinion(error),
+    }
+}
+
+/// `now`, moved into the time in which the whole path is valid; or where there is no such
+/// time, in which the server's certificate is.
+fn moment(chain: &[Certificate], judgement: &Judgement, now: OffsetDateTime) -> UnixTime {
+    let span = |places: &[usize]| {
+        let details = || places.iter().filter_map(|index| chain.get(*index)?.details().ok());
+        let first = details().map(|d| d.not_before).max()?;
+        let last = details().map(|d| d.not_after).min()?;
+        (first <= last).then(|| now.clamp(first, last))
+    };
+    let moment = span(&judgement.path).or_else(|| span(&[0])).unwrap_or(now);
+    UnixTime::since_unix_epoch(std::time::Duration::from_secs(u64::try_from(moment.unix_timestamp()).unwrap_or(0)))
+}
+
+/// What rustls-webpki does not look at, or does not say clearly.
+fn broken_issuer(chain: &[Certificate], judgement: &Judgement) -> Option<String> {
+    judgement.intermediates().iter().find_map(|index| {
+        let (_, certificate) = X509Certificate::from_der(chain.get(*index)?.der()).ok()?;
+        let what = super::certificate_text(chain, *index);
+        if certificate.version().0 < 2 {
+            return Some(format!("{what} is an X.509 version 1 certificate, which cannot say that it is a CA"));
+        }
+        match certificate.key_usage() {
+            // RFC 5280, 4.2.1.3
+            Ok(Some(usage)) if !usage.value.key_cert_sign() => {
+                Some(format!("{what} may not sign certificates, by its key usage"))
+            }
+            _ => None,
+        }
+    })
+}
+
+fn opinion(error: Error) -> Opinion {
+    #[expect(deprecated, reason = "older errors may still be given")]
+    let words = match error {
+        Error::EndEntityUsedAsCa => "a certificate above the server's is not one of a CA",
+        Error::PathLenConstraintViolated => "there are more certificates below a CA than its path length allows",
+        Error::NameConstraintViolation => "a CA above it may not certify these names, by its name constraints",
+        Error::RequiredEkuNotFound | Error::RequiredEkuNotFoundContext(_) => {
+            "a certificate is not meant for TLS servers, by its extended key usage"
+        }
+        Error::EmptyEkuExtension => "the extended key usage of a certificate is empty",
+        Error::UnsupportedCriticalExtension => "a certificate has a critical extension that verifiers do not know",
+        Error::SignatureAlgorithmMismatch => "a certificate names two different algorithms for its one signature",
+        // Dates, keys and hashes have rules of their own.
+        Error::CertExpired { .. }
+        | Error::CertNotValidYet { .. }
+        | Error::InvalidCertValidity
+        | Error::InvalidSignatureForPublicKey
+        | Error::UnsupportedSignatureAlgorithmContext(_)
+        | Error::UnsupportedSignatureAlgorithm
+        | Error::UnsupportedSignatureAlgorithmForPublicKeyContext(_)
+        | Error::UnsupportedSignatureAlgorithmForPublicKey
+        // Other verifiers, OpenSSL's above all, accept these.
+        | Error::CaUsedAsEndEntity
+        | Error::UnsupportedCertVersion
+        | Error::InvalidSerialNumber => return Opinion::RefusesForOtherReasons,
+        other => return Opinion::Undecided(format!("rustls-webpki refuses the path: {other}")),
+    };
+    Opinion::Refuses(words.to_owned())
+}

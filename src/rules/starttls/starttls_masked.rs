@@ -1,0 +1,71 @@
+use super::Offer;
+use crate::rules::{Context, Outcome, ResultType, Violation, each_view, rule};
+
+rule! {
+    /// A middlebox hides STARTTLS.
+    ///
+    /// ## What it checks
+    ///
+    /// STARTTLS is not in the reply to EHLO, and the dialog bears the mark of a Cisco ASA or PIX that
+    /// inspects SMTP: a keyword of seven X and one more letter, or a greeting of asterisks.
+    ///
+    /// ## Why it matters
+    ///
+    /// The server offers TLS and nobody behind that firewall can use it: mail is sent in clear text, or
+    /// not at all. The server's own logs and settings look right.
+    ///
+    /// ## Remedy
+    ///
+    /// Let the firewall pass TLS, or do not let it inspect SMTP. The firewall may be on either side.
+    ///
+    /// - Cisco ASA: `allow-tls` under `parameters` of the `policy-map type inspect esmtp`, or
+    ///   `no inspect esmtp` in the global policy.
+    ///
+    /// ## References
+    ///
+    /// - RFC 3207, 6
+    /// - Cisco ASA Series Firewall CLI Configuration Guide, SMTP and Extended SMTP Inspection
+    "starttls-masked" { practice: OpportunisticTls, severity: Fail, result_type: Some(ResultType::StarttlsNotSupported) }
+}
+
+fn judge(context: &Context) -> Outcome {
+    each_view(context, |view| match Offer::of(view) {
+        Offer::Masked(mark) => {
+            let from = view.vantage_text();
+            let violation = Violation::new("a middlebox that inspects SMTP hides STARTTLS").evidence(format!("from {from}: {mark}"));
+            Outcome::Violated(vec![violation])
+        }
+        Offer::Unknown(why) => Outcome::Undetermined(why),
+        Offer::Offered | Offer::Absent => Outcome::Passed(String::new()),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+    use crate::{
+        facts::{Observed, Session},
+        rules::test_facts::{World, ehlo, kind, reply},
+    };
+
+    #[rstest]
+    #[case("mx.example.test ESMTP", &["PIPELINING", "XXXXXXXA"], "violated")]
+    #[case("**************************", &["PIPELINING"], "violated")]
+    #[case("**************************", &["STARTTLS"], "passed")]
+    #[case("mx.example.test ESMTP", &["XXXXXXXA", "STARTTLS"], "passed")]
+    #[case("mx.example.test ESMTP", &["PIPELINING"], "passed")]
+    #[case("mx.example.test ESMTP", &["PIPELINING", "XXXA"], "passed")]
+    fn the_mark_counts_where_starttls_is_missing(#[case] greeting: &str, #[case] keywords: &[&str], #[case] expected: &str) {
+        let outcome = World::correct().judge_from(1, &RULE, |views| {
+            views[0].session = Session {
+                connection: views[0].session.connection.clone(),
+                greeting: Observed::Seen(reply(220, greeting)),
+                ehlo: ehlo("mx.example.test", keywords),
+                ..Session::not_attempted("STARTTLS is not offered")
+            };
+        });
+        assert_eq!(kind(&outcome), expected);
+    }
+}

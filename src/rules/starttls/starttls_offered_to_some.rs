@@ -1,0 +1,101 @@
+use super::{Address, Offer, help_evidence, vantage_points};
+use crate::rules::{Context, Outcome, ResultType, Violation, nothing_tried, rule};
+
+rule! {
+    /// STARTTLS is offered to some and not to others.
+    ///
+    /// ## What it checks
+    ///
+    /// One address of the server lists STARTTLS in its reply to EHLO for some vantage points, and does
+    /// not for others.
+    ///
+    /// ## Why it matters
+    ///
+    /// Those left out send in clear text, or not at all if they insist on TLS. Whoever tests from an
+    /// address that is left out concludes that TLS is off, and looks for the fault in the wrong place.
+    ///
+    /// ## Remedy
+    ///
+    /// Offer STARTTLS to everyone.
+    ///
+    /// - Postfix: remove the clients from `smtpd_discard_ehlo_keyword_address_maps`.
+    /// - Exim: `tls_advertise_hosts = *`.
+    /// - Exchange: the connector whose `RemoteIPRanges` fit the client best decides; give each one
+    ///   that the internet reaches `Tls` in its `AuthMechanism`.
+    /// - Between them: an inspecting firewall or proxy may treat networks differently.
+    ///
+    /// ## References
+    ///
+    /// - RFC 3207, 4
+    /// - RFC 8460, 4.3.1
+    "starttls-offered-to-some" { practice: OpportunisticTls, severity: Fail, result_type: Some(ResultType::StarttlsNotSupported) }
+}
+
+fn judge(context: &Context) -> Outcome {
+    let addresses = Address::all(context);
+    if addresses.is_empty() {
+        return nothing_tried(context);
+    }
+    let violations: Vec<Violation> = addresses.iter().filter_map(violation).collect();
+    if !violations.is_empty() {
+        return Outcome::Violated(violations);
+    }
+    if let Some(why) = addresses.iter().find_map(Address::unknown) {
+        return Outcome::Undetermined(why.to_owned());
+    }
+    match addresses.iter().any(|address| address.views.len() > 1) {
+        true => Outcome::Passed(String::new()),
+        false => Outcome::NotApplicable("each address was looked at from one vantage point only".to_owned()),
+    }
+}
+
+fn violation(address: &Address) -> Option<Violation> {
+    let offered = address.with(|offer| *offer == Offer::Offered);
+    let absent = address.with(|offer| *offer == Offer::Absent);
+    if offered.is_empty() || absent.is_empty() {
+        return None;
+    }
+    let (those, others) = (vantage_points(&offered), vantage_points(&absent));
+    let mut violation = Violation::new(format!("{} offers STARTTLS to {those}, and not to {others}", address.address));
+    violation.evidence.extend(help_evidence(&absent));
+    violation.views = absent.iter().map(|(index, _)| *index).collect();
+    Some(violation)
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+    use crate::{
+        facts::View,
+        rules::test_facts::{World, kind, messages},
+    };
+
+    #[test]
+    fn those_left_out_are_named() {
+        let outcome = World::correct().judge_from(3, &RULE, |views| {
+            World::without_starttls(&mut views[1]);
+            views[2].vantage.label = Some("partner".into());
+        });
+        let expected = "198.51.100.10:25 offers STARTTLS to 192.0.2.1, partner (192.0.2.3), and not to 192.0.2.2";
+        assert_eq!(messages(&outcome), [expected]);
+    }
+
+    #[rstest]
+    #[case::to_all(2, |_: &mut [View]| {}, "passed")]
+    #[case::to_nobody(2, |views: &mut [View]| views.iter_mut().for_each(World::without_starttls), "passed")]
+    #[case::one_vantage_point(1, |_: &mut [View]| {}, "not-applicable")]
+    #[case::one_unknown(2, |views: &mut [View]| World::timed_out(&mut views[1]), "undetermined")]
+    #[case::different_addresses(2, |views: &mut [View]| {
+        World::without_starttls(&mut views[1]);
+        views[1].address.set_port(26);
+    }, "not-applicable")]
+    fn without_a_difference_it_is_silent(
+        #[case] vantage_points: usize,
+        #[case] change: fn(&mut [View]),
+        #[case] expected: &str,
+    ) {
+        assert_eq!(kind(&World::correct().judge_from(vantage_points, &RULE, change)), expected);
+    }
+}

@@ -1,0 +1,104 @@
+use super::Offer;
+use crate::{
+    facts::Observed,
+    rules::{Context, Outcome, ResultType, Violation, each_view, rule, short},
+    smtp::Reply,
+};
+
+rule! {
+    /// STARTTLS is offered, and refused when asked for.
+    ///
+    /// ## What it checks
+    ///
+    /// The reply to EHLO lists STARTTLS, and the reply to the command STARTTLS is 454 or a permanent
+    /// refusal. A 421, or a 454 that speaks of too many sessions, asks to come back later and is no refusal.
+    ///
+    /// ## Why it matters
+    ///
+    /// Opportunistic senders go on in clear text or try again without TLS; others defer the mail.
+    /// The usual cause is a certificate or key that the server cannot read.
+    ///
+    /// ## Remedy
+    ///
+    /// Look into the server's log at the time of the refusal.
+    ///
+    /// - Postfix: 454 means that the TLS engine could not start; the log names the file, often with
+    ///   wrong permissions, or a key that does not belong to the certificate.
+    /// - Exim: 454 likewise; `tls_certificate` and `tls_privatekey` must be readable by the Exim user.
+    /// - Exchange: the service account must be able to read the private key; import certificate and key anew.
+    ///
+    /// ## References
+    ///
+    /// - RFC 3207, 4
+    /// - RFC 8460, 4.3.1
+    "starttls-refused" { practice: OpportunisticTls, severity: Fail, result_type: Some(ResultType::StarttlsNotSupported) }
+}
+
+fn judge(context: &Context) -> Outcome {
+    each_view(context, |view| match Offer::of(view) {
+        Offer::Unknown(why) => Outcome::Undetermined(why),
+        Offer::Absent | Offer::Masked(_) => Outcome::NotApplicable("STARTTLS is not offered".to_owned()),
+        Offer::Offered => match &view.session.starttls {
+            Observed::Seen(reply) if reply.is_positive() => Outcome::Passed(String::new()),
+            Observed::Seen(reply) if is_refusal(reply) => {
+                let violation = Violation::new("STARTTLS is offered, and refused when asked for");
+                Outcome::Violated(vec![violation.evidence(format!("reply to STARTTLS: {}", short(&reply.to_string())))])
+            }
+            Observed::Seen(reply) => {
+                Outcome::Undetermined(format!("the server asks to come back later: {}", short(&reply.to_string())))
+            }
+            other => Outcome::Undetermined(format!("no reply to STARTTLS was seen: {}", other.why_not())),
+        },
+    })
+}
+
+fn is_refusal(reply: &Reply) -> bool {
+    let text = reply.to_string().to_ascii_lowercase();
+    match reply.code {
+        // Postfix limits new TLS sessions per client with such a 454.
+        454 => !text.contains("too many"),
+        code => code >= 500 || (300..400).contains(&code),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+    use crate::{
+        facts::Failure,
+        rules::test_facts::{World, kind, reply},
+    };
+
+    #[rstest]
+    #[case(220, "2.0.0 Ready to start TLS", "passed")]
+    #[case(454, "4.7.0 TLS not available due to local problem", "violated")]
+    #[case(502, "5.5.1 command not implemented", "violated")]
+    #[case(554, "5.7.0 no", "violated")]
+    #[case(354, "go ahead", "violated")]
+    #[case(421, "4.7.0 too many connections", "undetermined")]
+    #[case(451, "4.3.0 later", "undetermined")]
+    #[case(454, "4.7.0 Error: too many new TLS sessions from mx.other.test", "undetermined")]
+    fn replies_are_told_apart(#[case] code: u16, #[case] text: &str, #[case] expected: &str) {
+        let answer = Observed::Seen(reply(code, text));
+        let outcome = World::correct().judge_from(1, &RULE, |views| views[0].session.starttls = answer);
+        assert_eq!(kind(&outcome), expected);
+    }
+
+    #[test]
+    fn the_reply_is_quoted() {
+        let answer = Observed::Seen(reply(454, "4.7.0 TLS not available due to local problem"));
+        let outcome = World::correct().judge_from(1, &RULE, |views| views[0].session.starttls = answer);
+        assert!(format!("{outcome:?}").contains("reply to STARTTLS: 454 4.7.0 TLS not available due to local problem"));
+    }
+
+    #[test]
+    fn silence_is_no_refusal_and_no_offer_is_another_rule() {
+        let silence = Observed::Failed(Failure::TimedOut { millis: 30_000 });
+        let outcome = World::correct().judge_from(1, &RULE, |views| views[0].session.starttls = silence);
+        assert_eq!(kind(&outcome), "undetermined");
+        let outcome = World::correct().judge_from(1, &RULE, |views| World::without_starttls(&mut views[0]));
+        assert_eq!(kind(&outcome), "not-applicable");
+    }
+}

@@ -1,0 +1,109 @@
+use std::collections::BTreeSet;
+
+use super::Offer;
+use crate::{
+    facts::{Failure, Observed, View},
+    rules::{Context, Outcome, ResultType, Violation, each_view, rule, short, tried},
+};
+
+rule! {
+    /// STARTTLS is accepted, and the TLS handshake fails.
+    ///
+    /// ## What it checks
+    ///
+    /// The server answered STARTTLS with 220, and the TLS handshake with a client that speaks TLS 1.2
+    /// and 1.3 ended in a fatal alert or in a message that such a client cannot accept. A connection
+    /// that is dropped or falls silent shows nothing.
+    ///
+    /// ## Why it matters
+    ///
+    /// Senders of today have the same trouble. Many go on in clear text or defer the mail. The usual
+    /// cause is a server that knows no TLS above 1.1, or only cipher suites that were given up.
+    ///
+    /// ## Remedy
+    ///
+    /// Offer TLS 1.2 and 1.3 with ECDHE key exchange.
+    ///
+    /// - Postfix: `smtpd_tls_protocols = >=TLSv1.2` on Postfix 3.6 or later; leave `smtpd_tls_ciphers` at `medium`.
+    /// - Exim: with OpenSSL, `openssl_options = +no_sslv2 +no_sslv3 +no_tlsv1 +no_tlsv1_1`; with GnuTLS, remove
+    ///   limits from `tls_require_ciphers`.
+    /// - Exchange: TLS 1.2 must be on in Schannel, under `SCHANNEL\Protocols\TLS 1.2\Server` of the registry.
+    ///
+    /// ## References
+    ///
+    /// - RFC 8446, 6.2
+    /// - RFC 8996
+    /// - RFC 9325, 3.1.1
+    "tls-handshake-refused" { practice: OpportunisticTls, severity: Fail, result_type: Some(ResultType::ValidationFailure) }
+}
+
+fn judge(context: &Context) -> Outcome {
+    let outcome = each_view(context, |view| match Offer::of(view) {
+        Offer::Unknown(why) => Outcome::Undetermined(why),
+        Offer::Absent | Offer::Masked(_) => Outcome::NotApplicable("STARTTLS is not offered".to_owned()),
+        Offer::Offered => match (&view.session.starttls, &view.session.tls) {
+            (_, Observed::Seen(_)) => Outcome::Passed(String::new()),
+            (Observed::Seen(reply), Observed::Failed(Failure::Tls(why))) if reply.is_positive() => {
+                let who = if why.to_ascii_lowercase().contains("alert") { "the server refuses" } else { "nothing comes of" };
+                let violation = Violation::new(format!("{who} the TLS handshake: {}", short(why)));
+                Outcome::Violated(vec![violation.evidence(format!("reply to STARTTLS: {}", short(&reply.to_string())))])
+            }
+            (_, tls) => Outcome::Undetermined(format!("the TLS handshake with {} was not finished: {}", view.address, tls.why_not())),
+        },
+    });
+    match outcome {
+        Outcome::Passed(_) => Outcome::Passed(works(context)),
+        other => other,
+    }
+}
+
+/// Where STARTTLS was seen to work.
+fn works(context: &Context) -> String {
+    let finished: Vec<&View> = tried(context).map(|(_, view)| view).filter(|view| view.session.tls.seen().is_some()).collect();
+    let vantage_points = finished.iter().map(|view| view.vantage_text()).collect::<BTreeSet<_>>().len();
+    let addresses = finished.iter().map(|view| view.address).collect::<BTreeSet<_>>().len();
+    let at = if addresses > 1 { format!(" at {addresses} addresses") } else { String::new() };
+    match vantage_points {
+        1 => format!("STARTTLS is offered and works{at} from one vantage point"),
+        count => format!("STARTTLS is offered and works{at} from {count} vantage points"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+    use crate::rules::test_facts::{World, kind, messages};
+
+    #[test]
+    fn an_alert_is_a_refusal() {
+        let outcome = World::correct().judge_from(1, &RULE, |views| {
+            views[0].session.tls = Observed::Failed(Failure::Tls("received fatal alert: ProtocolVersion".to_owned()));
+        });
+        assert_eq!(messages(&outcome), ["the server refuses the TLS handshake: received fatal alert: ProtocolVersion"]);
+    }
+
+    #[rstest]
+    #[case(Failure::Closed)]
+    #[case(Failure::Reset)]
+    #[case(Failure::TimedOut { millis: 30_000 })]
+    fn a_drop_shows_nothing(#[case] failure: Failure) {
+        let outcome = World::correct().judge_from(1, &RULE, |views| views[0].session.tls = Observed::Failed(failure));
+        assert_eq!(kind(&outcome), "undetermined");
+    }
+
+    #[test]
+    fn a_finished_handshake_passes_with_the_count() {
+        let world = World::correct();
+        let words = |count| world.judge_from(count, &RULE, |_| {});
+        assert_eq!(words(1), Outcome::Passed("STARTTLS is offered and works from one vantage point".to_owned()));
+        assert_eq!(words(2), Outcome::Passed("STARTTLS is offered and works from 2 vantage points".to_owned()));
+    }
+
+    #[test]
+    fn without_an_offer_it_does_not_apply() {
+        let outcome = World::correct().judge_from(1, &RULE, |views| World::without_starttls(&mut views[0]));
+        assert_eq!(kind(&outcome), "not-applicable");
+    }
+}

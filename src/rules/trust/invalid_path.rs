@@ -1,0 +1,129 @@
+use super::each_end;
+use crate::rules::{
+    Context, Outcome, ResultType, Violation, certificate_text,
+    path::End,
+    rule,
+    second_opinion::{self, Opinion},
+};
+
+rule! {
+    /// The certification path breaks a constraint.
+    ///
+    /// ## What it checks
+    ///
+    /// The path reaches a trust anchor, and verifiers refuse it all the same: an issuer is not a CA or
+    /// may not sign certificates, the path is longer than a CA allows, a name is outside of a CA's
+    /// name constraints, a certificate is not meant for TLS servers, or a critical extension is unknown.
+    ///
+    /// ## Why it matters
+    ///
+    /// Every sender that verifies refuses the certificate, and says no more than "not trusted".
+    ///
+    /// ## Remedy
+    ///
+    /// Have the certificate issued anew, with the profile for TLS servers (extended key usage
+    /// `serverAuth`). If the fault is in an intermediate, the CA must replace it.
+    ///
+    /// ## References
+    ///
+    /// - RFC 5280, 6.1
+    /// - RFC 5280, 4.2.1.3
+    /// - RFC 5280, 4.2.1.9
+    /// - RFC 5280, 4.2.1.10
+    /// - RFC 5280, 4.2.1.12
+    "invalid-path" { practice: PublicCa, severity: Fail, result_type: Some(ResultType::CertificateNotTrusted) }
+}
+
+fn judge(context: &Context) -> Outcome {
+    each_end(context, |chain, judgement| {
+        if !matches!(judgement.end, End::Trusted { .. }) {
+            return Outcome::NotApplicable("the path does not reach a trust anchor".to_owned());
+        }
+        let is_anchor = context.stores.iter().flat_map(|store| &store.anchors).any(|anchor| **anchor == *chain[0].der());
+        if is_anchor {
+            return Outcome::Passed(String::new());
+        }
+        match second_opinion::ask(chain, judgement, context.stores, context.now) {
+            Opinion::Accepts | Opinion::RefusesForOtherReasons => Outcome::Passed(String::new()),
+            Opinion::Undecided(why) => Outcome::Undetermined(why),
+            Opinion::Refuses(why) => {
+                let climb: Vec<String> = judgement.path.iter().map(|index| certificate_text(chain, *index)).collect();
+                let evidence = format!("the path is: {}", climb.join(", then "));
+                Outcome::Violated(vec![Violation::new(format!("the path is not valid: {why}")).evidence(evidence)])
+            }
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use rcgen::{BasicConstraints, CustomExtension, ExtendedKeyUsagePurpose, GeneralSubtree, IsCa, KeyUsagePurpose, NameConstraints};
+    use rstest::rstest;
+    use time::Duration;
+
+    use super::*;
+    use crate::rules::test_facts::{NOW, World, kind, messages};
+
+    type Params = rcgen::CertificateParams;
+    type Change = fn(&mut Params);
+
+    #[rstest]
+    #[case::not_a_ca(|p: &mut Params| p.is_ca = IsCa::ExplicitNoCa, "is not one of a CA")]
+    #[case::may_not_sign(|p: &mut Params| p.key_usages = vec![KeyUsagePurpose::CrlSign], "may not sign certificates")]
+    #[case::names(|p: &mut Params| p.name_constraints = Some(only("other.test")), "name constraints")]
+    #[case::usage(|p: &mut Params| p.extended_key_usages = vec![ExtendedKeyUsagePurpose::EmailProtection], "not meant for TLS servers")]
+    fn a_broken_intermediate_is_found(#[case] change: Change, #[case] reason: &str) {
+        let mut world = World::correct();
+        let issuing = world.root.intermediate_with("Issuing CA", change);
+        world.chain = vec![issuing.leaf(|_| {}), issuing.certificate.clone()];
+        let outcome = world.judge(&RULE);
+        assert!(messages(&outcome)[0].contains(reason), "{outcome:?}");
+    }
+
+    fn only(domain: &str) -> NameConstraints {
+        NameConstraints { permitted_subtrees: vec![GeneralSubtree::DnsName(domain.to_owned())], excluded_subtrees: Vec::new() }
+    }
+
+    #[test]
+    fn a_path_longer_than_allowed_is_found() {
+        let mut world = World::correct();
+        let upper = world.root.intermediate_with("Upper CA", |p| p.is_ca = IsCa::Ca(BasicConstraints::Constrained(0)));
+        let lower = upper.intermediate("Lower CA");
+        world.chain = vec![lower.leaf(|_| {}), lower.certificate.clone(), upper.certificate.clone()];
+        assert!(messages(&world.judge(&RULE))[0].contains("path length"));
+    }
+
+    #[rstest]
+    #[case::client_only(|p: &mut Params| p.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth], "not meant for TLS servers")]
+    #[case::critical(add_unknown_critical, "critical extension")]
+    fn a_broken_server_certificate_is_found(#[case] change: Change, #[case] reason: &str) {
+        let mut world = World::correct();
+        world.chain[0] = world.issuing.leaf(change);
+        let outcome = world.judge(&RULE);
+        assert!(messages(&outcome)[0].contains(reason), "{outcome:?}");
+    }
+
+    fn add_unknown_critical(params: &mut Params) {
+        let mut extension = CustomExtension::from_oid_content(&[1, 3, 6, 1, 4, 1, 99_999, 1], vec![5, 0]);
+        extension.set_criticality(true);
+        params.custom_extensions.push(extension);
+    }
+
+    /// Dates have rules of their own.
+    #[rstest]
+    #[case::expired(|p: &mut Params| p.not_after = NOW - Duration::days(3))]
+    #[case::not_yet(|p: &mut Params| p.not_before = NOW + Duration::days(3))]
+    #[case::no_names(|p: &mut Params| p.subject_alt_names.clear())]
+    fn other_faults_are_not_this_one(#[case] change: Change) {
+        let mut world = World::correct();
+        world.chain[0] = world.issuing.leaf(change);
+        assert_eq!(kind(&world.judge(&RULE)), "passed");
+    }
+
+    #[test]
+    fn without_a_trusted_path_it_does_not_apply() {
+        let mut world = World::correct();
+        world.chain.truncate(1);
+        assert_eq!(kind(&world.judge(&RULE)), "not-applicable");
+    }
+}

@@ -1,0 +1,93 @@
+use super::{each_end, not_trusted};
+use crate::rules::{Context, Outcome, ResultType, Violation, path::End, rule};
+
+rule! {
+    /// The certificate comes from a private CA.
+    ///
+    /// ## What it checks
+    ///
+    /// The certification path ends in a self-signed CA certificate that the server sent and that no
+    /// public trust store holds, or in a root of a store that is marked private.
+    ///
+    /// ## Why it matters
+    ///
+    /// Only those who installed that root can verify the certificate. For every other sender that
+    /// verifies, it is as good as none.
+    ///
+    /// ## Remedy
+    ///
+    /// Get a certificate from a public CA for the name of the MX. The private CA may stay in use
+    /// on internal connectors, with a certificate of its own.
+    ///
+    /// - Postfix: `smtpd_tls_chain_files` takes one key and chain for all clients of a service;
+    ///   give internal clients a service of their own in `master.cf` if they need the private one.
+    /// - Exchange: name the public certificate in `TlsCertificateName` of the receive connector that
+    ///   the internet reaches.
+    ///
+    /// ## References
+    ///
+    /// - RFC 8461, 4.2
+    /// - RFC 5280, 6.1
+    "private-ca" { practice: PublicCa, severity: Fail, result_type: Some(ResultType::CertificateNotTrusted) }
+}
+
+fn judge(context: &Context) -> Outcome {
+    each_end(context, |chain, judgement| {
+        let violation = match &judgement.end {
+            End::Trusted { store, public: true } => return Outcome::Passed(format!("the path leads to a root in {store}")),
+            End::Trusted { store, public: false } => {
+                Violation::new(format!("the path leads to a root in {store}, which the world does not trust"))
+            }
+            End::PrivateRoot { subject } => {
+                let names: Vec<&str> = context.stores.iter().map(|store| store.name.as_str()).collect();
+                let root = judgement.root.map_or_else(String::new, |root| format!(", sent as certificate {root},"));
+                Violation::new(format!("the certificate comes from a private CA: {subject}"))
+                    .evidence(format!("this self-signed root{root} is in none of the trust stores: {}", names.join(", ")))
+            }
+            _ => return Outcome::NotApplicable("the path does not reach a root".to_owned()),
+        };
+        not_trusted(context, chain, judgement, violation)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rules::test_facts::{Authority, World, kind, messages};
+
+    #[test]
+    fn a_sent_root_that_nobody_trusts_is_found() {
+        let mut world = World::correct();
+        let root = Authority::root("Corp Root CA");
+        let issuing = root.intermediate("Corp Issuing CA");
+        world.chain = vec![issuing.leaf(|_| {}), issuing.certificate.clone(), root.certificate.clone()];
+        assert_eq!(messages(&world.judge(&RULE)), ["the certificate comes from a private CA: CN=Corp Root CA"]);
+    }
+
+    #[test]
+    fn a_weak_private_root_is_not_misread() {
+        let mut world = World::correct();
+        let root = Authority::root_with(crate::rules::test_facts::Key::Rsa(512), "Old Root CA");
+        world.chain = vec![root.leaf(|_| {}), root.certificate.clone()];
+        assert_eq!(messages(&world.judge(&RULE)), ["the certificate comes from a private CA: CN=Old Root CA"]);
+    }
+
+    #[test]
+    fn a_private_store_is_no_public_ca() {
+        let mut world = World::correct();
+        world.stores[0].public = false;
+        assert_eq!(kind(&world.judge(&RULE)), "violated");
+    }
+
+    #[test]
+    fn a_public_root_passes_with_its_store() {
+        assert_eq!(World::correct().judge(&RULE), Outcome::Passed("the path leads to a root in world".to_owned()));
+    }
+
+    #[test]
+    fn a_missing_issuer_is_another_rules_matter() {
+        let mut world = World::correct();
+        world.chain.truncate(1);
+        assert_eq!(kind(&world.judge(&RULE)), "not-applicable");
+    }
+}

@@ -1,0 +1,90 @@
+use super::{each_end, not_trusted};
+use crate::rules::{Context, Outcome, ResultType, Violation, certificate_text, path::End, rule, short};
+
+rule! {
+    /// The issuer of the certificate is unknown.
+    ///
+    /// ## What it checks
+    ///
+    /// The certification path ends at a certificate whose issuer was not sent and is in no trust
+    /// store. Nothing else that was sent shows how the path would go on.
+    ///
+    /// ## Why it matters
+    ///
+    /// Either an intermediate certificate is missing, or the CA is one that nobody knows; the chain
+    /// alone cannot tell. Mail servers do not fetch a missing certificate, as browsers do, so senders
+    /// that verify do not deliver. A certificate that works in a browser fails here for this reason.
+    ///
+    /// ## Remedy
+    ///
+    /// Send the intermediate certificates of the CA along with the server's own (`fullchain.pem`,
+    /// not `cert.pem`). If the CA is a private one, get a certificate from a public CA.
+    ///
+    /// - Postfix: put key, certificate and intermediates, in that order, into a file of `smtpd_tls_chain_files`.
+    /// - Exim: append the intermediates to the file of `tls_certificate`.
+    /// - Exchange: import the intermediates into the computer's store "Intermediate Certification
+    ///   Authorities", then restart the transport service.
+    ///
+    /// ## References
+    ///
+    /// - RFC 8446, 4.4.2
+    /// - RFC 5280, 4.2.2.1
+    /// - RFC 5280, 6.1
+    "unknown-issuer" { practice: PublicCa, severity: Fail, result_type: Some(ResultType::CertificateNotTrusted) }
+}
+
+fn judge(context: &Context) -> Outcome {
+    each_end(context, |chain, judgement| {
+        let End::UnknownIssuer { index, issuer, fetchable } = &judgement.end else { return Outcome::Passed(String::new()) };
+        let what = certificate_text(chain, *index);
+        let message = if *fetchable {
+            format!("the issuer of {what} is unknown; probably an intermediate certificate is missing: {issuer}")
+        } else {
+            format!("the issuer of {what} is unknown: {issuer}")
+        };
+        let mut violation = Violation::new(message).evidence(match chain.len() {
+            1 => "the server sent its own certificate alone".to_owned(),
+            count => format!("none of the {count} certificates sent has that name and made the signature"),
+        });
+        if let Some(place) = chain[*index].details().ok().and_then(|details| details.ca_issuers.first()) {
+            violation = violation.evidence(format!("the certificate says where its issuer can be fetched: {}", short(place.as_str())));
+        }
+        not_trusted(context, chain, judgement, violation)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rules::test_facts::{Authority, World, kind, messages};
+
+    #[test]
+    fn a_certificate_alone_has_an_unknown_issuer() {
+        let mut world = World::correct();
+        world.chain.truncate(1);
+        assert_eq!(messages(&world.judge(&RULE)), ["the issuer of the server's certificate is unknown: CN=Issuing CA"]);
+    }
+
+    #[test]
+    fn a_place_to_fetch_it_from_tips_the_wording() {
+        let mut world = World::correct();
+        world.chain = vec![world.issuing.leaf(|params| World::add_ca_issuers(params, "http://ca.test/issuing.der"))];
+        let outcome = world.judge(&RULE);
+        assert!(messages(&outcome)[0].contains("probably an intermediate certificate is missing"), "{outcome:?}");
+        assert!(format!("{outcome:?}").contains("http://ca.test/issuing.der"));
+    }
+
+    /// The same name and another key: not the issuer.
+    #[test]
+    fn an_issuer_in_name_only_is_none() {
+        let mut world = World::correct();
+        let namesake = Authority::root("World Root CA").intermediate("Issuing CA");
+        world.chain = vec![world.issuing.leaf(|_| {}), namesake.certificate.clone()];
+        assert_eq!(kind(&world.judge(&RULE)), "violated");
+    }
+
+    #[test]
+    fn a_root_that_was_left_out_is_no_fault() {
+        assert_eq!(kind(&World::correct().judge(&RULE)), "passed");
+    }
+}
