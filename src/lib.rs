@@ -2,6 +2,7 @@
 
 pub mod facts;
 pub mod finding;
+pub mod lab;
 pub mod name;
 pub mod plan;
 pub mod rules;

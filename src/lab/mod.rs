@@ -1,0 +1,4 @@
+//! Starts the servers of a plan.
+
+#[cfg(feature = "docker")]
+pub mod docker;
