@@ -125,7 +125,7 @@ async fn bootstrap(
     if !child.wait().await.map_err(ImageError::Scratch)?.success() {
         let log = Vec::from(tail).join("\n");
         if log.contains("No space left on device") {
-            return Err(ImageError::Scratch(io::ErrorKind::StorageFull.into()));
+            return Err(ImageError::NoSpace);
         }
         return Err(ImageError::Bootstrap { log });
     }

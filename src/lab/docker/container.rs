@@ -74,21 +74,12 @@ impl Container {
         Ok(Self { docker: docker.clone(), id: inner.id().to_owned(), is_kept, inner: Some(inner) })
     }
 
-    /// Its address in the network that it was started in.
-    pub(super) async fn address(&self) -> Result<IpAddr, DockerError> {
+    /// Its address in the network that it was started in; nothing if it has ended.
+    pub(super) async fn address(&self) -> Result<Option<IpAddr>, EngineError> {
         let found = self.docker.inspect_container(&self.id, None::<InspectContainerOptions>).await;
         let found = found.map_err(|error| EngineError::new("cannot look at a container", &error))?;
         let networks = found.network_settings.and_then(|settings| settings.networks).unwrap_or_default();
-        let address = networks.into_values().find_map(|endpoint| endpoint.ip_address?.parse().ok());
-        match address {
-            Some(address) => Ok(address),
-            // A container that has ended has none.
-            None => Err(DockerError::NotReady {
-                scenario: self.id.clone(),
-                why: "it has no address".to_owned(),
-                log: self.log().await,
-            }),
-        }
+        Ok(networks.into_values().find_map(|endpoint| endpoint.ip_address?.parse().ok()))
     }
 
     pub(super) async fn is_running(&self) -> bool {

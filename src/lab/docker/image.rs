@@ -123,6 +123,9 @@ pub enum ImageError {
     /// The executable cannot be carried into an image.
     #[error(transparent)]
     Closure(#[from] ClosureError),
+    /// The bootstrap did not fit.
+    #[error("the folder for temporary files is full: free some space there, or name another folder in TMPDIR")]
+    NoSpace,
     /// A temporary file or a child process failed.
     #[error("a temporary file cannot be written or a tool cannot be run: {0}")]
     Scratch(#[source] io::Error),
@@ -257,8 +260,7 @@ async fn docker_build(
     while let Some(answer) = answers.next().await {
         match answer {
             Ok(info) => {
-                for line in info.stream.unwrap_or_default().lines().filter(|line| !line.trim().is_empty()) {
-                    let line = WireText::from(line);
+                for line in info.stream.unwrap_or_default().lines().filter_map(readable) {
                     progress(line.as_str());
                     if tail.len() == TAIL {
                         tail.pop_front();
@@ -278,6 +280,15 @@ async fn docker_build(
         }
     }
     Ok(())
+}
+
+/// A line of a build's log as a person wants it: without the builder's colours, and of a counter
+/// only its end.
+fn readable(line: &str) -> Option<WireText> {
+    let plain = line.replace("\x1b[91m", "").replace("\x1b[0m", "");
+    let last = plain.trim_end().rsplit('\r').next().unwrap_or_default();
+    let is_counter = last.starts_with("(Reading database") && !last.ends_with("installed.)");
+    (!last.trim().is_empty() && !is_counter).then(|| last.into())
 }
 
 /// A build context. No times in it, so the builder's cache finds it again.
@@ -368,6 +379,19 @@ mod tests {
     fn what_would_reach_a_command_line_is_refused(#[case] release: &str, #[case] mirror: Option<&str>) {
         let options = ImageOptions { release: release.to_owned(), mirror: mirror.map(str::to_owned) };
         assert!(check(&options).is_err());
+    }
+
+    #[rstest]
+    #[case("\x1b[91mE: no such package\x1b[0m", Some("E: no such package"))]
+    #[case("\x1b[0m", None)]
+    #[case("(Reading database ... 5%\r", None)]
+    #[case(
+        "(Reading database ... 95%\r(Reading database ... 9 files installed.)",
+        Some("(Reading database ... 9 files installed.)")
+    )]
+    #[case("\x1b[2Jx", Some(r"\x1b[2Jx"))]
+    fn a_build_log_is_made_readable(#[case] line: &str, #[case] shown: Option<&str>) {
+        assert_eq!(readable(line).as_ref().map(WireText::as_str), shown);
     }
 
     #[test]

@@ -98,11 +98,11 @@ pub enum DockerError {
     /// The plan cannot be written for the server in the container.
     #[error("the plan cannot be written: {0}")]
     Plan(serde_json::Error),
-    /// The server ended, or never greeted.
-    #[error("the server of {scenario} did not start: {why}; its log:\n{log}")]
+    /// A server ended or never greeted, or a vantage container ended.
+    #[error("{what} did not start: {why}; its log:\n{log}")]
     NotReady {
-        /// The scenario.
-        scenario: String,
+        /// The server of which scenario, or the container of which vantage point.
+        what: String,
         /// What was seen.
         why: String,
         /// The end of its log, escaped.
@@ -260,14 +260,14 @@ impl DockerBackend {
             Some(Kind::Postfix) => self.start_postfix(&plan.server, &addresses).await?,
             _ => self.start_own_server(&plan.server, addresses).await?,
         };
-        let address = SocketAddr::new(container.address().await?, 25);
+        let what = format!("the server of {}", plan.scenario);
+        let (container, address) = with_address(container, &what).await?;
+        let address = SocketAddr::new(address, 25);
         // Postfix's limit lets the first connection in.
         let is_let_in_once =
             plan.server.greeting == GreetingPlan::Throttled && Kind::of(&plan.server.kind) == Some(Kind::Postfix);
         if let Err(why) = wait_until_ready(&container, address, is_let_in_once).await {
-            let log = container.log().await;
-            container.remove().await?;
-            return Err(DockerError::NotReady { scenario: plan.scenario.clone(), why, log });
+            return Err(not_ready(container, &what, why).await);
         }
         Ok(Running { address, vantages, container, helpers })
     }
@@ -302,7 +302,6 @@ impl DockerBackend {
     }
 
     /// The vantage points of a plan: this machine, then a container for each further one.
-    #[expect(clippy::type_complexity, reason = "two parts of `Running`")]
     async fn vantages_of(&self, plan: &Plan) -> Result<(Vec<(String, IpAddr, Reach)>, Vec<(String, Arc<Vantage>)>), DockerError> {
         let mut vantages = Vec::new();
         let mut helpers = Vec::new();
@@ -314,7 +313,8 @@ impl DockerBackend {
             let mut shared = self.vantages.lock().await;
             if shared.len() < index {
                 let container = self.launch_own(&["idle"], Vec::new()).await?;
-                let address = container.address().await?;
+                let what = format!("the container of the vantage point `{name}`");
+                let (container, address) = with_address(container, &what).await?;
                 shared.push(Arc::new(Vantage { container, address }));
             }
             if let Some(vantage) = shared.get(index - 1) {
@@ -330,10 +330,12 @@ impl DockerBackend {
         if !image::exists(&self.docker, &image).await? {
             return Err(DockerError::ImagesMissing(image.to_string()));
         }
-        let files = vec![
-            File { path: postfix::MAIN, mode: 0o644, content: postfix::main_cf(server, vantages).into_bytes() },
-            File { path: postfix::CHAIN, mode: 0o600, content: postfix::chain_pem(&server.credentials).into_bytes() },
-        ];
+        let settings = postfix::main_cf(server, vantages).into_bytes();
+        let mut files = vec![File { path: postfix::MAIN, mode: 0o644, content: settings }];
+        if postfix::has_key(server) {
+            let chain = postfix::chain_pem(&server.credentials).into_bytes();
+            files.push(File { path: postfix::CHAIN, mode: 0o600, content: chain });
+        }
         match self.launch(&image, &[], files).await {
             Ok(container) => Ok(container),
             Err(LaunchError::NoImage) => Err(DockerError::ImagesMissing(image.to_string())),
@@ -464,6 +466,22 @@ pub async fn list_kept() -> Result<Vec<Kept>, DockerError> {
 pub async fn remove_kept(name: &str) -> Result<bool, DockerError> {
     let docker = engine::connect().await?;
     Ok(remove_labelled(&docker, &format!("{LABEL_KEPT}={name}")).await?)
+}
+
+/// A container and its address, which one that has ended lacks.
+async fn with_address(container: Container, what: &str) -> Result<(Container, IpAddr), DockerError> {
+    match container.address().await? {
+        Some(address) => Ok((container, address)),
+        None => Err(not_ready(container, what, "it ended at once".to_owned()).await),
+    }
+}
+
+/// The error for a container that is of no use, which is removed.
+async fn not_ready(container: Container, what: &str, why: String) -> DockerError {
+    let log = container.log().await;
+    // What went wrong before is what the reader must know; the cleanup of the run tries again.
+    let _ = container.remove().await;
+    DockerError::NotReady { what: what.to_owned(), why, log }
 }
 
 /// Waits for a reply line; an error says what was seen instead. An open port is no sign, since

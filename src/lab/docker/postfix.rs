@@ -68,8 +68,7 @@ pub(super) fn main_cf(server: &ServerPlan, vantages: &BTreeMap<String, IpAddr>) 
     }
 
     set("smtpd_tls_security_level", if server.offer == Offer::Nobody { "none" } else { "may" });
-    // Without a key Postfix offers STARTTLS all the same, and answers 454.
-    if server.answer != Answer::Unavailable {
+    if has_key(server) {
         set("smtpd_tls_chain_files", CHAIN);
     }
     set("smtpd_tls_protocols", protocols(server));
@@ -88,6 +87,11 @@ pub(super) fn main_cf(server: &ServerPlan, vantages: &BTreeMap<String, IpAddr>) 
         }
     }
     text
+}
+
+/// Whether the server has a key. Without one Postfix offers STARTTLS all the same, and answers 454.
+pub(super) fn has_key(server: &ServerPlan) -> bool {
+    server.answer != Answer::Unavailable && server.offer != Offer::Nobody
 }
 
 /// The file for smtpd_tls_chain_files: the key, then the chain as it is to be sent.
