@@ -46,7 +46,11 @@ impl EngineError {
         if let bollard::errors::Error::SocketNotFoundError(socket) = error {
             return Self::Missing(format!("no socket at {socket}"));
         }
-        match io_kind(error) {
+        let kind = match error {
+            bollard::errors::Error::IOError { err } => Some(err.kind()),
+            other => io_kind(other),
+        };
+        match kind {
             Some(io::ErrorKind::PermissionDenied) => return Self::Denied,
             Some(kind @ (io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused | io::ErrorKind::ConnectionReset)) => {
                 return Self::Missing(kind.to_string());
