@@ -14,7 +14,6 @@ mod closure;
 mod container;
 mod engine;
 mod image;
-mod owner;
 mod postfix;
 
 use std::{
@@ -28,7 +27,6 @@ use std::{
     time::Duration,
 };
 
-use serde::{Deserialize, Serialize};
 use testcontainers::bollard::{
     Docker,
     models::NetworkCreateRequest,
@@ -52,8 +50,8 @@ use self::{
     container::{Container, File},
     engine::{LaunchError, labelled},
     image::ImageName,
-    owner::Owner,
 };
+use super::{ServerOrder, owner::Owner};
 use crate::plan::{GreetingPlan, Plan, ServerPlan};
 
 /// The label with the run that something belongs to.
@@ -152,15 +150,6 @@ impl DockerOptions {
     }
 }
 
-/// The plan of one server, as it is carried into a container: `mtalab serve --plan FILE` reads it.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct CarriedPlan {
-    /// The server.
-    pub server: ServerPlan,
-    /// From the name of a vantage point to the address that it comes from.
-    pub vantages: BTreeMap<String, IpAddr>,
-}
-
 /// How a vantage point is used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reach {
@@ -246,7 +235,7 @@ impl DockerBackend {
         let reason = match Kind::of(&plan.server.kind) {
             Some(Kind::Postfix) => postfix::impossible(plan),
             Some(Kind::Own) => None,
-            None => Some(format!("not possible: no image of a real {} yet", plan.server.kind)),
+            None => Some(format!("there is no image of a real {} yet", plan.server.kind)),
         };
         reason.map_or(Ok(()), Err)
     }
@@ -333,7 +322,7 @@ impl DockerBackend {
         let settings = postfix::main_cf(server, vantages).into_bytes();
         let mut files = vec![File { path: postfix::MAIN, mode: 0o644, content: settings }];
         if postfix::has_key(server) {
-            let chain = postfix::chain_pem(&server.credentials).into_bytes();
+            let chain = server.credentials.to_pem().into_bytes();
             files.push(File { path: postfix::CHAIN, mode: 0o600, content: chain });
         }
         match self.launch(&image, &[], files).await {
@@ -344,8 +333,8 @@ impl DockerBackend {
     }
 
     async fn start_own_server(&self, server: &ServerPlan, vantages: BTreeMap<String, IpAddr>) -> Result<Container, DockerError> {
-        let plan = CarriedPlan { server: server.clone(), vantages };
-        let content = serde_json::to_vec(&plan).map_err(DockerError::Plan)?;
+        let order = ServerOrder { plan: server.clone(), sources: vantages };
+        let content = serde_json::to_vec(&order).map_err(DockerError::Plan)?;
         let arguments = ["serve", "--plan", PLAN, "--listen", "0.0.0.0:25"];
         self.launch_own(&arguments, vec![File { path: PLAN, mode: 0o600, content }]).await
     }

@@ -2,11 +2,9 @@
 
 use std::{collections::BTreeMap, fmt::Write as _, net::IpAddr};
 
-use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
-
 use crate::{
     name::Name,
-    plan::{Answer, Credentials, GreetingPlan, Offer, Plan, ServerPlan},
+    plan::{Answer, GreetingPlan, Offer, Plan, ServerPlan},
     scenario::TlsVersion,
 };
 
@@ -40,7 +38,7 @@ pub(super) fn impossible(plan: &Plan) -> Option<String> {
     } else {
         return None;
     };
-    Some(format!("not possible on a real Postfix: {reason}"))
+    Some(format!("no real Postfix does this: {reason}"))
 }
 
 /// The main.cf for a plan; `vantages` are the addresses that its vantage points come from.
@@ -94,21 +92,6 @@ pub(super) fn has_key(server: &ServerPlan) -> bool {
     server.answer != Answer::Unavailable && server.offer != Offer::Nobody
 }
 
-/// The file for smtpd_tls_chain_files: the key, then the chain as it is to be sent.
-pub(super) fn chain_pem(credentials: &Credentials) -> String {
-    let mut text = credentials.key_pem.trim_end().to_owned();
-    text.push('\n');
-    for der in &credentials.chain {
-        text.push_str("-----BEGIN CERTIFICATE-----\n");
-        for line in BASE64.encode(der).as_bytes().chunks(64) {
-            text.extend(line.iter().map(|byte| char::from(*byte)));
-            text.push('\n');
-        }
-        text.push_str("-----END CERTIFICATE-----\n");
-    }
-    text
-}
-
 /// The versions that are excluded: a form that every release of Postfix understands.
 fn protocols(server: &ServerPlan) -> &'static str {
     match (server.answer, server.min_tls, server.max_tls) {
@@ -144,7 +127,7 @@ mod tests {
     use time::OffsetDateTime;
 
     use super::*;
-    use crate::trust::TrustStore;
+    use crate::{plan::Credentials, trust::TrustStore};
 
     fn plan(change: impl FnOnce(&mut Plan)) -> Plan {
         let mut plan = Plan {
@@ -232,15 +215,5 @@ mod tests {
     fn what_it_cannot_do_has_a_reason(#[case] change: fn(&mut Plan), #[case] reason: &str) {
         let said = impossible(&plan(change)).unwrap();
         assert!(said.contains(reason), "{said}");
-    }
-
-    #[test]
-    fn the_key_comes_first_and_lines_are_wrapped() {
-        let pem = chain_pem(&plan(|_| ()).server.credentials);
-        assert!(pem.starts_with("KEY\n-----BEGIN CERTIFICATE-----\n"));
-        assert!(pem.lines().all(|line| line.len() <= 64));
-        use rustls_pki_types::{CertificateDer, pem::PemObject as _};
-        let read: Vec<_> = CertificateDer::pem_slice_iter(pem.as_bytes()).collect::<Result<_, _>>().unwrap();
-        assert_eq!(read, [CertificateDer::from(vec![7; 100])]);
     }
 }
