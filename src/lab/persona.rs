@@ -32,6 +32,8 @@ pub struct Greetings {
     pub throttled: Saying,
     /// Not for this source.
     pub blocked: Saying,
+    /// To each command after that but QUIT; without it the connection is closed at once.
+    pub after_blocked: Option<Saying>,
 }
 
 /// The reply to EHLO.
@@ -126,10 +128,10 @@ mod tests {
     use crate::smtp::ReplyReader;
 
     fn sayings(persona: &Persona) -> Vec<&Saying> {
-        let Greetings { ready, throttled, blocked } = &persona.greeting;
+        let Greetings { ready, throttled, blocked, after_blocked } = &persona.greeting;
         let tls = &persona.starttls;
         let fixed = [ready, throttled, blocked, &tls.ready, &tls.unavailable, &tls.not_offered, &tls.already_active];
-        fixed.into_iter().chain(persona.commands.values()).collect()
+        fixed.into_iter().chain(after_blocked).chain(persona.commands.values()).collect()
     }
 
     #[test]

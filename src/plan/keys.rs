@@ -58,10 +58,14 @@ impl LabKey {
         Ok(Self::WeakRsa { key: Box::new(key), public })
     }
 
-    /// PKCS#8 PEM.
+    /// PKCS#8 PEM, in the version without a public key (RFC 5208): OpenSSL 3.0 reads no other.
     pub fn to_pem(&self) -> Result<String, PlanError> {
         match self {
-            Self::Strong(key) => Ok(key.serialize_pem()),
+            Self::Strong(key) => {
+                let der = without_public_key(key.serialized_der())?;
+                let config = pem::EncodeConfig::new().set_line_ending(pem::LineEnding::LF);
+                Ok(pem::encode_config(&pem::Pem::new("PRIVATE KEY", der), config))
+            }
             Self::WeakRsa { key, .. } => Ok(key.to_pkcs8_pem(LineEnding::LF)?.to_string()),
         }
     }
@@ -106,6 +110,19 @@ impl rcgen::SigningKey for LabKey {
                 .map_err(|_| rcgen::Error::RemoteKeyError),
         }
     }
+}
+
+/// The version, the algorithm and the key of RFC 5958's OneAsymmetricKey, as RFC 5208's PrivateKeyInfo.
+fn without_public_key(der: &[u8]) -> Result<Vec<u8>, PlanError> {
+    let parts = yasna::parse_der(der, |reader| reader.collect_sequence_of(|part| part.read_der()))?;
+    let [_, algorithm, key, ..] = parts.as_slice() else { return Err(PlanError::Der) };
+    Ok(yasna::construct_der(|writer| {
+        writer.write_sequence(|out| {
+            out.next().write_u8(0);
+            out.next().write_der(algorithm);
+            out.next().write_der(key);
+        });
+    }))
 }
 
 /// A PEM key by name: from this process, from the disk, or made and then kept in both.

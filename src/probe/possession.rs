@@ -17,7 +17,8 @@ use x509_parser::{
 use crate::facts::Possession;
 
 /// The schemes that the ClientHello offers, best first; the last ones for servers that know
-/// nothing better.
+/// nothing better. PKCS#1 with SHA-256 stands before its longer sisters, since OpenSSL takes the
+/// first one without a look at whether a 512-bit key has room for it.
 pub(super) const OFFERED: [SignatureScheme; 13] = [
     SignatureScheme::ECDSA_NISTP384_SHA384,
     SignatureScheme::ECDSA_NISTP256_SHA256,
@@ -26,9 +27,9 @@ pub(super) const OFFERED: [SignatureScheme; 13] = [
     SignatureScheme::RSA_PSS_SHA512,
     SignatureScheme::RSA_PSS_SHA384,
     SignatureScheme::RSA_PSS_SHA256,
-    SignatureScheme::RSA_PKCS1_SHA512,
-    SignatureScheme::RSA_PKCS1_SHA384,
     SignatureScheme::RSA_PKCS1_SHA256,
+    SignatureScheme::RSA_PKCS1_SHA384,
+    SignatureScheme::RSA_PKCS1_SHA512,
     SignatureScheme::ED448,
     SignatureScheme::RSA_PKCS1_SHA1,
     SignatureScheme::ECDSA_SHA1_Legacy,

@@ -94,13 +94,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
         };
         self.say(&greeting.says).await?;
         // RFC 5321, 3.1: after a 554 greeting the server waits for QUIT; after 421 it closes.
-        if self.dialog.order.plan.greeting == GreetingPlan::Blocked {
+        if let (GreetingPlan::Blocked, Some(refusal)) = (self.dialog.order.plan.greeting, &greetings.after_blocked) {
             while let Some(line) = self.read_line().await? {
                 if line.eq_ignore_ascii_case("QUIT") {
                     self.say(self.dialog.persona.reply_to("QUIT")).await?;
                     break;
                 }
-                self.say("503 5.5.1 No service for this client").await?;
+                self.say(&refusal.says).await?;
             }
         }
         Ok(self.dialog.order.plan.greeting == GreetingPlan::Ready)
