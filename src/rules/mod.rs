@@ -218,7 +218,21 @@ fn is_without_starttls(view: &View) -> bool {
 
 /// Why no certificate was seen in this view, in words.
 fn no_certificate(view: &View) -> String {
-    format!("no certificate was seen from {}: {}", view.vantage_text(), view.session.certificates.why_not())
+    format!("no certificate was seen from {}: {}", view.vantage_text(), why_not(view, &view.session.certificates))
+}
+
+/// Why a fact of this view is missing: what failed first tells more than what was then not attempted.
+fn why_not<T>(view: &View, fact: &Observed<T>) -> String {
+    fn failure<T>(fact: &Observed<T>) -> Option<String> {
+        matches!(fact, Observed::Failed(_)).then(|| fact.why_not())
+    }
+    let session = &view.session;
+    let first = failure(&session.connection)
+        .or_else(|| failure(&session.greeting))
+        .or_else(|| failure(&session.ehlo))
+        .or_else(|| failure(&session.starttls))
+        .or_else(|| failure(&session.tls));
+    short(&first.unwrap_or_else(|| fact.why_not()))
 }
 
 /// The first `most` of some texts, and how many more there are.
@@ -254,6 +268,7 @@ fn certificate_text(chain: &[Certificate], index: usize) -> String {
 mod tests {
     use std::collections::HashSet;
 
+    use proptest::prelude::*;
     use rstest::rstest;
 
     use super::*;
@@ -389,6 +404,51 @@ mod tests {
         let outcome = each_view(&context, |_| Outcome::Violated(vec![Violation::new("bad").evidence("seen")]));
         let Outcome::Violated(found) = outcome else { panic!("{outcome:?}") };
         assert_eq!(found, [Violation { views: vec![0, 1], ..Violation::new("bad").evidence("seen") }]);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        /// Whatever a server sends as its chain is judged without a panic.
+        #[test]
+        fn any_chain_is_judged(
+            places in prop::collection::vec((0usize..3, 0usize..1200, any::<u8>()), 0..12),
+            junk in prop::collection::vec(any::<u8>(), 0..80),
+            order in prop::collection::vec(0usize..4, 0..6),
+        ) {
+            let world = World::correct();
+            let mut ders = [world.chain[0].der(), world.issuing.certificate.der(), world.root.certificate.der()].map(<[u8]>::to_vec);
+            for (certificate, place, value) in places {
+                let length = ders[certificate].len();
+                ders[certificate][place % length] = value;
+            }
+            let ders: Vec<Vec<u8>> = ders.into_iter().chain([junk]).collect();
+            let mut facts = world.facts(1);
+            let chain = order.iter().map(|index| Certificate::from_der(&ders[*index])).collect();
+            facts.views[0].session.certificates = Observed::Seen(chain);
+            for rule in catalogue() {
+                let _ = (rule.judge)(&world.context(&facts));
+            }
+        }
+
+        /// Whatever a server says is judged without a panic, and never quoted at length.
+        #[test]
+        fn any_words_are_judged(lines in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..2000), 0..4), code in 200u16..600) {
+            let world = World::correct();
+            let mut facts = world.facts(1);
+            let lines = lines.iter().map(|line| crate::wire::WireText::from_bytes(line)).collect();
+            let reply = crate::smtp::Reply { code, lines, bare_lf: false };
+            let session = &mut facts.views[0].session;
+            session.ehlo = Observed::Seen(crate::smtp::Ehlo::from_reply(&reply));
+            session.greeting = Observed::Seen(reply.clone());
+            session.help = Observed::Seen(reply.clone());
+            session.starttls = Observed::Seen(reply);
+            for rule in catalogue() {
+                if let Outcome::Violated(found) = (rule.judge)(&world.context(&facts)) {
+                    prop_assert!(found.iter().all(|v| v.message.len() < 2000 && v.evidence.iter().all(|line| line.len() < 4000)));
+                }
+            }
+        }
     }
 
     #[test]

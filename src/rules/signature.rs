@@ -205,4 +205,13 @@ mod tests {
         assert_eq!(checked(&child, &other.certificate), Checked::Wrong);
         assert_eq!(checked(&child, &Authority::root_with(Key::P256, "Third CA").certificate), Checked::Wrong);
     }
+
+    /// Real certificates: RSA of all sizes, P-256, P-384, SHA-1 and better.
+    #[test]
+    fn every_root_of_mozilla_is_signed_by_itself() {
+        for anchor in crate::trust::TrustStore::mozilla().anchors {
+            let (_, root) = X509Certificate::from_der(&anchor).unwrap();
+            assert_eq!(check(&root, &root), Checked::Right, "{}", root.subject());
+        }
+    }
 }
