@@ -39,4 +39,10 @@ impl TrustStore {
         }
         Ok(Self { name: name.to_owned(), public, anchors })
     }
+
+    /// The roots as PEM, for programs that take a CA file.
+    pub fn to_pem(&self) -> String {
+        let blocks: Vec<_> = self.anchors.iter().map(|der| pem::Pem::new("CERTIFICATE", der.as_ref())).collect();
+        pem::encode_many_config(&blocks, pem::EncodeConfig::new().set_line_ending(pem::LineEnding::LF))
+    }
 }

@@ -1,12 +1,14 @@
 //! What was seen, as plain serialisable data. No opinions: those are [`crate::rules`]'.
 
 mod certificate;
+mod merge;
 
 use std::net::{IpAddr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
 
 pub use certificate::{Certificate, CertificateDetails, KeyAlgorithm, PublicKey, SanEntry, SignatureHash};
+pub use merge::{MAX_VIEWS, MergeError, merge};
 
 use crate::{
     name::Name,

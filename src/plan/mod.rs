@@ -1,13 +1,18 @@
 //! From a scenario to everything that is needed to start it: certificates, keys, the
 //! server's behaviour. Decided here, once, for both backends.
 
+mod keys;
+mod pki;
 mod server;
 
 use time::OffsetDateTime;
 
 pub use server::{Answer, Credentials, GreetingPlan, Offer, ServerPlan};
 
-use crate::trust::TrustStore;
+use crate::{
+    scenario::{RefusedReply, Scenario, TlsVersion},
+    trust::TrustStore,
+};
 
 /// A resolved scenario for one kind of server, ready to be started by any backend.
 #[derive(Clone, Debug)]
@@ -22,4 +27,91 @@ pub struct Plan {
     pub vantages: Vec<String>,
     /// The server.
     pub server: ServerPlan,
+}
+
+/// The only vantage point of a scenario that names none.
+pub const DEFAULT_VANTAGE: &str = "here";
+
+/// Why a scenario cannot be resolved. The scenario, or a library that cannot make what it
+/// asks for, is at fault.
+#[derive(Debug, thiserror::Error)]
+pub enum PlanError {
+    /// A certificate or key cannot be made.
+    #[error("cannot issue the certificate: {0}")]
+    Certificate(#[from] rcgen::Error),
+    /// An RSA key cannot be made or signed with.
+    #[error("cannot use the RSA key: {0}")]
+    Rsa(#[from] rsa::Error),
+    /// A key cannot be written or read as PKCS#8.
+    #[error("cannot encode the key: {0}")]
+    Pkcs8(#[from] rsa::pkcs8::Error),
+    /// A public key cannot be written as PKCS#1.
+    #[error("cannot encode the public key: {0}")]
+    Pkcs1(#[from] rsa::pkcs1::Error),
+    /// A certificate that was just made is not what RFC 5280 says.
+    #[error("cannot take the certificate apart")]
+    Der,
+}
+
+impl From<yasna::ASN1Error> for PlanError {
+    fn from(_: yasna::ASN1Error) -> Self {
+        Self::Der
+    }
+}
+
+impl Plan {
+    /// Resolves a scenario for one of its kinds of server; `now` anchors every time in it.
+    ///
+    /// Slow where it has to make an RSA key that is not in the cache yet: call it where
+    /// blocking is allowed.
+    pub fn resolve(id: &str, scenario: &Scenario, kind: &str, now: OffsetDateTime) -> Result<Self, PlanError> {
+        // Certificates have whole seconds; so has everything that is compared with them.
+        let now = now.replace_nanosecond(0).unwrap_or(now);
+        let (credentials, trust) = pki::issue(scenario, now)?;
+        let mut vantages: Vec<_> = scenario.vantage.keys().cloned().collect();
+        if vantages.is_empty() {
+            vantages.push(DEFAULT_VANTAGE.to_owned());
+        }
+        Ok(Self { scenario: id.to_owned(), now, trust, vantages, server: server(scenario, kind, credentials) })
+    }
+}
+
+fn server(scenario: &Scenario, kind: &str, credentials: Credentials) -> ServerPlan {
+    let (spec, fault) = (&scenario.server, &scenario.fault);
+    let is = |flag: Option<bool>| flag == Some(true);
+    let offer = match &fault.starttls_only_to {
+        Some(names) => Offer::OnlyTo(names.clone()),
+        None if is(fault.starttls_off) => Offer::Nobody,
+        None if is(fault.starttls_masked) => Offer::Masked,
+        None => Offer::Everyone,
+    };
+    let answer = if is(fault.starttls_unavailable) {
+        Answer::Unavailable
+    } else if is(fault.closed_at_client_hello) {
+        Answer::CloseAtClientHello
+    } else if is(fault.obsolete_tls_only) {
+        Answer::ObsoleteTlsOnly
+    } else {
+        Answer::Handshake
+    };
+    let host = spec.host.clone();
+    ServerPlan {
+        kind: kind.to_owned(),
+        greeting_name: fault.greeting_name.clone().unwrap_or_else(|| host.to_string()),
+        ehlo_name: fault.ehlo_name.clone().unwrap_or_else(|| host.to_string()),
+        host,
+        add_keywords: spec.add_keywords.clone(),
+        omit_keywords: spec.omit_keywords.clone(),
+        greeting: match fault.greeting_refused {
+            None => GreetingPlan::Ready,
+            Some(RefusedReply::Throttled) => GreetingPlan::Throttled,
+            Some(RefusedReply::Blocked) => GreetingPlan::Blocked,
+        },
+        offer,
+        answer,
+        offered_in_tls: is(fault.starttls_offered_in_tls),
+        min_tls: scenario.tls.min.unwrap_or(TlsVersion::Tls12),
+        max_tls: scenario.tls.max.unwrap_or(TlsVersion::Tls13),
+        credentials,
+    }
 }

@@ -84,6 +84,15 @@ pub struct Credentials {
     pub key_pem: String,
 }
 
+impl Credentials {
+    /// The key, then the chain, as PEM: the form that Postfix and others take in one file.
+    pub fn to_pem(&self) -> String {
+        let blocks: Vec<_> = self.chain.iter().map(|der| pem::Pem::new("CERTIFICATE", der.as_slice())).collect();
+        let chain = pem::encode_many_config(&blocks, pem::EncodeConfig::new().set_line_ending(pem::LineEnding::LF));
+        format!("{}\n{chain}", self.key_pem.trim_end())
+    }
+}
+
 /// Keys never reach a log.
 impl std::fmt::Debug for Credentials {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

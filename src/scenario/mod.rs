@@ -1,11 +1,20 @@
 //! Declarative scenarios: a correct world plus one named fault, and the truth about it.
 //!
-//! A scenario is one TOML file, `scenarios/<topic>/<case>.toml`. [`parse`](parse::parse) reports every
-//! mistake in it at once; what it returns is consistent.
+//! A scenario is one TOML file, `scenarios/<topic>/<case>.toml`. [`Corpus`] finds the files,
+//! [`parse`] reports every mistake in one of them at once; what it returns is consistent.
 
+mod corpus;
+mod error;
+mod parse;
+mod schema;
+mod structure;
 mod types;
 
+pub use corpus::{Corpus, CorpusError, Entry};
+pub use error::ScenarioErrors;
+pub use parse::{MAX_FILE_BYTES, ReadError, SourceFile, parse, read_file};
+pub use schema::{Known, schema};
 pub use types::{
-    CertificateSpec, DurationText, Expect, ExpectFrom, Faults, Key, Knob, RefusedReply, Scenario, ServerSpec, TlsSpec,
-    TlsVersion, VantageSpec, WeakHash,
+    CertificateSpec, DurationError, DurationText, Expect, ExpectFrom, Faults, Key, Knob, RefusedReply, Scenario, ServerSpec,
+    TlsSpec, TlsVersion, VantageSpec, WeakHash,
 };

@@ -5,6 +5,9 @@ use std::{collections::BTreeMap, time::Duration};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::schema::{
+    AnyRuleId, CertificateName, Duration as DurationSchema, EhloKeyword, EhloLine, Kind, RuleId, VantageName, Verdicts, WrongName,
+};
 use crate::{
     finding::{Practice, Verdict},
     name::Name,
@@ -15,14 +18,18 @@ use crate::{
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Scenario {
     /// What is wrong, in one line.
+    #[schemars(length(min = 1, max = 100))]
     pub title: String,
     /// Why it matters, in prose.
+    #[schemars(length(min = 1, max = 4000))]
     pub why: String,
     /// The clauses that say so: `RFC 5280, 4.1.2.5`.
+    #[schemars(length(max = 16), inner(length(min = 1, max = 200)))]
     pub clauses: Vec<String>,
     /// The practice that it concerns.
     pub practice: Practice,
     /// Why this scenario has more than one fault; forbidden with one, required with more.
+    #[schemars(length(min = 1, max = 1000))]
     pub compound: Option<String>,
     /// The server.
     pub server: ServerSpec,
@@ -34,6 +41,7 @@ pub struct Scenario {
     pub tls: TlsSpec,
     /// Where it is looked at from; one vantage point called `here` if absent.
     #[serde(default)]
+    #[schemars(extend("maxProperties" = 8), extend("propertyNames" = VantageName::reference()))]
     pub vantage: BTreeMap<String, VantageSpec>,
     /// What is wrong; empty for a baseline.
     #[serde(default)]
@@ -47,16 +55,18 @@ pub struct Scenario {
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct ServerSpec {
     /// The kinds of server that it can run as; `mtalab personas` are the names.
-    #[schemars(length(min = 1))]
+    #[schemars(with = "Vec<Kind>", length(min = 1, max = 64), extend("uniqueItems" = true))]
     pub kinds: Vec<String>,
     /// The host name: of the MX, of the certificate, of the greeting.
     #[serde(default = "ServerSpec::default_host")]
     pub host: Name,
     /// EHLO keywords to add to the persona's, with their parameters.
     #[serde(default)]
+    #[schemars(with = "Vec<EhloLine>", length(max = 64), extend("uniqueItems" = true))]
     pub add_keywords: Vec<String>,
     /// EHLO keywords of the persona to leave out.
     #[serde(default)]
+    #[schemars(with = "Vec<EhloKeyword>", length(max = 64), extend("uniqueItems" = true))]
     pub omit_keywords: Vec<String>,
 }
 
@@ -74,8 +84,10 @@ pub struct CertificateSpec {
     /// The key; RSA with 2048 bits if absent.
     pub key: Option<Key>,
     /// The dNSName entries; the host name if absent. May hold wildcards.
+    #[schemars(with = "Option<Vec<CertificateName>>", length(min = 1, max = 64), extend("uniqueItems" = true))]
     pub names: Option<Vec<String>>,
     /// The CN of the subject; the first name if absent, none if empty.
+    #[schemars(length(max = 64))] // RFC 5280, A.1: ub-common-name
     pub common_name: Option<String>,
     /// How long it has been valid; 30 days if absent.
     pub valid_since: Option<DurationText>,
@@ -135,6 +147,7 @@ pub enum TlsVersion {
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct VantageSpec {
     /// Who stands there.
+    #[schemars(length(min = 1, max = 100))]
     pub title: String,
 }
 
@@ -151,53 +164,129 @@ pub struct Faults {
     pub not_yet_valid: Option<DurationText>,
     /// The intermediate that signed it expired so long ago.
     pub issuer_expired: Option<DurationText>,
+    /// The intermediate that signed it expires so soon, before the certificate itself.
+    pub issuer_expires_in: Option<DurationText>,
     /// An RSA key of so many bits, 512 to 2047.
     #[schemars(range(min = 512, max = 2047))]
     pub weak_key: Option<u16>,
+    /// The server signs with another key than the certificate's.
+    #[schemars(extend("const" = true))]
+    pub other_key: Option<bool>,
     /// The certificate is signed with this hash.
     pub weak_signature: Option<WeakHash>,
     /// The certificate is signed by its own key.
+    #[schemars(extend("const" = true))]
     pub self_signed: Option<bool>,
     /// The certificate is from a CA that nobody trusts, and its root is sent.
+    #[schemars(extend("const" = true))]
     pub private_ca: Option<bool>,
     /// The certificate is from a CA that nobody trusts, whose certificates are not sent.
+    #[schemars(extend("const" = true))]
     pub unknown_ca: Option<bool>,
     /// The server sends its own certificate alone.
+    #[schemars(extend("const" = true))]
     pub missing_intermediate: Option<bool>,
     /// The server sends its own certificate and the root, but not the intermediate between them.
+    #[schemars(extend("const" = true))]
     pub gap_in_chain: Option<bool>,
     /// The server sends the root before the intermediate.
+    #[schemars(extend("const" = true))]
     pub misordered_chain: Option<bool>,
     /// The server also sends a certificate that has nothing to do with the path.
+    #[schemars(extend("const" = true))]
     pub unrelated_certificate: Option<bool>,
+    /// The certificate may be used by clients only: its extended key usage lacks server authentication.
+    #[schemars(extend("const" = true))]
+    pub client_only: Option<bool>,
     /// The certificate names these hosts instead.
-    #[schemars(length(min = 1))]
+    #[schemars(with = "Option<Vec<WrongName>>", length(min = 1, max = 64), extend("uniqueItems" = true))]
     pub wrong_names: Option<Vec<String>>,
     /// The certificate names the host in its CN only: no subject alternative name.
+    #[schemars(extend("const" = true))]
     pub common_name_only: Option<bool>,
     /// The CN names this host, which no subject alternative name does.
+    #[schemars(length(min = 1, max = 64))] // RFC 5280, A.1: ub-common-name
     pub foreign_common_name: Option<String>,
     /// The greeting names this host instead.
+    #[schemars(length(min = 1, max = 255))]
     pub greeting_name: Option<String>,
     /// The reply to EHLO names this host instead.
+    #[schemars(length(min = 1, max = 255))]
     pub ehlo_name: Option<String>,
     /// The greeting refuses service.
     pub greeting_refused: Option<RefusedReply>,
     /// STARTTLS is offered to nobody.
+    #[schemars(extend("const" = true))]
     pub starttls_off: Option<bool>,
     /// STARTTLS is offered to these vantage points only.
-    #[schemars(length(min = 1))]
+    #[schemars(with = "Option<Vec<VantageName>>", length(min = 1, max = 8), extend("uniqueItems" = true))]
     pub starttls_only_to: Option<Vec<String>>,
     /// A middlebox overwrites the STARTTLS keyword and refuses the command.
+    #[schemars(extend("const" = true))]
     pub starttls_masked: Option<bool>,
     /// STARTTLS is offered, and refused with 454.
+    #[schemars(extend("const" = true))]
     pub starttls_unavailable: Option<bool>,
     /// STARTTLS is accepted, and the connection closed at the ClientHello.
+    #[schemars(extend("const" = true))]
     pub closed_at_client_hello: Option<bool>,
     /// STARTTLS is offered again inside TLS.
+    #[schemars(extend("const" = true))]
     pub starttls_offered_in_tls: Option<bool>,
     /// Nothing above TLS 1.1 is offered.
+    #[schemars(extend("const" = true))]
     pub obsolete_tls_only: Option<bool>,
+}
+
+/// States each fault's key and knob once. The pattern without `..` makes a forgotten fault a compile error.
+macro_rules! fault_table {
+    ($($field:ident: $key:literal => $knob:ident,)+) => {
+        impl Faults {
+            /// The keys of all faults, in the order of the fields.
+            pub const KEYS: &[&str] = &[$($key),+];
+
+            /// The faults that are set, as (key, knob), in the order of the fields.
+            pub fn active(&self) -> Vec<(&'static str, Knob)> {
+                let Self { $($field),+ } = self;
+                [$(($field.is_some(), $key, Knob::$knob)),+]
+                    .into_iter()
+                    .filter_map(|(is_set, key, knob)| is_set.then_some((key, knob)))
+                    .collect()
+            }
+        }
+    };
+}
+
+fault_table! {
+    expired: "expired" => Validity,
+    expires_in: "expires-in" => Validity,
+    not_yet_valid: "not-yet-valid" => Validity,
+    issuer_expired: "issuer-expired" => IssuerValidity,
+    issuer_expires_in: "issuer-expires-in" => IssuerValidity,
+    weak_key: "weak-key" => Key,
+    other_key: "other-key" => Possession,
+    weak_signature: "weak-signature" => Signature,
+    self_signed: "self-signed" => Chain,
+    private_ca: "private-ca" => Chain,
+    unknown_ca: "unknown-ca" => Chain,
+    missing_intermediate: "missing-intermediate" => Chain,
+    gap_in_chain: "gap-in-chain" => Chain,
+    misordered_chain: "misordered-chain" => Chain,
+    unrelated_certificate: "unrelated-certificate" => Chain,
+    client_only: "client-only" => Usage,
+    wrong_names: "wrong-names" => Names,
+    common_name_only: "common-name-only" => Names,
+    foreign_common_name: "foreign-common-name" => CommonName,
+    greeting_name: "greeting-name" => Greeting,
+    ehlo_name: "ehlo-name" => EhloName,
+    greeting_refused: "greeting-refused" => Greeting,
+    starttls_off: "starttls-off" => StarttlsOffer,
+    starttls_only_to: "starttls-only-to" => StarttlsOffer,
+    starttls_masked: "starttls-masked" => StarttlsOffer,
+    starttls_unavailable: "starttls-unavailable" => StarttlsAnswer,
+    closed_at_client_hello: "closed-at-client-hello" => StarttlsAnswer,
+    starttls_offered_in_tls: "starttls-offered-in-tls" => KeywordsInTls,
+    obsolete_tls_only: "obsolete-tls-only" => StarttlsAnswer,
 }
 
 /// A greeting that refuses service.
@@ -221,10 +310,14 @@ pub enum Knob {
     IssuerValidity,
     /// The key.
     Key,
+    /// Whether the server has the key.
+    Possession,
     /// The hash of its signature.
     Signature,
     /// Who signed it, and what is sent with it.
     Chain,
+    /// What it may be used for.
+    Usage,
     /// What it names.
     Names,
     /// What its CN names.
@@ -239,6 +332,28 @@ pub enum Knob {
     StarttlsAnswer,
     /// The keywords inside TLS.
     KeywordsInTls,
+}
+
+impl Knob {
+    /// The part of the world in words.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Validity => "when the certificate is valid",
+            Self::IssuerValidity => "when the issuer is valid",
+            Self::Key => "the key",
+            Self::Possession => "whether the server has the certificate's key",
+            Self::Signature => "the hash of the signature",
+            Self::Chain => "who signed the certificate and what is sent with it",
+            Self::Usage => "what the certificate may be used for",
+            Self::Names => "what the certificate names",
+            Self::CommonName => "what the CN names",
+            Self::Greeting => "the greeting",
+            Self::EhloName => "the name in the reply to EHLO",
+            Self::StarttlsOffer => "to whom STARTTLS is offered",
+            Self::StarttlsAnswer => "what happens after the STARTTLS command",
+            Self::KeywordsInTls => "the keywords inside TLS",
+        }
+    }
 }
 
 /// A hash too weak for a signature.
@@ -257,15 +372,19 @@ pub enum WeakHash {
 pub struct Expect {
     /// Rules that must be violated.
     #[serde(default)]
+    #[schemars(with = "Vec<RuleId>", extend("uniqueItems" = true))]
     pub must: Vec<String>,
     /// Rules that must not be; `*` means every other one.
     #[serde(default)]
+    #[schemars(with = "Vec<AnyRuleId>", extend("uniqueItems" = true))]
     pub must_not: Vec<String>,
     /// The verdicts of the practices concerned.
     #[serde(default)]
+    #[schemars(with = "Verdicts")]
     pub verdicts: BTreeMap<Practice, Verdict>,
     /// The truth for a checker that stands at one vantage point alone.
     #[serde(default)]
+    #[schemars(extend("maxProperties" = 8), extend("propertyNames" = VantageName::reference()))]
     pub from: BTreeMap<String, ExpectFrom>,
 }
 
@@ -275,35 +394,92 @@ pub struct Expect {
 pub struct ExpectFrom {
     /// Rules that must be violated.
     #[serde(default)]
+    #[schemars(with = "Vec<RuleId>", extend("uniqueItems" = true))]
     pub must: Vec<String>,
     /// Rules that must not be; `*` means every other one.
     #[serde(default)]
+    #[schemars(with = "Vec<AnyRuleId>", extend("uniqueItems" = true))]
     pub must_not: Vec<String>,
     /// The verdicts of the practices concerned.
     #[serde(default)]
+    #[schemars(with = "Verdicts")]
     pub verdicts: BTreeMap<Practice, Verdict>,
 }
 
-/// A duration as people write it: `3 days`, `12h`, `1y`. Never negative.
+/// A duration as people write it: `3 days`, `12h`, `1y`. Neither negative, nor zero, nor more than a century.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(try_from = "String")]
 pub struct DurationText(pub Duration);
 
+/// Moments are computed as now plus or minus a duration: a century cannot leave the calendar.
+const CENTURY: Duration = Duration::from_secs(36_525 * 86_400);
+
+/// Why a text is not a [`DurationText`].
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum DurationError {
+    /// The past and the future are told apart by the key.
+    #[error("a duration cannot be negative")]
+    Negative,
+    /// A fault that lasts no time is none.
+    #[error("a duration cannot be zero")]
+    Zero,
+    /// More than a century.
+    #[error("a duration cannot be longer than 100 years")]
+    TooLong,
+    /// Not what humantime reads.
+    #[error("not a duration such as `3 days`: {0}")]
+    Syntax(#[from] humantime::DurationError),
+}
+
 impl TryFrom<String> for DurationText {
-    type Error = String;
-    fn try_from(text: String) -> Result<Self, String> {
+    type Error = DurationError;
+    fn try_from(text: String) -> Result<Self, DurationError> {
         if text.trim_start().starts_with('-') {
-            return Err("a duration cannot be negative".to_owned());
+            return Err(DurationError::Negative);
         }
-        humantime::parse_duration(&text).map(Self).map_err(|error| format!("not a duration such as `3 days`: {error}"))
+        match humantime::parse_duration(&text)? {
+            Duration::ZERO => Err(DurationError::Zero),
+            duration if duration > CENTURY => Err(DurationError::TooLong),
+            duration => Ok(Self(duration)),
+        }
     }
 }
 
 impl JsonSchema for DurationText {
     fn schema_name() -> std::borrow::Cow<'static, str> {
-        "Duration".into()
+        DurationSchema::schema_name()
     }
-    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        schemars::json_schema!({ "type": "string", "description": "A duration: `3 days`, `12h`, `1y`.", "minLength": 1 })
+    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        DurationSchema::json_schema(generator)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case("3 days", Some(3 * 86_400))]
+    #[case("12h", Some(43_200))]
+    #[case("1h 30m", Some(5_400))]
+    #[case("100 years", Some(3_155_760_000))]
+    #[case("101 years", None)]
+    #[case("-3 days", None)]
+    #[case("0s", None)]
+    #[case("", None)]
+    #[case("3", None)]
+    #[case("99999999999999999999 days", None)]
+    fn durations_are_positive_and_bounded(#[case] text: &str, #[case] seconds: Option<u64>) {
+        let read = DurationText::try_from(text.to_owned()).ok().map(|duration| duration.0.as_secs());
+        assert_eq!(read, seconds);
+    }
+
+    #[test]
+    fn active_names_what_is_set() {
+        let faults = Faults { weak_key: Some(1024), starttls_off: Some(true), ..Faults::default() };
+        assert_eq!(faults.active(), [("weak-key", Knob::Key), ("starttls-off", Knob::StarttlsOffer)]);
+        assert_eq!(Faults::default().active(), []);
     }
 }

@@ -1,0 +1,167 @@
+//! `mtalab check`: judge a real server.
+
+use std::{
+    fs,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use super::{CheckArguments, Format, OutputArguments, TrustArguments, exit, exit::Failure, out};
+use crate::{
+    check::{self, CheckOptions},
+    facts::{Target, Vantage},
+    name::Name,
+    probe::{Patience, resolve},
+    report::{Report, json, text},
+    trust::TrustStore,
+    wire::WireText,
+};
+
+/// Larger files are no trust stores.
+const MAX_PEM: u64 = 16 * 1024 * 1024;
+
+pub(super) async fn run(arguments: CheckArguments) -> Result<ExitCode, Failure> {
+    let target = parse_target(&arguments.target)?;
+    let stores = stores(&arguments.trust)?;
+    let mut notes = Vec::new();
+    let addresses = match arguments.connect {
+        Some(address) => vec![address],
+        None => addresses(&target, &mut notes).await?,
+    };
+    let vantages = vantages(&arguments, &addresses)?;
+    let patience = Patience { greeting: arguments.patience, reply: arguments.patience, ..Patience::default() };
+    let options = CheckOptions { stores, now: arguments.moment.moment(), ehlo: arguments.ehlo, patience };
+    let checking = check::check(target, &addresses, &vantages, &options);
+    let mut report = with_progress(&arguments.target, checking).await?;
+    report.notes.extend(notes);
+    print(&report, &arguments.output);
+    Ok(exit::of_report(&report, arguments.output.fail_on))
+}
+
+/// Shows on a terminal that something is being waited for; ends on Ctrl-C.
+async fn with_progress(what: &str, work: impl Future<Output = Report>) -> Result<Report, Failure> {
+    let spinner = indicatif::ProgressBar::new_spinner();
+    if !out::is_watched() {
+        spinner.set_draw_target(indicatif::ProgressDrawTarget::hidden());
+    }
+    spinner.set_message(format!("asking {}", WireText::from(what)));
+    spinner.enable_steady_tick(std::time::Duration::from_millis(120));
+    let report = tokio::select! {
+        report = work => Ok(report),
+        _ = tokio::signal::ctrl_c() => Err(Failure::environment("interrupted before the server had answered")),
+    };
+    spinner.finish_and_clear();
+    report
+}
+
+/// Prints a report in the form that was asked for.
+pub(super) fn print(report: &Report, output: &OutputArguments) {
+    match output.format {
+        Format::Json => out::print(&json::to_json(report)),
+        Format::Text => {
+            let page = text::TextOptions { width: out::width(), colour: out::is_coloured(), ..text::TextOptions::default() };
+            let options = text::TextOptions { transcript: output.transcript, ..page };
+            out::print(&text::render(report, &options));
+        }
+    }
+}
+
+/// Mozilla's roots, unless others are named; private ones come on top.
+pub(super) fn stores(arguments: &TrustArguments) -> Result<Vec<TrustStore>, Failure> {
+    let mut stores = Vec::new();
+    for path in &arguments.trust {
+        stores.push(read_store(path, true)?);
+    }
+    if stores.is_empty() {
+        stores.push(TrustStore::mozilla());
+    }
+    for path in &arguments.trust_private {
+        stores.push(read_store(path, false)?);
+    }
+    Ok(stores)
+}
+
+fn read_store(path: &Path, public: bool) -> Result<TrustStore, Failure> {
+    let shown = WireText::from(&*path.to_string_lossy());
+    let file = |error: std::io::Error| Failure::environment(format!("cannot read the trust store {shown}: {error}"));
+    if fs::metadata(path).map_err(file)?.len() > MAX_PEM {
+        return Err(Failure::usage(format!("the trust store {shown} is larger than 16 MiB")));
+    }
+    let pem = fs::read(path).map_err(file)?;
+    let name = path.file_name().map(PathBuf::from).unwrap_or_default();
+    TrustStore::from_pem(&WireText::from(&*name.to_string_lossy()).to_string(), public, &pem)
+        .map_err(|error| Failure::usage(format!("{shown}: {error}")))
+}
+
+/// `NAME` or `NAME:PORT`.
+fn parse_target(text: &str) -> Result<Target, Failure> {
+    let shown = WireText::from(text);
+    if text.parse::<std::net::IpAddr>().is_ok() || text.parse::<SocketAddr>().is_ok() {
+        return Err(Failure::usage(format!(
+            "{shown} is an address; a certificate is judged by the name that senders look up.\n\
+             Try: mtalab check NAME --connect {}",
+            if text.parse::<SocketAddr>().is_ok() { shown.to_string() } else { format!("{shown}:25") }
+        )));
+    }
+    let (name, port) = match text.rsplit_once(':') {
+        Some((name, port)) => {
+            let port = port.parse().ok().filter(|port| *port != 0);
+            (name, port.ok_or_else(|| Failure::usage(format!("{shown}: the port after the colon is a number from 1 to 65535")))?)
+        }
+        None => (text, 25),
+    };
+    let name = Name::parse(name).map_err(|error| Failure::usage(format!("{shown} is not a host name: {error}")))?;
+    Ok(Target { name, port })
+}
+
+async fn addresses(target: &Target, notes: &mut Vec<String>) -> Result<Vec<SocketAddr>, Failure> {
+    let explain = |error: resolve::ResolveError| {
+        // What a resolver says may carry a server's bytes.
+        let why = WireText::from(&*error.to_string());
+        Failure::environment(format!("{why}.\nTo ask no DNS at all: mtalab check {} --connect ADDRESS:{}", target.name, target.port))
+    };
+    let resolver = resolve::system_resolver().map_err(explain)?;
+    let addresses = resolve::addresses(&resolver, &target.name).await.map_err(explain)?;
+    notes.extend(addresses.missed.map(|error| format!("some addresses may be missing: {error}")));
+    Ok(addresses.found.into_iter().map(|address| SocketAddr::new(address, target.port)).collect())
+}
+
+fn vantages(arguments: &CheckArguments, addresses: &[SocketAddr]) -> Result<Vec<Vantage>, Failure> {
+    let label = arguments.vantage.as_deref().map(WireText::from);
+    if arguments.from.is_empty() {
+        return Ok(vec![Vantage { label, source: None }]);
+    }
+    for source in &arguments.from {
+        if !addresses.iter().any(|address| address.is_ipv4() == source.is_ipv4()) {
+            return Err(Failure::usage(format!("--from {source}: the server has no address of that family")));
+        }
+    }
+    Ok(arguments.from.iter().map(|source| Vantage { label: label.clone(), source: Some(*source) }).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case("mx.example.test", "mx.example.test", 25)]
+    #[case("MX.example.test.:587", "mx.example.test", 587)]
+    fn targets_are_names_with_ports(#[case] text: &str, #[case] name: &str, #[case] port: u16) {
+        let target = parse_target(text).unwrap();
+        assert_eq!((target.name.as_str(), target.port), (name, port));
+    }
+
+    #[rstest]
+    #[case("192.0.2.1")]
+    #[case("[2001:db8::1]:25")]
+    #[case("mx.example.test:0")]
+    #[case("mx.example.test:smtp")]
+    #[case("")]
+    #[case("a b")]
+    fn what_is_no_target_is_refused(#[case] text: &str) {
+        assert!(parse_target(text).is_err());
+    }
+}

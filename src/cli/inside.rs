@@ -1,0 +1,51 @@
+//! What runs inside containers: the same server and the same probe as outside.
+
+use std::{fs, net::SocketAddr, path::Path, process::ExitCode};
+
+use super::{exit, exit::Failure, out};
+use crate::{
+    facts::{Target, Vantage},
+    lab::{ServerOrder, embedded},
+    name::Name,
+    probe::{self, Patience},
+};
+
+/// Serves until the process is told to end.
+pub(super) async fn serve(plan: &Path, listen: SocketAddr) -> Result<ExitCode, Failure> {
+    let text = fs::read_to_string(plan).map_err(|error| Failure::environment(format!("cannot read the plan: {error}")))?;
+    let order: ServerOrder = serde_json::from_str(&text).map_err(|error| Failure::usage(format!("the plan is wrong: {error}")))?;
+    let (address, server) = embedded::listen(order, listen).await.map_err(|error| Failure::environment(exit::chain(&error)))?;
+    out::note(&format!("listening on {address}"));
+    tokio::select! {
+        () = server => Ok(ExitCode::SUCCESS),
+        () = ended() => Ok(ExitCode::SUCCESS),
+    }
+}
+
+/// Prints what one address shows, for a harness that stands elsewhere.
+pub(super) async fn observe(name: Name, address: SocketAddr) -> Result<ExitCode, Failure> {
+    let target = Target { name, port: address.port() };
+    let view = probe::observe(&target, address, Vantage::default(), None, &Patience::lab()).await;
+    let json = serde_json::to_string(&view).map_err(|error| Failure::environment(error.to_string()))?;
+    out::print(&json);
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Keeps a container alive for others to run programs in.
+pub(super) async fn idle() -> Result<ExitCode, Failure> {
+    ended().await;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Returns when the process is interrupted or told to end. As process 1 of a container
+/// it must listen for that, or nothing but SIGKILL ends it.
+pub(super) async fn ended() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let Ok(mut terminate) = signal(SignalKind::terminate()) else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = tokio::signal::ctrl_c() => {}
+    }
+}

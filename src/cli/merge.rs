@@ -1,0 +1,41 @@
+//! `mtalab merge`: reports of one target from several machines become one.
+
+use std::{
+    fs,
+    io::Read as _,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use super::{MomentArguments, OutputArguments, TrustArguments, check, exit, exit::Failure};
+use crate::{facts::merge, report::json, wire::WireText};
+
+pub(super) fn run(
+    paths: &[PathBuf],
+    output: &OutputArguments,
+    trust: &TrustArguments,
+    moment: &MomentArguments,
+) -> Result<ExitCode, Failure> {
+    let mut facts = Vec::new();
+    let mut judged_at = None;
+    for path in paths {
+        let shown = WireText::from(&*path.to_string_lossy());
+        let bytes = read(path).map_err(|error| Failure::environment(format!("cannot read {shown}: {error}")))?;
+        let saved = json::read(&bytes).map_err(|error| Failure::usage(format!("{shown}: {error}")))?;
+        judged_at = judged_at.max(Some(saved.judged_at));
+        facts.push(saved.facts);
+    }
+    let facts = merge(facts).map_err(|error| Failure::usage(error.to_string()))?;
+    // As of the newest report, unless told otherwise: merging tomorrow must not age what was seen today.
+    let now = moment.now.or(judged_at).unwrap_or_else(|| moment.moment());
+    let report = crate::check::judge(facts, &check::stores(trust)?, now);
+    check::print(&report, output);
+    Ok(exit::of_report(&report, output.fail_on))
+}
+
+/// One byte more than a report may have, so that a larger one is noticed and not swallowed.
+fn read(path: &Path) -> std::io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    fs::File::open(path)?.take(json::MAX_BYTES as u64 + 1).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}

@@ -1,0 +1,307 @@
+//! The command line: arguments as plain data here, one file per command beside.
+
+mod check;
+mod corpus;
+mod exit;
+#[cfg(feature = "docker")]
+mod images;
+mod inside;
+mod merge;
+mod out;
+mod run;
+mod up;
+
+use std::{net::IpAddr, path::PathBuf, process::ExitCode, time::Duration};
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+
+use crate::name::Name;
+use exit::Failure;
+
+/// The test lab and the checker for SMTP over TLS.
+#[derive(Debug, Parser)]
+#[command(name = "mtalab", version, max_term_width = 100, after_help = EXIT_CODES)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXIT_CODES: &str = "\
+Exit codes: 0 clean, 1 violations or failed scenarios, 2 wrong usage or input,
+3 inconclusive, 4 the environment (Docker, files, network of this machine).";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Judge a real server by the seven practices.
+    Check(CheckArguments),
+    /// Start scenarios, check them, compare with the truth and the snapshots.
+    Run(RunArguments),
+    /// List the scenarios.
+    List(CorpusArguments),
+    /// Show one scenario: its prose, its file, its expectation.
+    Show {
+        /// The scenario's id.
+        scenario: String,
+        #[command(flatten)]
+        corpus: CorpusArguments,
+    },
+    /// Keep a scenario running, to poke at it by hand.
+    Up(UpArguments),
+    /// List the labs that `up` keeps running.
+    Ps,
+    /// End a lab that `up` keeps running; all of them without an id.
+    Down {
+        /// The id that `ps` shows.
+        id: Option<String>,
+    },
+    /// Explain a rule: what it checks, why, how to mend it. Without a rule: list them.
+    Explain {
+        /// The rule's id.
+        rule: Option<String>,
+    },
+    /// Join reports of one target, made on different machines, into one.
+    Merge {
+        /// Reports in JSON, as `check --format json` writes them.
+        #[arg(required = true)]
+        reports: Vec<PathBuf>,
+        #[command(flatten)]
+        output: OutputArguments,
+        #[command(flatten)]
+        trust: TrustArguments,
+        #[command(flatten)]
+        moment: MomentArguments,
+    },
+    /// List the kinds of server that the lab can be.
+    Personas,
+    /// Print the JSON Schema of scenario files or of reports.
+    Schema {
+        /// Of what.
+        of: SchemaOf,
+    },
+    /// Build and list the images of the Docker backend.
+    #[cfg(feature = "docker")]
+    #[command(subcommand)]
+    Images(ImagesCommand),
+    /// Serve a planned server; runs inside containers.
+    #[command(hide = true)]
+    Serve {
+        /// The server order, as JSON.
+        #[arg(long)]
+        plan: PathBuf,
+        /// Where to listen.
+        #[arg(long)]
+        listen: std::net::SocketAddr,
+    },
+    /// Look at one address and print what was seen, as JSON; runs inside containers.
+    #[command(hide = true)]
+    Observe {
+        /// The name of the server.
+        name: Name,
+        /// Its address.
+        address: std::net::SocketAddr,
+    },
+    /// Wait until ended; runs inside containers.
+    #[command(hide = true)]
+    Idle,
+}
+
+#[derive(Debug, Args)]
+struct CheckArguments {
+    /// The host name that senders look up, with a port if it is not 25.
+    #[arg(value_name = "NAME[:PORT]")]
+    target: String,
+    /// Connect here instead of asking DNS.
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    connect: Option<std::net::SocketAddr>,
+    /// Look from this source address of this machine; repeat for more vantage points.
+    #[arg(long, value_name = "ADDRESS")]
+    from: Vec<IpAddr>,
+    /// A name for this vantage point in the report; useful with `merge`.
+    #[arg(long, value_name = "NAME")]
+    vantage: Option<String>,
+    /// The name to give in EHLO; the address literal of the source by default.
+    #[arg(long, value_name = "NAME")]
+    ehlo: Option<Name>,
+    /// How long to wait for the greeting and for each reply; RFC 5321 allows servers 5m.
+    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration, default_value = "60s")]
+    patience: Duration,
+    #[command(flatten)]
+    trust: TrustArguments,
+    #[command(flatten)]
+    moment: MomentArguments,
+    #[command(flatten)]
+    output: OutputArguments,
+}
+
+#[derive(Debug, Args)]
+struct TrustArguments {
+    /// A PEM file of roots that the world trusts; replaces Mozilla's.
+    #[arg(long, value_name = "FILE")]
+    trust: Vec<PathBuf>,
+    /// A PEM file of private roots: a path to one is named, and is no public certificate.
+    #[arg(long, value_name = "FILE")]
+    trust_private: Vec<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+struct MomentArguments {
+    /// Judge as of this moment (RFC 3339) instead of now; moves no certificate.
+    #[arg(long, value_name = "TIME", value_parser = parse_moment)]
+    now: Option<OffsetDateTime>,
+}
+
+impl MomentArguments {
+    fn moment(&self) -> OffsetDateTime {
+        self.now.unwrap_or_else(OffsetDateTime::now_utc)
+    }
+}
+
+#[derive(Debug, Args)]
+struct OutputArguments {
+    /// The form of the report.
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
+    /// Also show every line of the dialogs.
+    #[arg(long)]
+    transcript: bool,
+    /// The least severity that makes the exit code 1.
+    #[arg(long, value_enum, default_value_t = FailOn::Fail)]
+    fail_on: FailOn,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// For people.
+    Text,
+    /// For programs; see `mtalab schema report`.
+    Json,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum FailOn {
+    /// Notices, warnings and violations.
+    Notice,
+    /// Warnings and violations.
+    Warn,
+    /// Violations.
+    Fail,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum SchemaOf {
+    /// Scenario files.
+    Scenario,
+    /// Reports in JSON.
+    Report,
+}
+
+#[derive(Debug, Args)]
+struct CorpusArguments {
+    /// Use the scenarios of this folder instead of those built in.
+    #[arg(long, value_name = "DIR")]
+    scenarios: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+struct RunArguments {
+    /// Scenarios by id or topic; all of them by default.
+    #[arg(value_name = "SCENARIO")]
+    selected: Vec<String>,
+    /// Only scenarios whose id contains this; repeat for more.
+    #[arg(long, value_name = "TEXT")]
+    filter: Vec<String>,
+    /// Only this kind of server; repeat for more.
+    #[arg(long, value_name = "KIND")]
+    kind: Vec<String>,
+    #[command(flatten)]
+    corpus: CorpusArguments,
+    /// Where to run them.
+    #[arg(long, value_enum, default_value_t = BackendName::Embedded)]
+    backend: BackendName,
+    /// How many at a time.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    jobs: Option<u16>,
+    /// Write what was seen as the new snapshots, into the folder of `--scenarios`.
+    #[arg(long, requires = "scenarios")]
+    update_snapshots: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum BackendName {
+    /// In this process: no Docker, no root.
+    Embedded,
+    /// In containers: a real Postfix.
+    #[cfg(feature = "docker")]
+    Docker,
+}
+
+#[derive(Debug, Args)]
+struct UpArguments {
+    /// The scenario's id.
+    scenario: String,
+    /// The kind of server; the scenario's first by default.
+    #[arg(long, value_name = "KIND")]
+    kind: Option<String>,
+    #[command(flatten)]
+    corpus: CorpusArguments,
+    /// Where to run it.
+    #[arg(long, value_enum, default_value_t = BackendName::Embedded)]
+    backend: BackendName,
+}
+
+/// The images of the Docker backend.
+#[cfg(feature = "docker")]
+#[derive(Debug, Subcommand)]
+enum ImagesCommand {
+    /// Build what is missing; an unchanged image is never built again.
+    Build {
+        /// The Debian mirror to bootstrap from; that of this host by default.
+        #[arg(long, value_name = "URL")]
+        mirror: Option<String>,
+    },
+    /// List the images and whether they are built.
+    List,
+}
+
+fn parse_moment(text: &str) -> Result<OffsetDateTime, String> {
+    OffsetDateTime::parse(text, &Rfc3339).map_err(|_| "expected a time such as 2026-03-01T12:00:00Z".to_owned())
+}
+
+/// Runs the program; every exit code is decided here.
+pub fn main() -> ExitCode {
+    // clap exits with 2 for wrong usage and with 0 for --help, like this program does.
+    let arguments = Arguments::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return Failure::environment(format!("cannot start: {error}")).report(),
+    };
+    let code = match runtime.block_on(dispatch(arguments.command)) {
+        Ok(code) => code,
+        Err(failure) => failure.report(),
+    };
+    // Name lookups and key generation that nobody waits for any more must not hold the exit.
+    runtime.shutdown_timeout(Duration::from_millis(100));
+    code
+}
+
+async fn dispatch(command: Command) -> Result<ExitCode, Failure> {
+    match command {
+        Command::Check(arguments) => check::run(arguments).await,
+        Command::Run(arguments) => run::run(arguments).await,
+        Command::List(arguments) => corpus::list(&arguments),
+        Command::Show { scenario, corpus } => corpus::show(&scenario, &corpus),
+        Command::Up(arguments) => up::up(arguments).await,
+        Command::Ps => up::ps().await,
+        Command::Down { id } => up::down(id.as_deref()).await,
+        Command::Explain { rule } => corpus::explain(rule.as_deref()),
+        Command::Merge { reports, output, trust, moment } => merge::run(&reports, &output, &trust, &moment),
+        Command::Personas => corpus::personas(),
+        Command::Schema { of } => corpus::schema(of),
+        #[cfg(feature = "docker")]
+        Command::Images(command) => images::run(command).await,
+        Command::Serve { plan, listen } => inside::serve(&plan, listen).await,
+        Command::Observe { name, address } => inside::observe(name, address).await,
+        Command::Idle => inside::idle().await,
+    }
+}

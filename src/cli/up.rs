@@ -1,0 +1,225 @@
+//! `up`, `ps`, `down`: a lab that stays, to poke at by hand.
+//!
+//! On the embedded backend `up` stays in the foreground and leaves a state file beside
+//! the CA file; `ps` and `down` find it by that. On Docker the containers stay by themselves.
+
+use std::{
+    fs, io,
+    io::Write as _,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Duration,
+};
+
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+
+use super::{BackendName, UpArguments, corpus, exit, exit::Failure, inside, out, run};
+use crate::{
+    lab::{Running, owner::Owner},
+    plan::Plan,
+    verify::{self, Case},
+    wire::WireText,
+};
+
+/// A lab that is up: what `up` prints and what its state file holds.
+#[derive(Debug, Serialize, Deserialize)]
+struct Lab {
+    id: String,
+    scenario: String,
+    kind: String,
+    backend: String,
+    /// The name to check it by.
+    host: String,
+    address: String,
+    /// The root to trust.
+    ca_file: PathBuf,
+    vantages: Vec<LabVantage>,
+    /// The process that holds it.
+    owner: String,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct LabVantage {
+    name: String,
+    source: String,
+}
+
+pub(super) async fn up(arguments: UpArguments) -> Result<ExitCode, Failure> {
+    let case = select(&arguments)?;
+    let plan = verify::resolve(&case, OffsetDateTime::now_utc()).await?;
+    let id = format!("{:06x}", rand::random::<u32>() >> 8);
+    let backend = run::open(arguments.backend, Some(id.clone())).await?;
+    if let Err(reason) = backend.possible(&plan) {
+        run::close(backend).await;
+        return Err(Failure::usage(format!("{} on {} is not possible here: {reason}", case.id, case.kind)));
+    }
+    let running = match backend.start(&plan).await {
+        Ok(running) => running,
+        Err(error) => {
+            run::close(backend).await;
+            return Err(Failure::environment(exit::chain(&error)));
+        }
+    };
+    let state = match State::write(id, &plan, &running, &arguments) {
+        Ok(state) => state,
+        Err(error) => {
+            running.stop().await;
+            run::close(backend).await;
+            return Err(Failure::environment(format!("cannot write the state of the lab: {error}")));
+        }
+    };
+    let json = serde_json::to_string(&state.lab).map_err(|error| Failure::environment(error.to_string()))?;
+    out::print(&json);
+    if arguments.backend != BackendName::Embedded {
+        out::note(&format!("it stays until `mtalab down {}`", state.lab.id));
+        return Ok(ExitCode::SUCCESS);
+    }
+    let port = running.address.port();
+    out::note(&format!(
+        "try   openssl s_client -starttls smtp -connect {} -servername {} -CAfile {}\n\
+         or    telnet -b {} {} {port}\nend it with Ctrl-C, or `mtalab down {}` elsewhere",
+        running.address,
+        state.lab.host,
+        state.lab.ca_file.display(),
+        running.vantages.first().map_or_else(String::new, |vantage| vantage.source.to_string()),
+        running.address.ip(),
+        state.lab.id,
+    ));
+    inside::ended().await;
+    running.stop().await;
+    state.remove();
+    Ok(ExitCode::SUCCESS)
+}
+
+pub(super) async fn ps() -> Result<ExitCode, Failure> {
+    let labs = State::all()?;
+    if labs.is_empty() {
+        out::print("no lab is up; `mtalab up SCENARIO` starts one");
+        return Ok(ExitCode::SUCCESS);
+    }
+    let row = |lab: &Lab| [lab.id.clone(), lab.backend.clone(), format!("{}@{}", lab.scenario, lab.kind), lab.address.clone()];
+    let mut rows = vec![["ID", "BACKEND", "SCENARIO", "ADDRESS"].map(str::to_owned)];
+    rows.extend(labs.iter().map(|state| row(&state.lab)));
+    let widths: Vec<usize> = (0..4).map(|i| rows.iter().map(|row| row[i].len()).max().unwrap_or_default()).collect();
+    let line = |row: &[String; 4]| row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}")).collect::<Vec<_>>().join("  ");
+    out::print(&rows.iter().map(|row| line(row).trim_end().to_owned()).collect::<Vec<_>>().join("\n"));
+    Ok(ExitCode::SUCCESS)
+}
+
+pub(super) async fn down(id: Option<&str>) -> Result<ExitCode, Failure> {
+    let labs = State::all()?;
+    let chosen: Vec<State> = labs.into_iter().filter(|state| id.is_none_or(|id| state.lab.id == id)).collect();
+    if chosen.is_empty() {
+        let Some(id) = id else {
+            out::print("no lab is up");
+            return Ok(ExitCode::SUCCESS);
+        };
+        return Err(Failure::usage(format!("no lab `{}` is up; `mtalab ps` lists them", WireText::from(id))));
+    }
+    for state in chosen {
+        state.end().await?;
+        out::print(&format!("{} is down", state.lab.id));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn select(arguments: &UpArguments) -> Result<Case, Failure> {
+    let corpus = corpus::open(&arguments.corpus)?;
+    let id = &corpus.get(&arguments.scenario).map_err(|error| Failure::usage(error.to_string()))?.id;
+    let mut cases = verify::load(&corpus, std::slice::from_ref(id))?;
+    cases.retain(|case| case.id == *id);
+    let kinds: Vec<_> = cases.iter().map(|case| case.kind.clone()).collect();
+    let chosen = cases.into_iter().find(|case| arguments.kind.as_ref().is_none_or(|kind| case.kind == *kind));
+    chosen.ok_or_else(|| Failure::usage(format!("{id} runs as {}", kinds.join(", "))))
+}
+
+/// The state file of a lab, and the CA file beside it.
+struct State {
+    path: PathBuf,
+    lab: Lab,
+}
+
+impl State {
+    fn write(id: String, plan: &Plan, running: &Running, arguments: &UpArguments) -> io::Result<Self> {
+        let folder = folder()?;
+        let ca_file = folder.join(format!("{id}.pem"));
+        write_private(&ca_file, plan.trust.to_pem().as_bytes())?;
+        let vantage = |v: &crate::lab::RunningVantage| LabVantage { name: v.name.clone(), source: v.source.to_string() };
+        let lab = Lab {
+            id: id.clone(),
+            scenario: plan.scenario.clone(),
+            kind: plan.server.kind.clone(),
+            backend: if arguments.backend == BackendName::Embedded { "embedded" } else { "docker" }.to_owned(),
+            host: plan.server.host.to_string(),
+            address: running.address.to_string(),
+            ca_file,
+            vantages: running.vantages.iter().map(vantage).collect(),
+            owner: Owner::me().to_string(),
+        };
+        let path = folder.join(format!("{id}.json"));
+        write_private(&path, &serde_json::to_vec(&lab)?)?;
+        Ok(Self { path, lab })
+    }
+
+    /// Every lab that is up. What a killed `up` left of an embedded one is removed.
+    fn all() -> Result<Vec<Self>, Failure> {
+        let folder = folder().map_err(|error| Failure::environment(format!("cannot read the folder of labs: {error}")))?;
+        let Ok(entries) = fs::read_dir(folder) else { return Ok(Vec::new()) };
+        let mut paths: Vec<_> = entries.flatten().map(|entry| entry.path()).collect();
+        paths.retain(|path| path.extension().is_some_and(|extension| extension == "json"));
+        paths.sort();
+        let read = |path: PathBuf| Some(Self { lab: serde_json::from_slice(&fs::read(&path).ok()?).ok()?, path });
+        let (alive, dead): (Vec<_>, Vec<_>) = paths.into_iter().filter_map(read).partition(Self::is_alive);
+        dead.iter().for_each(Self::remove);
+        Ok(alive)
+    }
+
+    fn is_alive(&self) -> bool {
+        self.lab.backend == "docker" || Owner::parse(&self.lab.owner).is_some_and(|owner| !owner.is_dead(&Owner::me()))
+    }
+
+    async fn end(&self) -> Result<(), Failure> {
+        #[cfg(feature = "docker")]
+        if self.lab.backend == "docker" {
+            let removed = crate::lab::docker::remove_kept(&self.lab.id).await;
+            removed.map_err(|error| Failure::environment(exit::chain(&error)))?;
+            self.remove();
+            return Ok(());
+        }
+        if let Some(owner) = Owner::parse(&self.lab.owner) {
+            owner.terminate();
+        }
+        // The process removes its own files when it ends.
+        for _ in 0..50 {
+            if !self.path.exists() || !self.is_alive() {
+                self.remove();
+                return Ok(());
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        Err(Failure::environment(format!("the process that holds {} does not end", self.lab.id)))
+    }
+
+    fn remove(&self) {
+        let _ = fs::remove_file(&self.lab.ca_file);
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+/// A folder of this user alone: the runtime folder, which the system empties, or the cache.
+fn folder() -> io::Result<PathBuf> {
+    use etcetera::BaseStrategy as _;
+    let base = etcetera::choose_base_strategy().map_err(io::Error::other)?;
+    let folder = base.runtime_dir().unwrap_or_else(|| base.cache_dir()).join("mtalab").join("labs");
+    fs::create_dir_all(&folder)?;
+    Ok(folder)
+}
+
+fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let folder = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
+    let mut file = tempfile::NamedTempFile::new_in(folder)?;
+    file.write_all(bytes)?;
+    file.persist(path)?;
+    Ok(())
+}

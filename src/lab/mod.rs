@@ -1,0 +1,145 @@
+//! The lab: starts planned servers, in this process or in containers.
+//!
+//! The lab knows nothing of the checker. It shares only vocabulary with it.
+
+#[cfg(feature = "docker")]
+pub mod docker;
+pub mod embedded;
+pub(crate) mod owner;
+pub mod persona;
+
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, SocketAddr},
+};
+
+use serde::{Deserialize, Serialize};
+
+use crate::plan::{Plan, ServerPlan};
+
+/// A server to start, with the addresses that its vantage points turned out to have.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ServerOrder {
+    /// What the server does.
+    pub plan: ServerPlan,
+    /// The source address of each vantage point that the plan names.
+    pub sources: BTreeMap<String, IpAddr>,
+}
+
+/// Where a scenario runs.
+#[derive(Debug)]
+pub enum Backend {
+    /// In this process.
+    Embedded,
+    /// In containers.
+    #[cfg(feature = "docker")]
+    Docker(docker::DockerBackend),
+}
+
+/// A vantage point of a running server.
+#[derive(Clone, Debug)]
+pub struct RunningVantage {
+    /// The name in the scenario.
+    pub name: String,
+    /// The address that the server sees.
+    pub source: IpAddr,
+    /// Whether a program has to run elsewhere to stand there; see [`Running::exec`].
+    pub is_remote: bool,
+}
+
+/// A running server of a scenario.
+#[derive(Debug)]
+pub struct Running {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// Its vantage points, in the plan's order.
+    pub vantages: Vec<RunningVantage>,
+    server: Server,
+}
+
+#[derive(Debug)]
+enum Server {
+    /// Held, since it ends when dropped.
+    Embedded { _server: embedded::EmbeddedServer },
+    #[cfg(feature = "docker")]
+    Docker(Box<docker::DockerServer>),
+}
+
+/// Why a server did not start or cannot be reached.
+#[derive(Debug, thiserror::Error)]
+pub enum LabError {
+    /// The embedded backend failed.
+    #[error(transparent)]
+    Embedded(#[from] embedded::EmbeddedError),
+    /// The Docker backend failed.
+    #[cfg(feature = "docker")]
+    #[error(transparent)]
+    Docker(#[from] docker::DockerError),
+}
+
+impl Backend {
+    /// `embedded` or `docker`.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Embedded => "embedded",
+            #[cfg(feature = "docker")]
+            Self::Docker(_) => "docker",
+        }
+    }
+
+    /// Whether the plan can run here; the error is the reason in words.
+    pub fn possible(&self, plan: &Plan) -> Result<(), String> {
+        match self {
+            Self::Embedded => embedded::possible(plan),
+            #[cfg(feature = "docker")]
+            Self::Docker(docker) => docker.possible(plan),
+        }
+    }
+
+    /// Starts the plan's server; it answers when this returns.
+    pub async fn start(&self, plan: &Plan) -> Result<Running, LabError> {
+        match self {
+            Self::Embedded => {
+                let server = embedded::EmbeddedServer::start(plan).await?;
+                let local = |(name, source): &(String, IpAddr)| RunningVantage { name: name.clone(), source: *source, is_remote: false };
+                let vantages = server.sources.iter().map(local).collect();
+                Ok(Running { address: server.address, vantages, server: Server::Embedded { _server: server } })
+            }
+            #[cfg(feature = "docker")]
+            Self::Docker(docker) => {
+                let server = docker.start(plan).await?;
+                Ok(Running { address: server.address, vantages: server.vantages.clone(), server: Server::Docker(Box::new(server)) })
+            }
+        }
+    }
+}
+
+impl Running {
+    /// Runs `mtalab` with these arguments at a remote vantage point and gives what it prints.
+    #[cfg(feature = "docker")]
+    pub async fn exec(&self, vantage: &str, arguments: &[String]) -> Result<Vec<u8>, LabError> {
+        match &self.server {
+            Server::Docker(server) => Ok(server.exec(vantage, arguments).await?),
+            Server::Embedded { .. } => Ok(Vec::new()),
+        }
+    }
+
+    /// What the server wrote into its log, escaped; empty for the embedded one, whose
+    /// dialog the transcript already shows.
+    pub async fn log(&self) -> String {
+        match &self.server {
+            #[cfg(feature = "docker")]
+            Server::Docker(server) => server.log().await,
+            Server::Embedded { .. } => String::new(),
+        }
+    }
+
+    /// Ends the server and waits until nothing of it is left.
+    pub async fn stop(self) {
+        match self.server {
+            #[cfg(feature = "docker")]
+            Server::Docker(server) => server.stop().await,
+            Server::Embedded { .. } => {}
+        }
+    }
+}

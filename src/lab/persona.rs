@@ -1,0 +1,153 @@
+//! Personas: what kinds of server say, word by word. Pure data, in `lab/<mta>/<kind>.toml`.
+
+use std::{collections::BTreeMap, sync::LazyLock};
+
+use serde::Deserialize;
+
+/// What one kind of server says. Texts are whole reply lines with `{placeholders}`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Persona {
+    /// The product and its version.
+    pub title: String,
+    /// The product family: `postfix`, `exim`, `exchange`.
+    pub family: String,
+    /// What it says at connect.
+    pub greeting: Greetings,
+    /// Its reply to EHLO.
+    pub ehlo: EhloReply,
+    /// Its replies to STARTTLS.
+    pub starttls: StarttlsReplies,
+    /// Its replies to the other commands; `.` is the end of the data.
+    pub commands: BTreeMap<String, Saying>,
+}
+
+/// What is said at connect.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Greetings {
+    /// Ready.
+    pub ready: Saying,
+    /// Too busy.
+    pub throttled: Saying,
+    /// Not for this source.
+    pub blocked: Saying,
+}
+
+/// The reply to EHLO.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct EhloReply {
+    /// The text of the first line, without code.
+    pub first: String,
+    /// The other lines before TLS, STARTTLS among them.
+    pub keywords: Vec<String>,
+    /// The other lines inside TLS, where they are more than the absence of STARTTLS.
+    pub keywords_in_tls: Option<Vec<String>>,
+    /// Where this is known from.
+    pub source: String,
+}
+
+/// The replies to STARTTLS.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct StarttlsReplies {
+    /// 220.
+    pub ready: Saying,
+    /// 454.
+    pub unavailable: Saying,
+    /// To a client that it was not offered to.
+    pub not_offered: Saying,
+    /// Inside TLS.
+    pub already_active: Saying,
+}
+
+/// One reply and where it is known from; what has no source is marked `assumed`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Saying {
+    /// The reply's lines, separated by line feeds.
+    pub says: String,
+    /// The source.
+    pub source: String,
+}
+
+/// `.toml` files only: the folder also holds what the Docker backend builds images from.
+#[derive(rust_embed::Embed)]
+#[folder = "lab/"]
+#[include = "*/*.toml"]
+struct Files;
+
+impl Persona {
+    /// The persona of that kind.
+    pub fn find(kind: &str) -> Option<&'static Self> {
+        all().get(kind)
+    }
+
+    /// Its reply to a command that has no reply of its own kind here.
+    pub fn reply_to<'a>(&'a self, verb: &str) -> &'a str {
+        self.commands.get(verb).or_else(|| self.commands.get("unknown")).map_or("500 unrecognized command", |saying| &saying.says)
+    }
+
+    /// The EHLO lines after the first, before or inside TLS; STARTTLS is left to the server.
+    pub fn keywords(&self, in_tls: bool) -> &[String] {
+        match &self.ehlo.keywords_in_tls {
+            Some(keywords) if in_tls => keywords,
+            _ => &self.ehlo.keywords,
+        }
+    }
+}
+
+/// The kinds of server that the lab knows, in alphabetical order.
+pub fn kinds() -> Vec<&'static str> {
+    all().keys().map(String::as_str).collect()
+}
+
+fn all() -> &'static BTreeMap<String, Persona> {
+    static ALL: LazyLock<BTreeMap<String, Persona>> = LazyLock::new(|| {
+        let read = |path: std::borrow::Cow<'static, str>| {
+            let kind = path.rsplit('/').next()?.strip_suffix(".toml")?.to_owned();
+            let file = Files::get(&path)?;
+            Some((kind, parse(std::str::from_utf8(&file.data).ok()?)))
+        };
+        Files::iter().filter_map(read).collect()
+    });
+    &ALL
+}
+
+#[expect(clippy::expect_used, reason = "the files are compiled in, and a test reads each of them")]
+fn parse(text: &str) -> Persona {
+    toml::from_str(text).expect("a persona file of this build is valid")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::smtp::ReplyReader;
+
+    fn sayings(persona: &Persona) -> Vec<&Saying> {
+        let Greetings { ready, throttled, blocked } = &persona.greeting;
+        let tls = &persona.starttls;
+        let fixed = [ready, throttled, blocked, &tls.ready, &tls.unavailable, &tls.not_offered, &tls.already_active];
+        fixed.into_iter().chain(persona.commands.values()).collect()
+    }
+
+    #[test]
+    fn every_persona_is_valid_smtp_and_names_its_sources() {
+        assert!(kinds().len() >= 4, "{:?}", kinds());
+        for (kind, persona) in all() {
+            assert!(persona.keywords(false).iter().any(|k| k == "STARTTLS"), "{kind} never offers STARTTLS");
+            assert!(!persona.ehlo.source.is_empty());
+            for saying in sayings(persona) {
+                assert!(!saying.source.is_empty(), "{kind}: {:?} has no source", saying.says);
+                let mut reader = ReplyReader::default();
+                let wire = saying.says.replace('\n', "\r\n") + "\r\n";
+                let replies: Vec<_> = wire.bytes().filter_map(|byte| reader.push(byte).expect("SMTP syntax")).collect();
+                assert_eq!(replies.len(), 1, "{kind}: {:?}", saying.says);
+            }
+            for verb in ["HELO", "HELP", "NOOP", "RSET", "MAIL", "RCPT", "DATA", ".", "QUIT", "unknown"] {
+                assert!(persona.commands.contains_key(verb), "{kind} has no reply to {verb}");
+            }
+        }
+    }
+}

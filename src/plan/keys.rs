@@ -1,0 +1,159 @@
+//! Keys: weak ones that really are weak, and a cache for those that are slow to generate.
+
+use std::{
+    collections::HashMap,
+    fs, io,
+    path::{Path, PathBuf},
+    sync::{LazyLock, Mutex, PoisonError},
+};
+
+use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_ECDSA_P384_SHA384, PKCS_ED25519, PKCS_RSA_SHA256, RsaKeySize, SignatureAlgorithm};
+use rsa::{
+    Pkcs1v15Sign, PrivateKey,
+    pkcs1::EncodeRsaPublicKey as _,
+    pkcs8::{DecodePrivateKey as _, EncodePrivateKey as _, LineEnding},
+};
+use sha2::{Digest as _, Sha256};
+
+use super::PlanError;
+use crate::scenario::Key;
+
+/// A private key of the lab, of any strength.
+pub(super) enum LabKey {
+    /// One that rcgen can hold.
+    Strong(KeyPair),
+    /// RSA below 2048 bits, with its PKCS#1 public key.
+    WeakRsa { key: Box<PrivateKey>, public: Vec<u8> },
+}
+
+impl LabKey {
+    /// A fresh EC key: as fast to make as to read.
+    pub fn ephemeral() -> Result<Self, PlanError> {
+        Ok(Self::Strong(KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?))
+    }
+
+    /// The key of a correct world. RSA keys of the same `slot` are shared by all scenarios.
+    pub fn strong(kind: Key, slot: &str) -> Result<Self, PlanError> {
+        let rsa = |size, bits| Self::strong_from_pem(&cached(&format!("rsa-{bits}-{slot}"), || {
+            Ok(KeyPair::generate_rsa_for(&PKCS_RSA_SHA256, size)?.serialize_pem())
+        })?);
+        match kind {
+            Key::Rsa2048 => rsa(RsaKeySize::_2048, 2048),
+            Key::Rsa3072 => rsa(RsaKeySize::_3072, 3072),
+            Key::Rsa4096 => rsa(RsaKeySize::_4096, 4096),
+            Key::EcdsaP256 => Ok(Self::Strong(KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?)),
+            Key::EcdsaP384 => Ok(Self::Strong(KeyPair::generate_for(&PKCS_ECDSA_P384_SHA384)?)),
+            Key::Ed25519 => Ok(Self::Strong(KeyPair::generate_for(&PKCS_ED25519)?)),
+        }
+    }
+
+    /// An RSA key that no library generates unless it is told twice.
+    pub fn weak_rsa(bits: u16, slot: &str) -> Result<Self, PlanError> {
+        let pem = cached(&format!("rsa-{bits}-{slot}"), || {
+            let key = PrivateKey::new_unchecked(&mut rand::rng(), usize::from(bits))?;
+            Ok(key.to_pkcs8_pem(LineEnding::LF)?.to_string())
+        })?;
+        let key = PrivateKey::from_pkcs8_pem(&pem)?;
+        let public = key.as_public_key().to_pkcs1_der()?.as_bytes().to_vec();
+        Ok(Self::WeakRsa { key: Box::new(key), public })
+    }
+
+    /// PKCS#8 PEM.
+    pub fn to_pem(&self) -> Result<String, PlanError> {
+        match self {
+            Self::Strong(key) => Ok(key.serialize_pem()),
+            Self::WeakRsa { key, .. } => Ok(key.to_pkcs8_pem(LineEnding::LF)?.to_string()),
+        }
+    }
+
+    /// Whether it is RSA, for the key usage.
+    pub fn is_rsa(&self) -> bool {
+        std::ptr::eq(rcgen::PublicKeyData::algorithm(self), &PKCS_RSA_SHA256)
+    }
+
+    /// As the `rsa` crate holds it, which signs with any hash.
+    pub fn to_rsa(&self) -> Result<PrivateKey, PlanError> {
+        Ok(PrivateKey::from_pkcs8_pem(&self.to_pem()?)?)
+    }
+
+    fn strong_from_pem(pem: &str) -> Result<Self, PlanError> {
+        Ok(Self::Strong(KeyPair::from_pem(pem)?))
+    }
+}
+
+impl rcgen::PublicKeyData for LabKey {
+    fn der_bytes(&self) -> &[u8] {
+        match self {
+            Self::Strong(key) => key.der_bytes(),
+            Self::WeakRsa { public, .. } => public,
+        }
+    }
+
+    fn algorithm(&self) -> &'static SignatureAlgorithm {
+        match self {
+            Self::Strong(key) => rcgen::PublicKeyData::algorithm(key),
+            Self::WeakRsa { .. } => &PKCS_RSA_SHA256,
+        }
+    }
+}
+
+impl rcgen::SigningKey for LabKey {
+    fn sign(&self, message: &[u8]) -> Result<Vec<u8>, rcgen::Error> {
+        match self {
+            Self::Strong(key) => key.sign(message),
+            Self::WeakRsa { key, .. } => key
+                .sign(Pkcs1v15Sign::new::<Sha256>(), &Sha256::digest(message))
+                .map_err(|_| rcgen::Error::RemoteKeyError),
+        }
+    }
+}
+
+/// A PEM key by name: from this process, from the disk, or made and then kept in both.
+///
+/// Keys of the lab protect nothing. They are kept because RSA keys take up to seconds to
+/// make, with mode 0600 because a key that others can read is a bad habit. A cache that
+/// cannot be read or written only costs time.
+fn cached(name: &str, make: impl FnOnce() -> Result<String, PlanError>) -> Result<String, PlanError> {
+    static KNOWN: LazyLock<Mutex<HashMap<String, String>>> = LazyLock::new(Mutex::default);
+    // Held while the key is made, so that parallel scenarios make it once.
+    let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(pem) = known.get(name) {
+        return Ok(pem.clone());
+    }
+    let path = cache_dir().map(|dir| dir.join(format!("{name}.pem")));
+    let on_disk = path.as_deref().and_then(|path| fs::read_to_string(path).ok()).filter(|pem| PrivateKey::from_pkcs8_pem(pem).is_ok());
+    let pem = match on_disk {
+        Some(pem) => pem,
+        None => {
+            let pem = make()?;
+            if let Some(path) = path {
+                let _ = store(&path, &pem);
+            }
+            pem
+        }
+    };
+    known.insert(name.to_owned(), pem.clone());
+    Ok(pem)
+}
+
+/// `$MTALAB_CACHE_DIR`, or the user's cache folder.
+fn cache_dir() -> Option<PathBuf> {
+    use etcetera::BaseStrategy as _;
+    let base = match std::env::var_os("MTALAB_CACHE_DIR") {
+        Some(dir) => PathBuf::from(dir),
+        None => etcetera::choose_base_strategy().ok()?.cache_dir().join("mtalab"),
+    };
+    Some(base.join("keys"))
+}
+
+/// Writes the whole file under a temporary name of mode 0600, then renames it: another
+/// process sees the old file or the new one, never half of one.
+fn store(path: &Path, pem: &str) -> io::Result<()> {
+    use io::Write as _;
+    let folder = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
+    fs::create_dir_all(folder)?;
+    let mut file = tempfile::NamedTempFile::new_in(folder)?;
+    file.write_all(pem.as_bytes())?;
+    file.persist(path)?;
+    Ok(())
+}

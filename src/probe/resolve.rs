@@ -1,0 +1,66 @@
+//! From a name to addresses, through the resolver that the check was given.
+
+use std::net::IpAddr;
+
+use hickory_resolver::{TokioResolver, net::NetError};
+
+use crate::name::Name;
+
+/// Why a name has no addresses.
+#[derive(Debug, thiserror::Error)]
+pub enum ResolveError {
+    /// The system's resolver configuration cannot be read.
+    #[error("cannot read this system's resolver configuration: {0}")]
+    Configuration(String),
+    /// The name does not exist.
+    #[error("the name {0} does not exist (NXDOMAIN)")]
+    NoSuchName(Name),
+    /// The name exists and has neither A nor AAAA records.
+    #[error("the name {0} exists but has no address (no A, no AAAA)")]
+    NoAddress(Name),
+    /// No answer: which is not the same as no address.
+    #[error("no answer from the resolver for {0}: {1}")]
+    NoAnswer(Name, String),
+}
+
+/// The resolver that this system is configured for.
+pub fn system_resolver() -> Result<TokioResolver, ResolveError> {
+    let configuration = |error: NetError| ResolveError::Configuration(error.to_string());
+    TokioResolver::builder_tokio().map_err(configuration)?.build().map_err(configuration)
+}
+
+/// The addresses of a host.
+#[derive(Debug)]
+pub struct Addresses {
+    /// All that were found, IPv4 first.
+    pub found: Vec<IpAddr>,
+    /// Why one of the two lookups gave no answer, where the other did.
+    pub missed: Option<ResolveError>,
+}
+
+/// Looks up every address of the host.
+pub async fn addresses(resolver: &TokioResolver, name: &Name) -> Result<Addresses, ResolveError> {
+    // The root dot keeps search domains out: the name is what was asked for.
+    let absolute = format!("{name}.");
+    let (v4, v6) = tokio::join!(resolver.ipv4_lookup(absolute.as_str()), resolver.ipv6_lookup(absolute.as_str()));
+    let mut found = Vec::new();
+    let mut failures = Vec::new();
+    match v4 {
+        Ok(lookup) => found.extend(lookup.answers().iter().filter_map(|record| record.data.ip_addr())),
+        Err(error) => failures.push(error),
+    }
+    match v6 {
+        Ok(lookup) => found.extend(lookup.answers().iter().filter_map(|record| record.data.ip_addr())),
+        Err(error) => failures.push(error),
+    }
+    let no_answer = failures.iter().find(|error| !error.is_no_records_found());
+    let no_answer = no_answer.map(|error| ResolveError::NoAnswer(name.clone(), error.to_string()));
+    if !found.is_empty() {
+        return Ok(Addresses { found, missed: no_answer });
+    }
+    match no_answer {
+        Some(error) => Err(error),
+        None if failures.iter().any(NetError::is_nx_domain) => Err(ResolveError::NoSuchName(name.clone())),
+        None => Err(ResolveError::NoAddress(name.clone())),
+    }
+}

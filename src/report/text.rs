@@ -1,0 +1,698 @@
+//! The report for people: the seven lines first, what they rest on below.
+
+use anstyle::Style;
+use time::{OffsetDateTime, format_description::FormatItem, macros::format_description};
+
+use super::{
+    NOT_ASKED, Report,
+    explain::{self, Block},
+    layout::{Page, clean, join_some, pad, style},
+    redact::Redactor,
+};
+use crate::{
+    facts::{Certificate, Observed, Possession, Session, Speaker, View},
+    finding::{Finding, Outcome, Verdict},
+    rules::Rule,
+    smtp::{Ehlo, Keyword, Reply},
+};
+
+/// How a report is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TextOptions {
+    /// Columns; less than 60 counts as 60.
+    pub width: usize,
+    /// Whether to use ANSI colours. No meaning hangs on them.
+    pub colour: bool,
+    /// Whether to show the dialogs.
+    pub transcript: bool,
+    /// Whether dialogs show when each line came.
+    pub timings: bool,
+}
+
+impl Default for TextOptions {
+    fn default() -> Self {
+        Self { width: 80, colour: false, transcript: false, timings: true }
+    }
+}
+
+impl TextOptions {
+    /// For a snapshot: everything but what differs from run to run.
+    pub fn snapshot() -> Self {
+        Self { transcript: true, timings: false, ..Self::default() }
+    }
+}
+
+/// The report as text. No line is wider than the page, and nothing in it acts on a terminal
+/// but the colours asked for.
+pub fn render(report: &Report, options: &TextOptions) -> String {
+    Text { report, options, redactor: None, page: Page::new(options.width, options.colour) }.render()
+}
+
+/// The same with placeholders for what differs from run to run.
+pub fn render_redacted(report: &Report, options: &TextOptions, redactor: &Redactor) -> String {
+    Text { report, options, redactor: Some(redactor), page: Page::new(options.width, options.colour) }.render()
+}
+
+/// Where the values of a view begin.
+const VALUES: usize = 16;
+/// Bounds on what is shown of one value, in columns; the JSON report holds all of it.
+const MAX_NAME: usize = 120;
+const MAX_VALUE: usize = 300;
+const MAX_SENTENCE: usize = 600;
+/// Bounds on lists.
+const MAX_ITEMS: usize = 30;
+const MAX_LINES: usize = 400;
+const MAX_CERTIFICATES: usize = 10;
+
+const DATE: &[FormatItem] = format_description!("[year]-[month]-[day]");
+const TIME: &[FormatItem] = format_description!("[year]-[month]-[day] [hour]:[minute]:[second]");
+
+struct Text<'a> {
+    report: &'a Report,
+    options: &'a TextOptions,
+    redactor: Option<&'a Redactor>,
+    page: Page,
+}
+
+impl Text<'_> {
+    fn render(mut self) -> String {
+        self.head();
+        self.practices();
+        self.notes();
+        self.findings();
+        self.doubts();
+        self.comparison();
+        for index in 0..self.report.facts.views.len() {
+            self.view(index);
+        }
+        self.not_asked();
+        self.page.finish()
+    }
+
+    /// Every text from outside passes here before it is laid out.
+    fn show(&self, text: &str, max: usize) -> String {
+        match self.redactor {
+            Some(redactor) => clean(&redactor.redact(text), max),
+            None => clean(text, max),
+        }
+    }
+
+    fn show_all<T: ToString>(&self, items: impl IntoIterator<Item = T>, max: usize) -> Vec<String> {
+        items.into_iter().map(|item| self.show(&item.to_string(), max)).collect()
+    }
+
+    fn head(&mut self) {
+        let facts = &self.report.facts;
+        let target = self.show(&format!("{}:{}", facts.target.name, facts.target.port), MAX_NAME);
+        self.page.wrapped(style::HEADING, "", "  ", &target);
+        let addresses = unique(self.show_all(facts.views.iter().map(|view| view.address), MAX_NAME));
+        let places = unique(self.show_all(facts.views.iter().map(View::vantage_text), MAX_NAME));
+        let connections: u64 = facts.views.iter().map(|view| u64::from(view.connections)).sum();
+        let stores = self.report.stores.iter().map(|s| format!("{} ({})", s.name, if s.public { "public" } else { "private" }));
+        let stores = self.show_all(stores, MAX_NAME);
+        let trusting = if stores.is_empty() { "no roots".to_owned() } else { join_some(&stores, MAX_ITEMS, ", ") };
+        let judged = self.show(&format!("{} UTC", moment(self.report.now, TIME)), MAX_NAME);
+        self.field(2, "address", &or_none(&addresses, "none"));
+        self.field(2, "seen from", &or_none(&places, "nowhere"));
+        self.field(2, "connections", &connections.to_string());
+        self.field(2, "judged", &format!("{judged}, trusting {trusting}"));
+    }
+
+    /// The scoreboard: title and verdict aligned, the reason below.
+    fn practices(&mut self) {
+        self.page.blank();
+        for line in &self.report.practices {
+            let (style, symbol) = verdict_style(line.verdict);
+            let number = format!("{}  ", line.practice.number());
+            let title = pad(line.practice.title(), 32);
+            let word = format!("{symbol} {}", line.verdict.word());
+            self.page.line(&[(Style::new(), &number), (style::HEADING, &title), (style, &word)]);
+            let reason = self.show(&line.reason, MAX_SENTENCE);
+            self.page.paragraph(3, &reason);
+        }
+    }
+
+    fn notes(&mut self) {
+        if self.report.notes.is_empty() {
+            return;
+        }
+        self.page.heading("Notes");
+        for note in self.report.notes.iter().take(MAX_ITEMS) {
+            let note = self.show(note, MAX_SENTENCE);
+            self.page.bullet(2, &note);
+        }
+    }
+
+    /// Each rule's violations, then what to do about them, once.
+    fn findings(&mut self) {
+        for same_rule in self.report.findings.chunk_by(|a, b| a.rule == b.rule) {
+            let Some(first) = same_rule.first() else { continue };
+            let (style, symbol) = match first.severity {
+                crate::finding::Severity::Fail => verdict_style(Verdict::Fail),
+                crate::finding::Severity::Warn => verdict_style(Verdict::Warn),
+                crate::finding::Severity::Notice => (style::DIM, "·"),
+            };
+            self.page.blank();
+            let word = format!("{symbol} {}", explain::severity_word(first.severity));
+            self.page.line(&[(style, &word), (Style::new(), "  "), (style::RULE, first.rule)]);
+            for finding in same_rule.iter().take(MAX_ITEMS) {
+                self.violation(finding);
+            }
+            if same_rule.len() > MAX_ITEMS {
+                self.page.paragraph(2, &format!("… and {} more of these", same_rule.len() - MAX_ITEMS));
+            }
+            if let Some(rule) = self.report.rule(first.rule) {
+                self.advice(rule);
+            }
+        }
+    }
+
+    fn violation(&mut self, finding: &Finding) {
+        let violation = &finding.violation;
+        let message = self.show(&violation.message, MAX_SENTENCE);
+        self.page.wrapped(style::HEADING, "  ", "  ", &message);
+        for line in self.show_all(violation.evidence.iter().take(MAX_ITEMS), MAX_VALUE) {
+            self.page.wrapped(Style::new(), "    ", "      ", &line);
+        }
+        if violation.evidence.len() > MAX_ITEMS {
+            self.page.paragraph(4, &format!("… and {} more lines", violation.evidence.len() - MAX_ITEMS));
+        }
+        if let Some(who) = self.witnesses(&violation.views) {
+            self.page.paragraph(4, &who);
+        }
+    }
+
+    /// Who saw it, who looked and did not, and who could not look; nothing where there is
+    /// one view only.
+    fn witnesses(&self, seen_in: &[usize]) -> Option<String> {
+        let views = &self.report.facts.views;
+        if views.len() < 2 || seen_in.is_empty() {
+            return None;
+        }
+        if (0..views.len()).all(|index| seen_in.contains(&index)) {
+            return Some("seen in every view".to_owned());
+        }
+        let (saw, rest): (Vec<_>, Vec<_>) = views.iter().enumerate().partition(|(index, _)| seen_in.contains(index));
+        let (looked, blind): (Vec<_>, Vec<_>) = rest.into_iter().partition(|(_, view)| view.session.connection.seen().is_some());
+        let names =
+            |of: Vec<(usize, &View)>| and_join(&self.show_all(of.into_iter().map(|(_, view)| self.view_name(view)), MAX_NAME));
+        let mut parts = Vec::new();
+        if !saw.is_empty() {
+            parts.push(format!("seen from {}", names(saw)));
+        }
+        if !looked.is_empty() {
+            parts.push(format!("not seen from {}", names(looked)));
+        }
+        if !blind.is_empty() {
+            parts.push(format!("no connection from {}", names(blind)));
+        }
+        Some(parts.join("; "))
+    }
+
+    /// `partner (192.0.2.1)`, and the address where there are several.
+    fn view_name(&self, view: &View) -> String {
+        let has_several = self.report.facts.views.iter().any(|other| other.address != view.address);
+        if has_several { format!("{} to {}", view.vantage_text(), view.address) } else { view.vantage_text() }
+    }
+
+    /// The remedy and where to read on.
+    fn advice(&mut self, rule: &Rule) {
+        let remedy = explain::blocks(&rule.section("Remedy"));
+        for (i, block) in remedy.iter().enumerate() {
+            match block {
+                Block::Paragraph(text) if i == 0 => self.field(2, "remedy", text),
+                Block::Heading(text) | Block::Paragraph(text) => self.page.paragraph(VALUES, text),
+                Block::Bullet(text) => self.page.bullet(VALUES, text),
+                Block::Code(line) => self.page.paragraph(VALUES + 2, line),
+            }
+        }
+        let references = explain::blocks(&rule.section("References"));
+        let references: Vec<_> =
+            references.into_iter().map(|Block::Heading(t)| Block::Paragraph(t) | Block::Bullet(t) | Block::Code(t) | t).collect();
+        if !references.is_empty() {
+            self.field(2, "references", &references.join("; "));
+        }
+        if let Some(result) = rule.result_type {
+            self.field(2, "RFC 8460", &format!("{}, as a sender would report it", result.id()));
+        }
+        self.field(2, "more", &format!("mtalab explain {}", rule.id));
+    }
+
+    /// The rules that lacked a fact, by the reason.
+    fn doubts(&mut self) {
+        let mut by_reason: Vec<(&str, Vec<&str>)> = Vec::new();
+        for (rule, outcome) in &self.report.outcomes {
+            let Outcome::Undetermined(why) = outcome else { continue };
+            match by_reason.iter_mut().find(|(reason, _)| reason == why) {
+                Some((_, rules)) => rules.push(rule.id),
+                None => by_reason.push((why, vec![rule.id])),
+            }
+        }
+        if by_reason.is_empty() {
+            return;
+        }
+        self.page.heading("Could not tell");
+        for (why, rules) in by_reason {
+            let why = self.show(why, MAX_SENTENCE);
+            self.page.bullet(2, &why);
+            self.page.wrapped(style::RULE, "    ", "    ", &rules.join(", "));
+        }
+    }
+
+    /// Who saw what, if there are several views.
+    fn comparison(&mut self) {
+        let views = &self.report.facts.views;
+        if views.len() < 2 {
+            return;
+        }
+        self.page.heading("Who saw what");
+        let summaries: Vec<[String; 3]> = (0..views.len()).map(|index| self.summary(index)).collect();
+        // A greeting often holds the time of day: its first words tell servers apart.
+        let essence = |s: &[String; 3]| (s[0].split(' ').take(2).collect::<Vec<_>>().join(" "), s[1].clone(), s[2].clone());
+        if summaries.iter().all(|summary| essence(summary) == essence(&summaries[0])) {
+            self.page.paragraph(2, "Every view saw the same greeting, the same STARTTLS and the same certificate.");
+            return;
+        }
+        let mut rows = vec![["from", "STARTTLS", "certificate", "greeting"].map(str::to_owned).to_vec()];
+        for (view, [greeting, starttls, certificate]) in views.iter().zip(summaries) {
+            rows.push(vec![self.show(&self.view_name(view), MAX_NAME), starttls, certificate, greeting]);
+        }
+        self.page.table(2, &rows);
+    }
+
+    /// Greeting, STARTTLS and certificate of a view, in a few words each.
+    fn summary(&self, index: usize) -> [String; 3] {
+        let view = &self.report.facts.views[index];
+        let session = &view.session;
+        let greeting = match (&session.connection, &session.greeting) {
+            (Observed::Seen(_), Observed::Seen(reply)) => reply.to_string(),
+            (Observed::Seen(_), other) => format!("none: {}", other.why_not()),
+            (other, _) => format!("none: {}", other.why_not()),
+        };
+        let certificate = match &session.certificates {
+            Observed::Seen(chain) => match chain.first().map(Certificate::details) {
+                Some(Ok(leaf)) => {
+                    format!("chain {}, {}", self.chain_number(chain), days(leaf.not_before, leaf.not_after, self.report.now))
+                }
+                Some(Err(_)) => format!("chain {}, unreadable", self.chain_number(chain)),
+                None => "an empty message".to_owned(),
+            },
+            _ => "none seen".to_owned(),
+        };
+        [self.show(&greeting, MAX_NAME), starttls_word(session).to_owned(), certificate]
+    }
+
+    /// Equal chains have equal numbers, counted from 1 in the order of the views.
+    fn chain_number(&self, chain: &[Certificate]) -> usize {
+        let mut distinct: Vec<&[Certificate]> = Vec::new();
+        for seen in self.report.facts.views.iter().filter_map(|view| view.session.certificates.seen()) {
+            if !distinct.contains(&seen.as_slice()) {
+                distinct.push(seen);
+            }
+        }
+        distinct.iter().position(|known| *known == chain).map_or(0, |position| position + 1)
+    }
+
+    /// What one view saw, in the order of the dialog.
+    fn view(&mut self, index: usize) {
+        let view = &self.report.facts.views[index];
+        let session = &view.session;
+        let heading = self.show(&format!("{} seen from {}", view.address, view.vantage_text()), MAX_NAME);
+        self.page.blank();
+        self.page.wrapped(style::HEADING, "", "  ", &heading);
+        let mut unasked = Unasked::default();
+        if session.connection.seen().is_none() {
+            self.observed("connection", &session.connection, &mut unasked, |_, _| String::new());
+        } else {
+            self.dialog_rows(session, &mut unasked);
+            self.certificates(index, &mut unasked);
+        }
+        for (why, keys) in &unasked.0 {
+            let value = self.show(&format!("{}: {why}", keys.join(", ")), MAX_VALUE);
+            self.field(2, "not asked", &value);
+        }
+        if self.options.transcript {
+            self.transcript(session);
+        }
+    }
+
+    fn dialog_rows(&mut self, session: &Session, unasked: &mut Unasked) {
+        self.observed("greeting", &session.greeting, unasked, |text, reply| text.reply(reply));
+        self.observed("EHLO", &session.ehlo, unasked, |text, ehlo| text.show(ehlo.domain.as_str(), MAX_NAME));
+        if let Some(ehlo) = session.ehlo.seen() {
+            let keywords = self.keywords(ehlo);
+            self.field(2, "keywords", &keywords);
+            if !ehlo.offers("STARTTLS") {
+                self.field(2, "STARTTLS", "not offered to this source address");
+            }
+        }
+        if !matches!(&session.help, Observed::NotAttempted(_)) {
+            self.observed("HELP", &session.help, unasked, |text, reply| {
+                format!("{} (proves nothing about STARTTLS)", text.reply(reply))
+            });
+        }
+        let is_offered = session.ehlo.seen().is_none_or(|ehlo| ehlo.offers("STARTTLS"));
+        if is_offered || !matches!(&session.starttls, Observed::NotAttempted(_)) {
+            self.observed("STARTTLS", &session.starttls, unasked, |text, reply| text.reply(reply));
+        }
+        self.observed("TLS", &session.tls, unasked, |text, tls| {
+            let group = tls.group.iter().map(String::as_str);
+            text.show(
+                &[tls.version.as_str(), tls.suite.as_str()].into_iter().chain(group).collect::<Vec<_>>().join(", "),
+                MAX_VALUE,
+            )
+        });
+        self.observed("key possession", &session.possession, unasked, |text, possession| {
+            let words = match possession {
+                Possession::Proven(scheme) => format!("proven, {scheme}"),
+                Possession::Refuted(why) => format!("refuted: {why}"),
+                Possession::NotVerified(scheme) => format!("not verified, {scheme}"),
+            };
+            text.show(&words, MAX_VALUE)
+        });
+        self.observed("EHLO in TLS", &session.ehlo_after, unasked, |text, after| match session.ehlo.seen() {
+            Some(before) if is_same_but_starttls(before, after) => "the same without STARTTLS".to_owned(),
+            _ => format!("{}: {}", text.show(after.domain.as_str(), MAX_NAME), text.keywords(after)),
+        });
+        self.observed("QUIT", &session.quit, unasked, |text, reply| text.reply(reply));
+    }
+
+    /// A row for what was seen or failed; what was not asked is collected.
+    fn observed<T>(
+        &mut self,
+        key: &'static str,
+        what: &Observed<T>,
+        unasked: &mut Unasked,
+        words: impl FnOnce(&Self, &T) -> String,
+    ) {
+        let value = match what {
+            Observed::Seen(value) => words(self, value),
+            Observed::Failed(failure) => self.show(&format!("failed: {failure}"), MAX_VALUE),
+            Observed::NotAttempted(why) => return unasked.add(key, why),
+        };
+        self.field(2, key, &value);
+    }
+
+    fn certificates(&mut self, index: usize, unasked: &mut Unasked) {
+        let views = &self.report.facts.views;
+        let session = &views[index].session;
+        let Observed::Seen(chain) = &session.certificates else {
+            return self.observed("certificates", &session.certificates, unasked, |_, _| String::new());
+        };
+        if chain.is_empty() {
+            return self.field(2, "certificates", "none: the server sent an empty certificate message");
+        }
+        if let Some(earlier) = views[..index].iter().find(|view| view.session.certificates.seen() == Some(chain)) {
+            let earlier = self.show(&self.view_name(earlier), MAX_NAME);
+            return self.field(2, "certificates", &format!("the same as from {earlier}"));
+        }
+        let number = if views.len() > 1 { format!(" (chain {})", self.chain_number(chain)) } else { String::new() };
+        self.field(2, "certificates", &format!("{} sent{number}", chain.len()));
+        for (i, certificate) in chain.iter().take(MAX_CERTIFICATES).enumerate() {
+            self.certificate(i + 1, certificate);
+        }
+        if chain.len() > MAX_CERTIFICATES {
+            self.page.paragraph(4, &format!("… and {} more", chain.len() - MAX_CERTIFICATES));
+        }
+    }
+
+    fn certificate(&mut self, number: usize, certificate: &Certificate) {
+        let details = match certificate.details() {
+            Ok(details) => details,
+            Err(why) => {
+                let why = self.show(&format!("cannot be read: {why}"), MAX_VALUE);
+                return self.field(4, &format!("{number} subject"), &why);
+            }
+        };
+        let subject = self.show(details.subject.as_str(), MAX_VALUE);
+        let issuer = self.show(details.issuer.as_str(), MAX_VALUE);
+        self.field(4, &format!("{number} subject"), if subject.is_empty() { "(empty)" } else { &subject });
+        self.field(4, "  issuer", if issuer.is_empty() { "(empty)" } else { &issuer });
+        let names = self.show_all(&details.subject_alt_names, MAX_NAME);
+        if !names.is_empty() {
+            self.field(4, "  names", &join_some(&names, MAX_ITEMS, ", "));
+        }
+        let key = self.show(&format!("{}, signed with {}", details.key, details.signature_algorithm), MAX_VALUE);
+        self.field(4, "  key", &key);
+        let (from, to) = (details.not_before, details.not_after);
+        let validity = format!("{} to {}, {}", moment(from, DATE), moment(to, DATE), days(from, to, self.report.now));
+        let validity = self.show(&validity, MAX_VALUE);
+        self.field(4, "  valid", &validity);
+        if number == 1 {
+            let sha256 = self.show(&details.sha256, MAX_NAME);
+            self.field(4, "  SHA-256", &sha256);
+        }
+    }
+
+    fn transcript(&mut self, session: &Session) {
+        if session.transcript.is_empty() {
+            return;
+        }
+        let timed = if self.options.timings { ", milliseconds" } else { "" };
+        self.page.line(&[(style::DIM, &format!("  dialog (C client, S server{timed})"))]);
+        for line in session.transcript.iter().take(MAX_LINES) {
+            let (speaker, style) = match line.from {
+                Speaker::Client => ("C", Style::new()),
+                Speaker::Server => ("S", Style::new()),
+                Speaker::Event => ("*", style::DIM),
+            };
+            let first =
+                if self.options.timings { format!("  {:>7}  {speaker}  ", line.millis) } else { format!("    {speaker}  ") };
+            let text = self.show(line.text.as_str(), MAX_SENTENCE);
+            self.page.wrapped(style, &first, &" ".repeat(first.len()), &text);
+        }
+        if session.transcript.len() > MAX_LINES {
+            self.page.paragraph(4, &format!("… and {} more lines", session.transcript.len() - MAX_LINES));
+        }
+    }
+
+    fn not_asked(&mut self) {
+        self.page.heading("Not asked at this depth");
+        for question in NOT_ASKED {
+            self.page.bullet(2, question);
+        }
+    }
+
+    fn reply(&self, reply: &Reply) -> String {
+        let bare = if reply.bare_lf { " (a line ends in LF alone)" } else { "" };
+        format!("{}{bare}", self.show(reply.to_string().trim_end(), MAX_VALUE))
+    }
+
+    fn keywords(&self, ehlo: &Ehlo) -> String {
+        let words = |keyword: &Keyword| {
+            let parameters = keyword.parameters.iter().map(|p| p.as_str());
+            std::iter::once(keyword.name.as_str()).chain(parameters).collect::<Vec<_>>().join(" ")
+        };
+        let keywords = self.show_all(ehlo.keywords.iter().map(words), MAX_NAME);
+        if keywords.is_empty() { "none".to_owned() } else { join_some(&keywords, MAX_ITEMS, ", ") }
+    }
+
+    fn field(&mut self, indent: usize, key: &str, value: &str) {
+        self.page.field(indent, VALUES, key, value);
+    }
+}
+
+/// What a view did not ask, by the reason.
+#[derive(Default)]
+struct Unasked<'a>(Vec<(String, Vec<&'a str>)>);
+
+impl<'a> Unasked<'a> {
+    fn add(&mut self, key: &'a str, why: &str) {
+        match self.0.iter_mut().find(|(reason, _)| reason == why) {
+            Some((_, keys)) => keys.push(key),
+            None => self.0.push((why.to_owned(), vec![key])),
+        }
+    }
+}
+
+/// The colour of a verdict, and its symbol for those who do not see colours.
+fn verdict_style(verdict: Verdict) -> (Style, &'static str) {
+    match verdict {
+        Verdict::Pass => (style::PASS, "✓"),
+        Verdict::Warn => (style::WARN, "!"),
+        Verdict::Fail => (style::FAIL, "✗"),
+        Verdict::Inconclusive => (style::DOUBT, "?"),
+        Verdict::NotApplicable => (style::DIM, "–"),
+    }
+}
+
+/// What became of STARTTLS. Without evidence it is never "not offered".
+fn starttls_word(session: &Session) -> &'static str {
+    match (&session.ehlo, &session.starttls, &session.tls) {
+        (_, _, Observed::Seen(_)) => "works",
+        (_, Observed::Seen(reply), Observed::Failed(_)) if reply.is_positive() => "handshake fails",
+        (_, Observed::Seen(reply), _) if !reply.is_positive() => "refused",
+        (_, Observed::Failed(_), _) => "no answer",
+        (Observed::Seen(ehlo), ..) if ehlo.offers("STARTTLS") => "offered",
+        (Observed::Seen(_), ..) => "not offered",
+        _ => "not seen",
+    }
+}
+
+fn is_same_but_starttls(before: &Ehlo, after: &Ehlo) -> bool {
+    before.offers("STARTTLS")
+        && before.domain == after.domain
+        && before.keywords.iter().filter(|keyword| !keyword.is("STARTTLS")).eq(&after.keywords)
+}
+
+/// Days are floored: on its last day a certificate has 0 days left.
+fn days(not_before: OffsetDateTime, not_after: OffsetDateTime, now: OffsetDateTime) -> String {
+    let count = |days: i64| if days == 1 { "1 day".to_owned() } else { format!("{days} days") };
+    if now < not_before {
+        format!("not valid before {} from now", count((not_before - now).whole_days()))
+    } else if now > not_after {
+        format!("expired {} ago", count((now - not_after).whole_days()))
+    } else {
+        format!("{} left", count((not_after - now).whole_days()))
+    }
+}
+
+fn moment(time: OffsetDateTime, form: &[FormatItem]) -> String {
+    // Only a broken format description can fail, and these are checked when compiled.
+    time.to_offset(time::UtcOffset::UTC).format(form).unwrap_or_else(|_| time.to_string())
+}
+
+fn unique(items: Vec<String>) -> Vec<String> {
+    let mut out: Vec<String> = Vec::new();
+    for item in items {
+        if !out.contains(&item) {
+            out.push(item);
+        }
+    }
+    out
+}
+
+fn or_none(items: &[String], none: &str) -> String {
+    if items.is_empty() { none.to_owned() } else { join_some(items, MAX_ITEMS, ", ") }
+}
+
+/// `A, B and C`.
+fn and_join(items: &[String]) -> String {
+    match items {
+        [] => String::new(),
+        [one] => one.clone(),
+        [.., _] if items.len() > MAX_ITEMS => join_some(items, MAX_ITEMS, ", "),
+        [first @ .., last] => format!("{} and {last}", first.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use rstest::rstest;
+    use textwrap::core::display_width;
+    use time::Duration;
+
+    use super::*;
+    use crate::report::samples::{self, NOW};
+
+    fn snapshot(report: &Report, width: usize) -> String {
+        render_redacted(report, &TextOptions { width, ..TextOptions::snapshot() }, &Redactor::new(&report.facts))
+    }
+
+    #[test]
+    fn the_story_names_the_true_cause() {
+        insta::assert_snapshot!("story", snapshot(&samples::story(), 80));
+    }
+
+    #[test]
+    fn the_story_fits_a_narrow_terminal() {
+        insta::assert_snapshot!("story-60", snapshot(&samples::story(), 60));
+    }
+
+    #[test]
+    fn a_healthy_server_says_what_was_seen() {
+        insta::assert_snapshot!("healthy", snapshot(&samples::healthy(), 80));
+    }
+
+    #[test]
+    fn no_connection_is_inconclusive_not_bad() {
+        insta::assert_snapshot!("unreachable", snapshot(&samples::unreachable(), 80));
+    }
+
+    #[test]
+    fn a_snapshot_does_not_depend_on_addresses_or_dates() {
+        let first = samples::story();
+        let mut second = samples::story(); // other keys, so other fingerprints
+        for view in &mut second.facts.views {
+            view.address = "127.0.0.1:40123".parse().unwrap();
+        }
+        second.facts.target.port = 40123;
+        assert_eq!(snapshot(&first, 80), snapshot(&second, 80));
+    }
+
+    #[test]
+    fn without_redaction_the_facts_are_shown() {
+        let text = render(&samples::story(), &TextOptions { transcript: true, ..TextOptions::default() });
+        for fact in
+            ["mx1.example.test:25", "partner (198.51.100.7)", "2026-03-01 12:30:45 UTC", "2025-11-19 to 2026-02-17", "     31  S"]
+        {
+            assert!(text.contains(fact), "{fact} is missing in\n{text}");
+        }
+    }
+
+    #[test]
+    fn colour_is_only_added() {
+        let plain = render(&samples::story(), &TextOptions::default());
+        let report = samples::story();
+        let coloured = render(&report, &TextOptions { colour: true, ..TextOptions::default() });
+        let stripped = anstream::adapter::strip_str(&coloured).to_string();
+        assert!(coloured.contains("\x1b[31m"), "a failure is red");
+        assert_eq!(stripped, render(&report, &TextOptions::default()));
+        assert!(!plain.contains('\x1b'));
+    }
+
+    #[test]
+    fn a_view_without_a_connection_never_counts_as_a_witness() {
+        let mut report = samples::story();
+        report.facts.views.extend(samples::refused().views);
+        let text = render(&report, &TextOptions { width: 200, ..TextOptions::default() });
+        let expected =
+            "seen from partner (198.51.100.7); not seen from home (203.0.113.9); no connection from home (203.0.113.9)";
+        assert!(text.contains(expected), "{text}");
+    }
+
+    #[test]
+    fn equal_views_are_not_told_apart() {
+        let mut report = samples::healthy();
+        report.facts.views.push(report.facts.views[0].clone());
+        let text = render(&report, &TextOptions::default());
+        assert!(text.contains("Every view saw the same greeting"), "{text}");
+        assert!(text.contains("the same as from partner (198.51.100.7)"), "{text}");
+    }
+
+    #[rstest]
+    #[case(Duration::days(-1), Duration::days(3), "3 days left")]
+    #[case(Duration::days(-1), Duration::hours(47), "1 day left")]
+    #[case(Duration::days(-1), Duration::ZERO, "0 days left")]
+    #[case(Duration::days(-9), Duration::seconds(-1), "expired 0 days ago")]
+    #[case(Duration::days(-9), Duration::hours(-25), "expired 1 day ago")]
+    #[case(Duration::days(2), Duration::days(9), "not valid before 2 days from now")]
+    fn days_are_floored(#[case] not_before: Duration, #[case] not_after: Duration, #[case] words: &str) {
+        assert_eq!(days(NOW + not_before, NOW + not_after, NOW), words);
+    }
+
+    #[test]
+    fn silence_is_never_not_offered() {
+        let views = samples::refused().views;
+        assert_eq!(starttls_word(&views[0].session), "not seen");
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(48))]
+        #[test]
+        fn nothing_is_too_wide_or_acts_on_the_terminal(
+            text in prop_oneof![any::<String>(), "[\\x00-\\x{a0}a-z\\u{202e}漢 ]{0,400}", "x{900}"],
+            width in 60usize..130,
+        ) {
+            let report = samples::hostile(&text);
+            let options = TextOptions { width, transcript: true, ..TextOptions::default() };
+            for out in [render(&report, &options), snapshot(&report, width)] {
+                for line in out.lines() {
+                    prop_assert!(display_width(line) <= width, "{line:?}");
+                    prop_assert!(!line.chars().any(|c| c.is_control() || c == '\u{202e}'), "{line:?}");
+                }
+            }
+        }
+    }
+}

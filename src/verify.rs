@@ -1,0 +1,314 @@
+//! The harness: starts a scenario, lets the checker look, compares with the truth that
+//! its author wrote down. The only place where lab and checker meet.
+
+use std::{collections::BTreeMap, fmt::Write as _};
+
+use futures::{StreamExt as _, stream};
+use time::OffsetDateTime;
+
+use crate::{
+    check,
+    facts::{Facts, Target, Vantage, View},
+    finding::{Practice, Verdict},
+    lab::{Backend, LabError, Running, persona},
+    plan::{Plan, PlanError},
+    probe::{self, Patience},
+    report::{
+        Report,
+        redact::Redactor,
+        text::{self, TextOptions},
+    },
+    rules,
+    scenario::{Corpus, CorpusError, Known, Scenario, ScenarioErrors, parse},
+    wire::WireText,
+};
+
+/// One scenario on one kind of server.
+#[derive(Clone, Debug)]
+pub struct Case {
+    /// The scenario's id.
+    pub id: String,
+    /// The kind of server.
+    pub kind: String,
+    /// The scenario.
+    pub scenario: Scenario,
+    /// The snapshot that its report must equal, if there is one.
+    pub snapshot: Option<String>,
+}
+
+/// How a case ended.
+#[derive(Debug)]
+pub enum CaseOutcome {
+    /// The report says what it must, and is what it was.
+    Passed(Box<Seen>),
+    /// It does not; each failure in words.
+    Failed {
+        /// What is not as it must be.
+        failures: Vec<String>,
+        /// What was seen.
+        seen: Box<Seen>,
+    },
+    /// This backend cannot serve it; the reason in words.
+    NotPossible(String),
+    /// The harness itself failed: the scenario was never judged.
+    Broken(CaseError),
+}
+
+/// What was seen of a case.
+#[derive(Debug)]
+pub struct Seen {
+    /// The report over all vantage points.
+    pub report: Report,
+    /// The report as snapshots keep it.
+    pub redacted: String,
+    /// What the server wrote into its log, where it keeps one.
+    pub server_log: String,
+}
+
+/// Why a case could not be run.
+#[derive(Debug, thiserror::Error)]
+pub enum CaseError {
+    /// It cannot be resolved.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+    /// Its server cannot be started or reached.
+    #[error(transparent)]
+    Lab(#[from] LabError),
+    /// A remote vantage point did not answer in the expected form.
+    #[error("the vantage point {vantage} gave no usable answer: {why}")]
+    Vantage {
+        /// Which one.
+        vantage: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// The task that made the keys was cancelled.
+    #[error("interrupted")]
+    Interrupted,
+}
+
+/// Every mistake in a corpus, at once.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// The corpus cannot be read.
+    #[error(transparent)]
+    Corpus(#[from] CorpusError),
+    /// Scenario files are wrong.
+    #[error("{} of the scenario files cannot be used", .0.len())]
+    Scenarios(Vec<ScenarioErrors>),
+}
+
+/// The names that a scenario may use.
+pub fn known_names() -> (Vec<&'static str>, Vec<&'static str>) {
+    (rules::catalogue().iter().map(|rule| rule.id).collect(), persona::kinds())
+}
+
+/// Parses the selected scenarios of a corpus; one case for each kind of server.
+/// An empty selection takes all.
+pub fn load(corpus: &Corpus, patterns: &[String]) -> Result<Vec<Case>, LoadError> {
+    let (rules, kinds) = known_names();
+    let known = Known { rules: &rules, kinds: &kinds };
+    let mut entries = Vec::new();
+    if patterns.is_empty() {
+        entries.extend(corpus.iter());
+    }
+    for pattern in patterns {
+        for entry in corpus.filter(pattern)? {
+            if !entries.iter().any(|known| known.id == entry.id) {
+                entries.push(entry);
+            }
+        }
+    }
+    let mut cases = Vec::new();
+    let mut errors = Vec::new();
+    for entry in entries {
+        match parse(&entry.source, &known) {
+            Ok(scenario) => cases.extend(scenario.server.kinds.iter().map(|kind| Case {
+                id: entry.id.clone(),
+                kind: kind.clone(),
+                scenario: scenario.clone(),
+                snapshot: corpus.snapshot(&entry.id, kind).map(str::to_owned),
+            })),
+            Err(error) => errors.push(error),
+        }
+    }
+    if errors.is_empty() { Ok(cases) } else { Err(LoadError::Scenarios(errors)) }
+}
+
+/// Runs cases side by side and tells of each as it ends.
+pub async fn run(cases: Vec<Case>, backend: &Backend, jobs: usize, now: OffsetDateTime, mut ended: impl FnMut(&Case, CaseOutcome)) {
+    let running = cases.into_iter().map(|case| async move {
+        let outcome = run_case(&case, backend, now).await;
+        (case, outcome)
+    });
+    let mut running = stream::iter(running).buffer_unordered(jobs.max(1));
+    while let Some((case, outcome)) = running.next().await {
+        ended(&case, outcome);
+    }
+}
+
+/// Runs one case: start, look, stop, compare.
+pub async fn run_case(case: &Case, backend: &Backend, now: OffsetDateTime) -> CaseOutcome {
+    match try_case(case, backend, now).await {
+        Ok(outcome) => outcome,
+        Err(error) => CaseOutcome::Broken(error),
+    }
+}
+
+async fn try_case(case: &Case, backend: &Backend, now: OffsetDateTime) -> Result<CaseOutcome, CaseError> {
+    let plan = resolve(case, now).await?;
+    if let Err(reason) = backend.possible(&plan) {
+        return Ok(CaseOutcome::NotPossible(reason));
+    }
+    let running = backend.start(&plan).await?;
+    let observed = look(&running, &plan).await;
+    let server_log = running.log().await;
+    running.stop().await;
+    let facts = observed?;
+
+    let trust = std::slice::from_ref(&plan.trust);
+    let report = check::judge(facts.clone(), trust, plan.now);
+    let mut failures = compare(&report, &case.scenario.expect.must, &case.scenario.expect.must_not, &case.scenario.expect.verdicts);
+    for (vantage, expect) in &case.scenario.expect.from {
+        let views = facts.views.iter().filter(|view| view.vantage.label.as_ref().is_some_and(|label| label.as_str() == vantage));
+        let alone = Facts { target: facts.target.clone(), views: views.cloned().collect() };
+        let alone = check::judge(alone, trust, plan.now);
+        let from = compare(&alone, &expect.must, &expect.must_not, &expect.verdicts);
+        failures.extend(from.into_iter().map(|failure| format!("from {vantage} alone: {failure}")));
+    }
+    failures.extend(too_many_connections(&report));
+    let redacted = text::render_redacted(&report, &TextOptions::snapshot(), &Redactor::new(&report.facts));
+    if let Some(expected) = case.snapshot.as_deref().map(snapshot_body)
+        && expected != redacted.trim()
+    {
+        failures.push(format!("the report is not what the snapshot says:\n{}", difference(expected, redacted.trim())));
+    }
+    let seen = Box::new(Seen { report, redacted, server_log });
+    Ok(if failures.is_empty() { CaseOutcome::Passed(seen) } else { CaseOutcome::Failed { failures, seen } })
+}
+
+/// Resolves a case where making keys may block.
+pub async fn resolve(case: &Case, now: OffsetDateTime) -> Result<Plan, CaseError> {
+    let case = case.clone();
+    let resolve = move || Plan::resolve(&case.id, &case.scenario, &case.kind, now);
+    Ok(tokio::task::spawn_blocking(resolve).await.map_err(|_| CaseError::Interrupted)??)
+}
+
+/// Looks at the running server from each of its vantage points.
+async fn look(running: &Running, plan: &Plan) -> Result<Facts, CaseError> {
+    // The scenario's port is 25, as far as its report is concerned; see the redactor.
+    let target = Target { name: plan.server.host.clone(), port: 25 };
+    let mut views = Vec::new();
+    for vantage in &running.vantages {
+        let asked = Vantage { label: Some(WireText::from(vantage.name.as_str())), source: Some(vantage.source) };
+        let view = if vantage.is_remote {
+            look_from_afar(running, &target, &vantage.name, asked).await?
+        } else {
+            probe::observe(&target, running.address, asked, None, &Patience::lab()).await
+        };
+        views.push(view);
+    }
+    Ok(Facts { target, views })
+}
+
+/// Has `mtalab observe` look from a vantage point where this process does not stand.
+#[cfg(feature = "docker")]
+async fn look_from_afar(running: &Running, target: &Target, name: &str, asked: Vantage) -> Result<View, CaseError> {
+    let arguments = ["observe", target.name.as_str(), &running.address.to_string()].map(str::to_owned);
+    let printed = running.exec(name, &arguments).await?;
+    let view: View = serde_json::from_slice(&printed)
+        .map_err(|error| CaseError::Vantage { vantage: name.to_owned(), why: error.to_string() })?;
+    Ok(View { vantage: asked, ..view })
+}
+
+#[cfg(not(feature = "docker"))]
+async fn look_from_afar(_: &Running, _: &Target, name: &str, _: Vantage) -> Result<View, CaseError> {
+    Err(CaseError::Vantage { vantage: name.to_owned(), why: "this build has no containers".to_owned() })
+}
+
+/// Compares a report with the truth, in words.
+fn compare(
+    report: &Report,
+    must: &[String],
+    must_not: &[String],
+    verdicts: &BTreeMap<Practice, Verdict>,
+) -> Vec<String> {
+    let mut failures = Vec::new();
+    for rule in must {
+        if !report.findings.iter().any(|finding| finding.rule == rule) {
+            failures.push(format!("`{rule}` must be found and was not{}", why_not_found(report, rule)));
+        }
+    }
+    let is_forbidden = |rule: &str| must_not.iter().any(|m| m == rule || (m == "*" && !must.iter().any(|allowed| allowed == rule)));
+    for finding in report.findings.iter().filter(|finding| is_forbidden(finding.rule)) {
+        failures.push(format!("`{}` must not be found and was: {}", finding.rule, finding.violation.message));
+    }
+    for (practice, expected) in verdicts {
+        let line = &report.practices[usize::from(practice.number()) - 1];
+        if line.verdict != *expected {
+            failures.push(format!("practice {} ({practice}) must be {expected} and is {}: {}", practice.number(), line.verdict, line.reason));
+        }
+    }
+    failures
+}
+
+fn why_not_found(report: &Report, rule: &str) -> String {
+    use crate::finding::Outcome::{NotApplicable, Passed, Undetermined, Violated};
+    let outcome = report.outcomes.iter().find(|(r, _)| r.id == rule).map(|(_, outcome)| outcome);
+    match outcome {
+        Some(Passed(words)) if words.is_empty() => ": it passed".to_owned(),
+        Some(Passed(words)) => format!(": it passed, {words}"),
+        Some(Undetermined(why)) => format!(": it could not tell, {why}"),
+        Some(NotApplicable(why)) => format!(": it did not apply, {why}"),
+        Some(Violated(_)) | None => String::new(),
+    }
+}
+
+/// The quick verdict costs at most three connections per address and source, retries included.
+fn too_many_connections(report: &Report) -> Option<String> {
+    let most = report.facts.views.iter().map(|view| view.connections).max()?;
+    (most > 3).then(|| format!("{most} connections from one source to one address; three are allowed"))
+}
+
+/// An insta snapshot without its header.
+fn snapshot_body(file: &str) -> &str {
+    let mut parts = file.splitn(3, "---\n");
+    match (parts.next(), parts.next(), parts.next()) {
+        (Some(""), Some(_), Some(body)) => body.trim(),
+        _ => file.trim(),
+    }
+}
+
+/// A snapshot file as insta writes it.
+pub fn snapshot_file(redacted: &str) -> String {
+    format!("---\nsource: tests/corpus.rs\n---\n{}\n", redacted.trim())
+}
+
+fn difference(expected: &str, actual: &str) -> String {
+    let mut out = String::new();
+    for change in similar::TextDiff::from_lines(expected, actual).iter_all_changes() {
+        let sign = match change.tag() {
+            similar::ChangeTag::Delete => "-",
+            similar::ChangeTag::Insert => "+",
+            similar::ChangeTag::Equal => continue,
+        };
+        let _ = writeln!(out, "  {sign} {}", change.value().trim_end());
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_header_of_a_snapshot_is_not_compared() {
+        assert_eq!(snapshot_body(&snapshot_file("a\n---\nb")), "a\n---\nb");
+        assert_eq!(snapshot_body("---\nsource: x\nexpression: y\n---\nbody\n"), "body");
+    }
+
+    #[test]
+    fn a_difference_shows_only_what_differs() {
+        assert_eq!(difference("a\nb\n", "a\nc\n"), "  - b\n  + c\n");
+    }
+}

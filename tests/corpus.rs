@@ -1,0 +1,124 @@
+//! The corpus as tests: one per scenario, kind of server and backend, found when the tests
+//! run, named `embedded::certificate::expired::postfix`. Truth first, then the snapshot.
+//!
+//! `cargo test --test corpus -- docker` runs those in containers only. Without Docker they are
+//! ignored, and say why; where `CI=true` is set they fail instead, since a CI without Docker
+//! would prove less than it seems.
+
+use std::{path::Path, sync::Arc};
+
+use libtest_mimic::{Arguments, Failed, Trial};
+use mtalab::{
+    lab::Backend,
+    scenario::Corpus,
+    verify::{self, Case, CaseOutcome},
+};
+use time::OffsetDateTime;
+use tokio::runtime::Runtime;
+
+fn main() {
+    let arguments = Arguments::from_args();
+    let scenarios = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios");
+    let corpus = Corpus::from_dir(&scenarios).unwrap_or_else(|error| panic!("{error}"));
+    let cases = match verify::load(&corpus, &[]) {
+        Ok(cases) => cases,
+        Err(verify::LoadError::Scenarios(errors)) => {
+            panic!("{}", errors.iter().map(|error| error.render(false)).collect::<Vec<_>>().join("\n"))
+        }
+        Err(error) => panic!("{error}"),
+    };
+    let runtime = Arc::new(Runtime::new().expect("a runtime"));
+    let embedded = Arc::new(Backend::Embedded);
+    let mut trials: Vec<_> = cases.iter().map(|case| trial("embedded", case, &runtime, &embedded)).collect();
+    let docker = docker::Docker::find(&runtime);
+    trials.extend(cases.iter().map(|case| docker.trial(case, &runtime)));
+    let conclusion = libtest_mimic::run(&arguments, trials);
+    docker.end(&runtime);
+    conclusion.exit();
+}
+
+fn trial(backend_name: &str, case: &Case, runtime: &Arc<Runtime>, backend: &Arc<Backend>) -> Trial {
+    let (case, runtime, backend) = (case.clone(), Arc::clone(runtime), Arc::clone(backend));
+    Trial::test(name(backend_name, &case), move || judge(&case, &runtime, &backend))
+}
+
+fn name(backend: &str, case: &Case) -> String {
+    format!("{backend}::{}::{}", case.id.replace('/', "::"), case.kind)
+}
+
+/// Runs the case, then asserts the snapshot in this thread, where insta's settings hold.
+fn judge(case: &Case, runtime: &Runtime, backend: &Backend) -> Result<(), Failed> {
+    // insta compares and keeps what is new; the harness need not do it as well.
+    let case = Case { snapshot: None, ..case.clone() };
+    let outcome = runtime.block_on(verify::run_case(&case, backend, OffsetDateTime::now_utc()));
+    let seen = match outcome {
+        CaseOutcome::Passed(seen) => seen,
+        CaseOutcome::Failed { failures, seen } => {
+            return Err(format!("{}\n\n{}\n{}", failures.join("\n"), seen.redacted, seen.server_log).into());
+        }
+        CaseOutcome::NotPossible(reason) => {
+            println!("not possible: {reason}");
+            return Ok(());
+        }
+        CaseOutcome::Broken(error) => return Err(format!("{error}").into()),
+    };
+    let (topic, file) = case.id.split_once('/').expect("an id is topic/case");
+    let mut settings = insta::Settings::clone_current();
+    settings.set_snapshot_path(Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios").join(topic));
+    settings.set_prepend_module_to_snapshot(false);
+    settings.set_omit_expression(true);
+    let compare = || insta::assert_snapshot!(format!("{file}.{}", case.kind), seen.redacted);
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| settings.bind(compare)))
+        .map_err(|_| Failed::from("the report is not what the snapshot says; see above"))
+}
+
+#[cfg(feature = "docker")]
+mod docker {
+    use mtalab::lab::docker::{DockerBackend, DockerOptions};
+
+    use super::*;
+
+    /// The Docker backend, or why there is none here.
+    pub(crate) enum Docker {
+        Ready(Arc<Backend>),
+        Missing(String),
+    }
+
+    impl Docker {
+        pub(crate) fn find(runtime: &Runtime) -> Self {
+            // `--list` and a filter for the others need no engine.
+            let filter = Arguments::from_args();
+            let is_wanted = !filter.list && filter.filter.as_deref().is_none_or(|f| "docker".contains(f) || f.contains("docker"));
+            if !is_wanted && filter.list {
+                return Self::Missing("not asked for".to_owned());
+            }
+            let options = DockerOptions { executable: env!("CARGO_BIN_EXE_mtalab").into(), ..DockerOptions::default() };
+            match runtime.block_on(DockerBackend::connect(options)) {
+                Ok(docker) => Self::Ready(Arc::new(Backend::Docker(docker))),
+                Err(error) => Self::Missing(error.to_string()),
+            }
+        }
+
+        pub(crate) fn trial(&self, case: &Case, runtime: &Arc<Runtime>) -> Trial {
+            match self {
+                Self::Ready(backend) => trial("docker", case, runtime, backend),
+                Self::Missing(why) => {
+                    let must = std::env::var("CI").is_ok_and(|ci| ci == "true");
+                    let why = why.clone();
+                    Trial::test(name("docker", case), move || Err(Failed::from(format!("no Docker: {why}")))).with_ignored_flag(!must)
+                }
+            }
+        }
+
+        pub(crate) fn end(&self, runtime: &Runtime) {
+            match self {
+                Self::Ready(backend) => {
+                    if let Backend::Docker(docker) = &**backend {
+                        runtime.block_on(docker.cleanup());
+                    }
+                }
+                Self::Missing(why) => println!("skipped: no Docker ({why})"),
+            }
+        }
+    }
+}

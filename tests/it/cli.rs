@@ -1,0 +1,203 @@
+//! The command line, through its binary: what a person types and reads.
+
+use std::{fs, path::Path};
+
+use assert_cmd::Command;
+use rstest::rstest;
+
+/// The program, in an environment of its own.
+pub(crate) fn mtalab() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_mtalab"));
+    command.env_remove("CLICOLOR_FORCE").env("NO_COLOR", "1").current_dir(env!("CARGO_MANIFEST_DIR"));
+    command
+}
+
+/// Exit code, standard output and standard error.
+pub(crate) fn run(command: &mut Command) -> (i32, String, String) {
+    let output = command.output().unwrap();
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).expect("what is printed is UTF-8");
+    (output.status.code().unwrap(), text(&output.stdout), text(&output.stderr))
+}
+
+#[test]
+fn the_whole_corpus_passes_on_the_embedded_backend() {
+    let (code, out, err) = run(mtalab().arg("run"));
+    assert_eq!(code, 0, "{out}{err}");
+    assert!(out.contains(" 0 failed, 0 not possible, 0 broken"), "{out}");
+    assert_eq!(err, "", "a pipe gets no progress bar");
+}
+
+#[test]
+fn one_scenario_by_its_id_on_one_kind() {
+    let (code, out, _) = run(mtalab().args(["run", "certificate/expired", "--kind", "postfix"]));
+    assert_eq!(code, 0);
+    assert!(out.starts_with("pass          certificate/expired@postfix\n"), "{out}");
+}
+
+#[test]
+fn a_wrong_expectation_fails_and_shows_the_transcript() {
+    let folder = tempfile::tempdir().unwrap();
+    let topic = folder.path().join("certificate");
+    fs::create_dir(&topic).unwrap();
+    let scenario = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios/certificate/expired.toml")).unwrap();
+    let wrong = scenario.replace(r#"must = ["certificate-expired"]"#, r#"must = ["self-signed"]"#);
+    assert_ne!(wrong, scenario);
+    fs::write(topic.join("expired.toml"), wrong).unwrap();
+    let (code, out, _) = run(mtalab().args(["run", "--kind", "postfix", "--scenarios"]).arg(folder.path()));
+    assert_eq!(code, 1, "{out}");
+    assert!(out.contains("`self-signed` must be found and was not"), "{out}");
+    assert!(out.contains("`certificate-expired` must not be found and was"), "{out}");
+    assert!(out.contains("STARTTLS") && out.contains("220 2.0.0 Ready to start TLS"), "{out}");
+}
+
+#[test]
+fn a_snapshot_that_differs_fails_and_shows_the_difference() {
+    let folder = tempfile::tempdir().unwrap();
+    let topic = folder.path().join("baseline");
+    fs::create_dir(&topic).unwrap();
+    let scenarios = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios/baseline");
+    fs::copy(scenarios.join("good.toml"), topic.join("good.toml")).unwrap();
+    let snapshot = fs::read_to_string(scenarios.join("good.postfix.snap")).unwrap();
+    fs::write(topic.join("good.postfix.snap"), snapshot.replace("ESMTP Postfix", "ESMTP Postfax")).unwrap();
+    let (code, out, _) = run(mtalab().args(["run", "--kind", "postfix", "--scenarios"]).arg(folder.path()));
+    assert_eq!(code, 1, "{out}");
+    assert!(out.contains("- ") && out.contains("Postfax"), "{out}");
+}
+
+#[rstest]
+#[case(&["explain", "certificate-expird"], 2, "`certificate-expired`")]
+#[case(&["show", "certificate/expird"], 2, "certificate/expired")]
+#[case(&["run", "no-such-topic/x"], 2, "")]
+#[case(&["run", "--kind", "postfax"], 2, "postfax")]
+#[case(&["run", "--filter", "no such text"], 2, "no scenario is left")]
+#[case(&["run", "--scenarios", "no/such/folder"], 2, "no/such/folder")]
+#[case(&["check", "192.0.2.1"], 2, "--connect")]
+#[case(&["check", "a b"], 2, "not a host name")]
+#[case(&["check", "mx.example.test:99999"], 2, "1 to 65535")]
+#[case(&["check", "mx.example.test", "--connect", "127.0.0.1:1", "--trust", "no-such.pem"], 4, "no-such.pem")]
+#[case(&["check", "mx.example.test", "--connect", "127.0.0.1:1", "--trust", "Cargo.toml"], 2, "no certificate in it")]
+#[case(&["merge", "no-such.json"], 4, "no-such.json")]
+#[case(&["merge", "Cargo.toml"], 2, "not a report")]
+#[case(&["down", "nobody"], 2, "nobody")]
+#[case(&["nonsense"], 2, "nonsense")]
+fn a_mistake_gets_one_clear_error(#[case] arguments: &[&str], #[case] code: i32, #[case] says: &str) {
+    let (actual, out, err) = run(mtalab().args(arguments));
+    assert_eq!(actual, code, "{out}{err}");
+    assert!(err.contains(says), "{err}");
+    assert!(!err.contains("panicked"), "{err}");
+}
+
+#[test]
+fn a_port_where_nobody_listens_is_inconclusive() {
+    let (code, out, _) = run(mtalab().args(["check", "mx.example.test", "--connect", "127.0.0.1:1"]));
+    assert_eq!(code, 3, "{out}");
+    assert!(out.contains("connection refused"), "{out}");
+    assert!(!out.contains("not offered"), "{out}");
+}
+
+#[test]
+fn a_source_that_this_machine_does_not_have_is_its_own_fault() {
+    let (code, out, _) = run(mtalab().args(["check", "mx.example.test", "--connect", "127.0.0.1:1", "--from", "192.0.2.77"]));
+    assert_eq!(code, 3, "{out}");
+    assert!(out.contains("cannot use the source address 192.0.2.77"), "{out}");
+}
+
+#[test]
+fn explain_lists_every_rule_and_shows_each_page() {
+    let (code, list, _) = run(mtalab().arg("explain"));
+    assert_eq!(code, 0);
+    for rule in mtalab::rules::catalogue() {
+        assert!(list.contains(rule.id), "{}", rule.id);
+        let (code, page, _) = run(mtalab().args(["explain", rule.id]));
+        assert_eq!(code, 0);
+        assert!(page.contains(rule.title()), "{page}");
+    }
+}
+
+#[test]
+fn snapshots_are_not_written_where_they_cannot_be() {
+    let (code, _, err) = run(mtalab().args(["run", "--scenarios", "/proc", "--update-snapshots"]));
+    assert_ne!(code, 0);
+    assert!(err.starts_with("error:"), "{err}");
+    let folder = tempfile::tempdir().unwrap();
+    let topic = folder.path().join("baseline");
+    fs::create_dir(&topic).unwrap();
+    fs::copy("scenarios/baseline/good.toml", topic.join("good.toml")).unwrap();
+    // A folder in the file's place stops root as well.
+    fs::create_dir(topic.join("good.postfix.snap")).unwrap();
+    let (code, out, err) =
+        run(mtalab().args(["run", "--kind", "postfix", "--update-snapshots", "--scenarios"]).arg(folder.path()));
+    assert_ne!(code, 0, "{out}{err}");
+    assert!(err.contains("good.postfix.snap"), "{err}");
+}
+
+#[test]
+fn a_lab_stays_up_until_it_is_told_to_end() {
+    use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+    let home = tempfile::tempdir().unwrap();
+    let mut up = std::process::Command::new(env!("CARGO_BIN_EXE_mtalab"))
+        .args(["up", "vantage/the-story", "--kind", "exchange-2010"])
+        .env("XDG_RUNTIME_DIR", home.path())
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    BufReader::new(up.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    let lab: serde_json::Value = serde_json::from_str(&line).unwrap();
+    let (id, address) = (lab["id"].as_str().unwrap(), lab["address"].as_str().unwrap());
+    assert!(fs::read_to_string(lab["ca_file"].as_str().unwrap()).unwrap().contains("BEGIN CERTIFICATE"));
+
+    let mut stream = std::net::TcpStream::connect(address).unwrap();
+    stream.write_all(b"HELP\r\nQUIT\r\n").unwrap();
+    let mut said = String::new();
+    stream.read_to_string(&mut said).unwrap();
+    assert!(said.contains("220 mx.lab.test Microsoft ESMTP MAIL Service ready at"), "{said}");
+    assert!(said.contains("214 HELO EHLO STARTTLS"), "HELP lists STARTTLS to everyone: {said}");
+
+    let in_lab = |arguments: &[&str]| run(mtalab().env("XDG_RUNTIME_DIR", home.path()).args(arguments));
+    let (_, ps, _) = in_lab(&["ps"]);
+    assert!(ps.contains(id) && ps.contains("vantage/the-story@exchange-2010"), "{ps}");
+    let (code, out, err) = in_lab(&["down", id]);
+    assert_eq!(code, 0, "{out}{err}");
+    assert!(up.wait().unwrap().success());
+    assert!(in_lab(&["ps"]).1.contains("no lab is up"));
+    assert!(!Path::new(lab["ca_file"].as_str().unwrap()).exists());
+}
+
+#[test]
+fn reports_from_two_places_become_one() {
+    use std::io::{BufRead as _, BufReader};
+    let home = tempfile::tempdir().unwrap();
+    let mut up = std::process::Command::new(env!("CARGO_BIN_EXE_mtalab"))
+        .args(["up", "vantage/the-story", "--kind", "postfix"])
+        .env("XDG_RUNTIME_DIR", home.path())
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    BufReader::new(up.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    let lab: serde_json::Value = serde_json::from_str(&line).unwrap();
+    let text = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
+    let mut reports = Vec::new();
+    for vantage in lab["vantages"].as_array().unwrap() {
+        let arguments = ["check", "mx.lab.test", "--format", "json", "--connect"];
+        let (name, source) = (text(&vantage["name"]), text(&vantage["source"]));
+        let (_, json, err) = run(mtalab()
+            .args(arguments)
+            .arg(text(&lab["address"]))
+            .args(["--trust", &text(&lab["ca_file"]), "--from", &source, "--vantage", &name]));
+        let path = home.path().join(format!("{name}.json"));
+        fs::write(&path, json).unwrap();
+        assert_eq!(err, "");
+        reports.push(path);
+    }
+    let home_alone = fs::read_to_string(&reports[0]).unwrap();
+    assert!(home_alone.contains("starttls-not-offered") && !home_alone.contains("\"certificate-expired\",\n      \"practice\": \"renewal\",\n      \"severity\""));
+    let (code, merged, err) = run(mtalab().arg("merge").args(&reports).args(["--trust", &text(&lab["ca_file"])]));
+    assert_eq!(code, 1, "{merged}{err}");
+    assert!(merged.contains("starttls-offered-to-some") && merged.contains("certificate-expired"), "{merged}");
+    up.kill().unwrap();
+    up.wait().unwrap();
+}

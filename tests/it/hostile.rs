@@ -1,0 +1,135 @@
+//! Servers that are no mail servers, or bad ones: `check` says what they are and ends.
+
+use std::{
+    io::{Read as _, Write as _},
+    net::{SocketAddr, TcpListener, TcpStream},
+    time::Duration,
+};
+
+use rstest::rstest;
+
+use crate::cli::{mtalab, run};
+
+/// Answers every connection with `behave` in a thread of its own.
+fn serve(behave: impl Fn(TcpStream) + Send + Sync + Clone + 'static) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let behave = behave.clone();
+            std::thread::spawn(move || behave(stream));
+        }
+    });
+    address
+}
+
+fn check(address: SocketAddr) -> (i32, String, String) {
+    run(mtalab().args(["check", "mx.example.test", "--patience", "2s", "--transcript", "--connect", &address.to_string()]))
+}
+
+/// Whatever the server does: one report, nothing that acts on a terminal, no claim about STARTTLS.
+fn assert_inconclusive((code, out, err): (i32, String, String), says: &str) {
+    assert_eq!(code, 3, "{out}{err}");
+    assert!(out.contains(says), "{out}");
+    assert!(!out.contains('\u{1b}') && !out.contains('\u{7}'), "{out:?}");
+    assert!(!out.contains("not offered"), "{out}");
+    assert!(!err.contains("panicked"), "{err}");
+}
+
+#[test]
+fn a_port_that_speaks_http() {
+    let address = serve(|mut stream| {
+        let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n");
+    });
+    assert_inconclusive(check(address), "not SMTP");
+}
+
+#[test]
+fn a_port_that_says_nothing() {
+    let address = serve(|stream| {
+        std::thread::sleep(Duration::from_secs(10));
+        drop(stream);
+    });
+    assert_inconclusive(check(address), "no answer within 2 s");
+}
+
+#[test]
+fn an_endless_greeting() {
+    let address = serve(|mut stream| while stream.write_all(b"220-still greeting\r\n").is_ok() {});
+    assert_inconclusive(check(address), "the reply has more than");
+}
+
+#[test]
+fn an_endless_line() {
+    let address = serve(|mut stream| while stream.write_all(&[b'2'; 1024]).is_ok() {});
+    assert_inconclusive(check(address), "longer than 4096 bytes");
+}
+
+#[test]
+fn a_greeting_that_drips() {
+    let address = serve(|mut stream| {
+        for byte in b"220 mx.example.test ESMTP and much more of it\r\n" {
+            if stream.write_all(&[*byte]).is_err() {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(300));
+        }
+    });
+    assert_inconclusive(check(address), "no answer within 2 s");
+}
+
+#[rstest]
+#[case(b"220 mx.example.test \x1b[2J\x1b]0;owned\x07 ESMTP\r\n")]
+#[case(b"220 \xff\xfe\x00\x9b31m\r\n")]
+#[case("220 mx.example.test \u{202e}PTMSE\r\n".as_bytes())]
+fn escape_sequences_are_shown_as_text(#[case] greeting: &'static [u8]) {
+    let address = serve(move |mut stream| {
+        let _ = stream.write_all(greeting);
+        let mut byte = [0; 512];
+        while matches!(stream.read(&mut byte), Ok(read) if read > 0) {
+            let _ = stream.write_all(b"421 \x1b[31mgo away\r\n");
+        }
+    });
+    let (code, out, err) = check(address);
+    assert_eq!(code, if out.contains("greeting-name") { 1 } else { 3 }, "{out}{err}");
+    assert!(out.chars().all(|c| !c.is_control() || c == '\n'), "{out:?}");
+    assert!(!out.contains('\u{202e}'));
+}
+
+#[test]
+fn replies_before_the_question_are_no_answers() {
+    let address = serve(|mut stream| {
+        let _ = stream.write_all(b"220 mx.example.test ESMTP\r\n250-mx.example.test\r\n250 PIPELINING\r\n");
+        let mut byte = [0; 512];
+        let _ = stream.read(&mut byte);
+    });
+    assert_inconclusive(check(address), "before it was asked");
+}
+
+#[test]
+fn throttling_is_not_the_absence_of_tls() {
+    let address = serve(|mut stream| {
+        let _ = stream.write_all(b"421 4.7.0 mx.example.test Error: too many connections\r\n");
+    });
+    let (code, out, err) = check(address);
+    assert_inconclusive((code, out.clone(), err), "too many connections");
+    assert!(out.contains('3'), "three connections at most: {out}");
+}
+
+#[test]
+fn garbage_instead_of_a_handshake_is_no_verdict_on_starttls() {
+    let address = serve(|mut stream| {
+        let _ = stream.write_all(b"220 mx.example.test ESMTP\r\n");
+        let mut bytes = [0; 4096];
+        for answer in [&b"250-mx.example.test\r\n250 STARTTLS\r\n"[..], b"220 go\r\n", &[0x17; 300]] {
+            if !matches!(stream.read(&mut bytes), Ok(read) if read > 0) {
+                return;
+            }
+            let _ = stream.write_all(answer);
+        }
+    });
+    let (code, out, err) = check(address);
+    assert!(code == 1 || code == 3, "{out}{err}");
+    assert!(!out.contains("not offered"), "{out}");
+    assert!(!err.contains("panicked"), "{err}");
+}
