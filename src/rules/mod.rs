@@ -3,7 +3,7 @@
 //! A rule is a pure function of its [`Context`]: no socket, no clock, no environment.
 //! Where a fact is missing it answers [`Outcome::Undetermined`], never passed.
 //!
-//! To add one: write `rules/<topic>/<rule>.rs` with [`rule!`], enter its name in the
+//! To add one: write `rules/<topic>/<rule>.rs` with `rule!`, enter its name in the
 //! topic's `rules!`, and give it a scenario that trips it.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
