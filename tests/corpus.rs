@@ -92,7 +92,7 @@ mod docker {
             if !is_wanted && filter.list {
                 return Self::Missing("not asked for".to_owned());
             }
-            let options = DockerOptions { executable: env!("CARGO_BIN_EXE_mtalab").into(), ..DockerOptions::default() };
+            let options = DockerOptions::new(env!("CARGO_BIN_EXE_mtalab").into());
             match runtime.block_on(DockerBackend::connect(options)) {
                 Ok(docker) => Self::Ready(Arc::new(Backend::Docker(docker))),
                 Err(error) => Self::Missing(error.to_string()),

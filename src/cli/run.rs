@@ -85,6 +85,8 @@ fn select(arguments: &RunArguments) -> Result<Vec<Case>, Failure> {
 
 /// Opens a backend; what it starts outlives this process where it is `kept` under a name.
 pub(super) async fn open(name: BackendName, kept: Option<String>) -> Result<Backend, Failure> {
+    #[cfg(not(feature = "docker"))]
+    drop(kept);
     match name {
         BackendName::Embedded => Ok(Backend::Embedded),
         #[cfg(feature = "docker")]
@@ -102,7 +104,11 @@ pub(super) async fn close(backend: Backend) {
     match backend {
         Backend::Embedded => {}
         #[cfg(feature = "docker")]
-        Backend::Docker(docker) => docker.cleanup().await,
+        Backend::Docker(docker) => {
+            if let Err(error) = docker.cleanup().await {
+                out::error(&format!("not everything could be removed, the next run will: {}", exit::chain(&error)));
+            }
+        }
     }
 }
 

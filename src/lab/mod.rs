@@ -62,7 +62,7 @@ enum Server {
     /// Held, since it ends when dropped.
     Embedded { _server: embedded::EmbeddedServer },
     #[cfg(feature = "docker")]
-    Docker(Box<docker::DockerServer>),
+    Docker(Box<docker::Running>),
 }
 
 /// Why a server did not start or cannot be reached.
@@ -92,7 +92,7 @@ impl Backend {
         match self {
             Self::Embedded => embedded::possible(plan),
             #[cfg(feature = "docker")]
-            Self::Docker(docker) => docker.possible(plan),
+            Self::Docker(_) => docker::DockerBackend::possible(plan),
         }
     }
 
@@ -108,7 +108,13 @@ impl Backend {
             #[cfg(feature = "docker")]
             Self::Docker(docker) => {
                 let server = docker.start(plan).await?;
-                Ok(Running { address: server.address, vantages: server.vantages.clone(), server: Server::Docker(Box::new(server)) })
+                let vantage = |(name, source, reach): &(String, IpAddr, docker::Reach)| RunningVantage {
+                    name: name.clone(),
+                    source: *source,
+                    is_remote: *reach == docker::Reach::Container,
+                };
+                let vantages = server.vantages.iter().map(vantage).collect();
+                Ok(Running { address: server.address, vantages, server: Server::Docker(Box::new(server)) })
             }
         }
     }
@@ -119,7 +125,7 @@ impl Running {
     #[cfg(feature = "docker")]
     pub async fn exec(&self, vantage: &str, arguments: &[String]) -> Result<Vec<u8>, LabError> {
         match &self.server {
-            Server::Docker(server) => Ok(server.exec(vantage, arguments).await?),
+            Server::Docker(server) => Ok(server.exec(vantage, arguments, None).await?),
             Server::Embedded { .. } => Ok(Vec::new()),
         }
     }
@@ -138,7 +144,8 @@ impl Running {
     pub async fn stop(self) {
         match self.server {
             #[cfg(feature = "docker")]
-            Server::Docker(server) => server.stop().await,
+            // What cannot be removed now is removed with the run.
+            Server::Docker(server) => drop(server.stop().await),
             Server::Embedded { .. } => {}
         }
     }

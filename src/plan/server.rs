@@ -108,3 +108,19 @@ fn read_ders<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Vec<u8>>,
     let texts = Vec::<String>::deserialize(deserializer)?;
     texts.iter().map(|text| BASE64.decode(text).map_err(serde::de::Error::custom)).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use rustls_pki_types::{CertificateDer, pem::PemObject as _};
+
+    use super::*;
+
+    #[test]
+    fn the_key_comes_first_and_the_chain_reads_back() {
+        let pem = Credentials { chain: vec![vec![7; 100], vec![8; 50]], key_pem: "KEY\n".to_owned() }.to_pem();
+        assert!(pem.starts_with("KEY\n-----BEGIN CERTIFICATE-----\n"));
+        assert!(pem.lines().all(|line| line.len() <= 64));
+        let read: Vec<_> = CertificateDer::pem_slice_iter(pem.as_bytes()).collect::<Result<_, _>>().unwrap();
+        assert_eq!(read, [CertificateDer::from(vec![7; 100]), CertificateDer::from(vec![8; 50])]);
+    }
+}

@@ -124,6 +124,14 @@ pub(super) enum Block {
     Code(String),
 }
 
+impl Block {
+    pub(super) fn text(&self) -> &str {
+        match self {
+            Self::Heading(text) | Self::Paragraph(text) | Self::Bullet(text) | Self::Code(text) => text,
+        }
+    }
+}
+
 /// Reads the little Markdown that pages use: `##` headings, paragraphs, bullets, fences.
 pub(super) fn blocks(text: &str) -> Vec<Block> {
     let mut blocks: Vec<Block> = Vec::new();
@@ -188,17 +196,17 @@ mod tests {
 
     #[test]
     fn a_page_reads_well_in_a_terminal() {
-        insta::assert_snapshot!(page(&samples::EXPIRED, 60, false), @"");
+        insta::assert_snapshot!("explain", page(&samples::EXPIRED, 60, false));
     }
 
     #[test]
     fn the_list_is_grouped_by_practice() {
-        insta::assert_snapshot!(list(&[&samples::OLD_HASH, &samples::ADDRESS_RESTRICTED, &samples::EXPIRED], 60, false), @"");
+        insta::assert_snapshot!("list", list(&[&samples::OLD_HASH, &samples::ADDRESS_RESTRICTED, &samples::EXPIRED], 60, false));
     }
 
     #[test]
     fn the_markdown_holds_every_rule() {
-        insta::assert_snapshot!(markdown(&[&samples::EXPIRED]), @"");
+        insta::assert_snapshot!("markdown", markdown(&[&samples::EXPIRED]));
         let all = markdown_catalogue();
         for rule in rules::catalogue() {
             assert!(all.contains(&format!("### `{}`", rule.id)), "{} is missing", rule.id);

@@ -3,12 +3,15 @@
 //! Everything that came from outside goes through [`clean`] before its width is measured.
 
 use anstyle::{AnsiColor, Style};
-use textwrap::{Options, WordSeparator, WordSplitter, core::display_width, wrap};
+use textwrap::{Options, WordSeparator, WordSplitter, WrapAlgorithm, core::display_width, wrap};
 
 use crate::wire::WireText;
 
 /// Narrower than this, verdicts do not fit beside their practices.
 pub(super) const MIN_WIDTH: usize = 60;
+
+/// The last column of a table is the least important one; this much of it stays.
+const MIN_LAST_COLUMN: usize = 14;
 
 /// The styles of a report. None of them carries a meaning that the words do not.
 pub(super) mod style {
@@ -119,7 +122,7 @@ impl Page {
     /// A key and its value, values aligned at column `at`.
     pub(super) fn field(&mut self, indent: usize, at: usize, key: &str, value: &str) {
         let lead = format!("{}{key}", " ".repeat(indent));
-        let gap = " ".repeat(at.saturating_sub(display_width(&lead)));
+        let gap = " ".repeat(at.saturating_sub(display_width(&lead)).max(1));
         for (i, line) in self.wrap(value, at).iter().enumerate() {
             if i == 0 {
                 self.line(&[(style::DIM, &lead), (Style::new(), &gap), (Style::new(), line)]);
@@ -129,13 +132,17 @@ impl Page {
         }
     }
 
-    /// An aligned table; the first row is its head. Columns that do not fit are cut, the
-    /// widest first.
+    /// An aligned table; the first row is its head. Where it does not fit, the last column
+    /// is cut first, down to [`MIN_LAST_COLUMN`], then whichever is widest.
     pub(super) fn table(&mut self, indent: usize, rows: &[Vec<String>]) {
         let columns = rows.iter().map(Vec::len).max().unwrap_or_default();
         let width_of = |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|cell| display_width(cell)).max();
         let mut widths: Vec<usize> = (0..columns).map(|column| width_of(column).unwrap_or_default()).collect();
         let room = self.width.saturating_sub(indent + 2 * columns.saturating_sub(1));
+        let excess = widths.iter().sum::<usize>().saturating_sub(room);
+        if let Some(last) = widths.last_mut() {
+            *last -= excess.min(last.saturating_sub(MIN_LAST_COLUMN));
+        }
         while widths.iter().sum::<usize>() > room {
             let Some(widest) = widths.iter_mut().max().filter(|widest| **widest > 1) else { break };
             *widest -= 1;
@@ -151,6 +158,7 @@ impl Page {
     fn wrap(&self, text: &str, indent: usize) -> Vec<String> {
         // Names, rule ids and commands are copied from a report: they are never split at a hyphen.
         let options = Options::new(self.width.saturating_sub(indent).max(1))
+            .wrap_algorithm(WrapAlgorithm::FirstFit) // the optimal one lets lines overflow by a little
             .word_separator(WordSeparator::AsciiSpace)
             .word_splitter(WordSplitter::NoHyphenation);
         let lines: Vec<String> = wrap(text, options).into_iter().map(std::borrow::Cow::into_owned).collect();
@@ -185,12 +193,14 @@ mod tests {
     }
 
     #[test]
-    fn a_table_that_does_not_fit_cuts_its_widest_column() {
+    fn a_table_that_does_not_fit_cuts_its_last_column_first() {
         let mut page = Page::new(60, false);
         let row = |a: &str, b: &str| vec![a.to_owned(), b.to_owned()];
         page.table(2, &[row("from", "greeting"), row("partner", &"x".repeat(100))]);
-        let expected = format!("  from     greeting\n  partner  {}…\n", "x".repeat(48));
-        assert_eq!(page.finish(), expected);
+        page.table(2, &[row("from", "greeting"), row(&"y".repeat(50), &"x".repeat(100))]);
+        let first = format!("  from     greeting\n  partner  {}…\n", "x".repeat(48));
+        let second = format!("  from{}greeting\n  {}…  {}…\n", " ".repeat(40), "y".repeat(41), "x".repeat(13));
+        assert_eq!(page.finish(), first + &second);
     }
 
     proptest! {

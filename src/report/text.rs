@@ -227,8 +227,7 @@ impl Text<'_> {
             }
         }
         let references = explain::blocks(&rule.section("References"));
-        let references: Vec<_> =
-            references.into_iter().map(|Block::Heading(t)| Block::Paragraph(t) | Block::Bullet(t) | Block::Code(t) | t).collect();
+        let references: Vec<&str> = references.iter().map(Block::text).collect();
         if !references.is_empty() {
             self.field(2, "references", &references.join("; "));
         }
@@ -362,7 +361,7 @@ impl Text<'_> {
                 MAX_VALUE,
             )
         });
-        self.observed("key possession", &session.possession, unasked, |text, possession| {
+        self.observed("key proof", &session.possession, unasked, |text, possession| {
             let words = match possession {
                 Possession::Proven(scheme) => format!("proven, {scheme}"),
                 Possession::Refuted(why) => format!("refuted: {why}"),

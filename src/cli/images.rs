@@ -1,0 +1,34 @@
+//! `mtalab images`: what the Docker backend starts containers from.
+
+use std::process::ExitCode;
+
+use super::{ImagesCommand, exit, exit::Failure, out};
+use crate::lab::docker::{ImageError, ImageOptions, build, status};
+
+pub(super) async fn run(command: ImagesCommand) -> Result<ExitCode, Failure> {
+    match command {
+        ImagesCommand::Build { mirror } => {
+            let options = ImageOptions { mirror, ..ImageOptions::default() };
+            let built = build(&options, |line| out::note(&format!("  {line}"))).await.map_err(failure)?;
+            for image in built {
+                let took = image.took.map_or_else(|| "there already".to_owned(), |took| format!("built in {} s", took.as_secs()));
+                out::print(&format!("{}  {} MB, {took}", image.image, image.size / 1_000_000));
+            }
+        }
+        ImagesCommand::List => {
+            for image in status(&ImageOptions::default().release).await.map_err(failure)? {
+                let size = image.size.map_or_else(|| "not built".to_owned(), |bytes| format!("{} MB", bytes / 1_000_000));
+                out::print(&format!("{}  {size}", image.image));
+            }
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn failure(error: ImageError) -> Failure {
+    let text = exit::chain(&error);
+    match error {
+        ImageError::Release(_) | ImageError::Mirror(_) => Failure::usage(text),
+        _ => Failure::environment(text),
+    }
+}

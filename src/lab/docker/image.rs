@@ -1,0 +1,402 @@
+//! The images of the lab. Those of real MTAs are built once, by `mtalab images build`; the one of
+//! mtalab itself is made on demand and needs no network.
+//!
+//! Every tag is a hash over all that decides the content, so an unchanged image is never built
+//! twice, and a changed recipe never finds an old image.
+
+use std::{
+    collections::VecDeque,
+    fmt::Write as _,
+    fs::File,
+    io,
+    path::{Path, PathBuf},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
+
+use aws_lc_rs::digest::{SHA256, digest};
+use futures::StreamExt as _;
+use testcontainers::bollard::{
+    Docker, body_full,
+    errors::Error as ApiError,
+    query_parameters::{BuildImageOptionsBuilder, BuilderVersion, ListImagesOptionsBuilder, RemoveImageOptions},
+};
+
+use super::{
+    base,
+    closure::{Closure, ClosureError},
+    engine::{self, EngineError},
+};
+use crate::wire::WireText;
+
+/// The label that says which of our images it is.
+pub(super) const LABEL_IMAGE: &str = "mtalab.image";
+/// Where an image stands that holds mtalab itself.
+const OWN: &str = "mtalab-own";
+/// How old another executable's image must be before it is removed: a run beside this one may be
+/// about to use a younger one.
+const OLD: Duration = Duration::from_secs(600);
+/// How much of a failing build is shown.
+const TAIL: usize = 30;
+
+const POSTFIX_DOCKERFILE: &str = include_str!("../../../lab/postfix/Dockerfile");
+const POSTFIX_MAIN: &str = include_str!("../../../lab/postfix/main.cf");
+const POSTFIX_MASTER: &str = include_str!("../../../lab/postfix/master.cf");
+
+/// What the images are built of.
+#[derive(Clone, Debug)]
+pub struct ImageOptions {
+    /// The Debian release, by its code name.
+    pub release: String,
+    /// The package mirror to bootstrap from; if absent, Debian's public image is pulled, or else
+    /// the mirror is the one that apt on this machine uses.
+    pub mirror: Option<String>,
+}
+
+impl Default for ImageOptions {
+    fn default() -> Self {
+        Self { release: "bookworm".to_owned(), mirror: None }
+    }
+}
+
+/// An image that `build` made or found.
+#[derive(Clone, Debug)]
+pub struct Built {
+    /// Its name and tag.
+    pub image: String,
+    /// Its size in bytes, what it shares with others included.
+    pub size: u64,
+    /// How long it took; nothing if it was there already.
+    pub took: Option<Duration>,
+}
+
+/// Whether an image is there.
+#[derive(Clone, Debug)]
+pub struct ImageStatus {
+    /// Its name and tag.
+    pub image: String,
+    /// Its size in bytes; nothing if it is not built.
+    pub size: Option<u64>,
+}
+
+/// Why an image could not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum ImageError {
+    /// The engine is not there, full, or refuses.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// No Debian release has such a name.
+    #[error("`{0}` is no release of Debian: use a code name such as `bookworm`, in lower-case letters")]
+    Release(String),
+    /// The mirror is no URL that a sources list can hold.
+    #[error("`{0}` is no mirror: use a URL such as `http://HOST/debian`")]
+    Mirror(WireText),
+    /// The public image cannot be pulled, and the tool to do without is missing.
+    #[error(
+        "debian:{release}-slim cannot be pulled, and mmdebstrap, which makes it from packages, is missing: `sudo apt-get install mmdebstrap`"
+    )]
+    NoMmdebstrap {
+        /// The release.
+        release: String,
+    },
+    /// The public image cannot be pulled, and this machine has no mirror of Debian.
+    #[error(
+        "debian:{release}-slim cannot be pulled, and apt on this machine has no mirror of Debian: name one, `mtalab images build --mirror URL`"
+    )]
+    NoMirror {
+        /// The release.
+        release: String,
+    },
+    /// The bootstrap failed.
+    #[error("mmdebstrap failed (without root it needs user namespaces: try `sudo mtalab images build`); its last lines:\n{log}")]
+    Bootstrap {
+        /// Its last lines, escaped.
+        log: String,
+    },
+    /// A build failed.
+    #[error("the image {image} cannot be built; its last lines:\n{log}")]
+    Build {
+        /// The image.
+        image: String,
+        /// The last lines of the build, escaped.
+        log: String,
+    },
+    /// The executable cannot be carried into an image.
+    #[error(transparent)]
+    Closure(#[from] ClosureError),
+    /// The bootstrap did not fit.
+    #[error("the folder for temporary files is full: free some space there, or name another folder in TMPDIR")]
+    NoSpace,
+    /// A temporary file or a child process failed.
+    #[error("a temporary file cannot be written or a tool cannot be run: {0}")]
+    Scratch(#[source] io::Error),
+}
+
+/// Builds what is not built yet. `progress` gets the lines of the builds, escaped.
+pub async fn build(options: &ImageOptions, mut progress: impl FnMut(&str)) -> Result<Vec<Built>, ImageError> {
+    check(options)?;
+    let docker = engine::connect().await?;
+    let mut built = Vec::new();
+
+    let base = base_image(&options.release);
+    let started = Instant::now();
+    let is_there = exists(&docker, &base).await?;
+    if !is_there {
+        base::make(&docker, options, &base.repo, &base.tag, &mut progress).await?;
+    }
+    built.push(report(&docker, &base, (!is_there).then(|| started.elapsed())).await?);
+
+    let postfix = postfix_image(&options.release);
+    let started = Instant::now();
+    let is_there = exists(&docker, &postfix).await?;
+    if !is_there {
+        progress(&format!("building {postfix}"));
+        let context = [("Dockerfile", POSTFIX_DOCKERFILE), ("main.cf", POSTFIX_MAIN), ("master.cf", POSTFIX_MASTER)];
+        docker_build(&docker, &postfix, &base, &context, &mut progress).await?;
+    }
+    built.push(report(&docker, &postfix, (!is_there).then(|| started.elapsed())).await?);
+    Ok(built)
+}
+
+/// Which images are there for a release.
+pub async fn status(release: &str) -> Result<Vec<ImageStatus>, ImageError> {
+    let docker = engine::connect().await?;
+    let mut found = Vec::new();
+    for image in [base_image(release), postfix_image(release)] {
+        found.push(ImageStatus { image: image.to_string(), size: size(&docker, &image).await? });
+    }
+    Ok(found)
+}
+
+/// A name and a tag.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct ImageName {
+    pub(super) repo: String,
+    pub(super) tag: String,
+}
+
+impl std::fmt::Display for ImageName {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}:{}", self.repo, self.tag)
+    }
+}
+
+/// The image of the real Postfix.
+pub(super) fn postfix_image(release: &str) -> ImageName {
+    named("mtalab-postfix", release, &[&base::spec(release), POSTFIX_DOCKERFILE, POSTFIX_MAIN, POSTFIX_MASTER])
+}
+
+fn base_image(release: &str) -> ImageName {
+    named("mtalab-base", release, &[&base::spec(release)])
+}
+
+fn named(repo: &str, release: &str, parts: &[&str]) -> ImageName {
+    let all = parts.join("\0");
+    let hash = hex(digest(&SHA256, all.as_bytes()).as_ref());
+    ImageName { repo: repo.to_owned(), tag: format!("{release}-{}", short(&hash)) }
+}
+
+/// Whether the engine has the image.
+pub(super) async fn exists(docker: &Docker, image: &ImageName) -> Result<bool, EngineError> {
+    Ok(size(docker, image).await?.is_some())
+}
+
+/// The image of an executable, made if it is not there.
+pub(super) async fn ensure_own(docker: &Docker, executable: &Path) -> Result<ImageName, ImageError> {
+    let closure = Closure::of(executable)?;
+    let (closure, hash) = blocking(move || closure.hash().map(|hash| (closure, hash))).await??;
+    let image = ImageName { repo: OWN.to_owned(), tag: short(&hash).to_owned() };
+    if exists(docker, &image).await? {
+        return Ok(image);
+    }
+    // Test processes that start together would each make it.
+    let _lock = blocking(lock).await?;
+    if exists(docker, &image).await? {
+        return Ok(image);
+    }
+    let changes = vec![format!("LABEL {LABEL_IMAGE}=own"), format!("ENV LD_LIBRARY_PATH={}", closure.library_path())];
+    let archive = blocking(move || closure.archive(Vec::new())).await??;
+    base::import(docker, archive, &image.repo, &image.tag, changes).await?;
+    remove_old(docker, &image).await;
+    Ok(image)
+}
+
+/// Removes the images of earlier executables. One that is in use stays; none is worth an error.
+async fn remove_old(docker: &Docker, current: &ImageName) {
+    let label = format!("{LABEL_IMAGE}=own");
+    let options = ListImagesOptionsBuilder::new().filters(&engine::labelled(&label)).build();
+    let Ok(images) = docker.list_images(Some(options)).await else { return };
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| i64::try_from(now.as_secs()).unwrap_or(i64::MAX));
+    let current = current.to_string();
+    let age = i64::try_from(OLD.as_secs()).unwrap_or(i64::MAX);
+    for image in images.iter().filter(|image| !image.repo_tags.contains(&current) && image.created < now - age) {
+        let _ = docker.remove_image(&image.id, None::<RemoveImageOptions>, None).await;
+    }
+}
+
+async fn docker_build(
+    docker: &Docker,
+    image: &ImageName,
+    base: &ImageName,
+    context: &[(&str, &str)],
+    progress: &mut impl FnMut(&str),
+) -> Result<(), ImageError> {
+    let arguments = [("BASE", base.to_string())].into();
+    let labels = [(LABEL_IMAGE, image.repo.as_str())].into();
+    // The host's network: only there is a mirror sure to be reached that this machine reaches, by
+    // its hosts file or over its VPN. The legacy builder: the other one needs a session, and shows
+    // no readable log.
+    let options = BuildImageOptionsBuilder::new()
+        .t(&image.to_string())
+        .rm(true)
+        .forcerm(true)
+        .networkmode("host")
+        .buildargs(&arguments)
+        .labels(&labels)
+        .version(BuilderVersion::BuilderV1)
+        .build();
+    let archive = archive(context).map_err(ImageError::Scratch)?;
+    let mut answers = Box::pin(docker.build_image(options, None, Some(body_full(archive.into()))));
+    let mut tail = VecDeque::new();
+    while let Some(answer) = answers.next().await {
+        match answer {
+            Ok(info) => {
+                for line in info.stream.unwrap_or_default().lines().filter_map(readable) {
+                    progress(line.as_str());
+                    if tail.len() == TAIL {
+                        tail.pop_front();
+                    }
+                    tail.push_back(line.to_string());
+                }
+            }
+            Err(error) => {
+                let log = Vec::from(std::mem::take(&mut tail)).join("\n");
+                return Err(match (EngineError::new("the build failed", &error), &error) {
+                    (EngineError::Refused { message, .. }, ApiError::DockerStreamError { .. }) => {
+                        ImageError::Build { image: image.to_string(), log: format!("{log}\n{message}") }
+                    }
+                    (refusal, _) => refusal.into(),
+                });
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A line of a build's log as a person wants it: without the builder's colours, and of a counter
+/// only its end.
+fn readable(line: &str) -> Option<WireText> {
+    let plain = line.replace("\x1b[91m", "").replace("\x1b[0m", "");
+    let last = plain.trim_end().rsplit('\r').next().unwrap_or_default();
+    let is_counter = last.starts_with("(Reading database") && !last.ends_with("installed.)");
+    (!last.trim().is_empty() && !is_counter).then(|| last.into())
+}
+
+/// A build context. No times in it, so the builder's cache finds it again.
+fn archive(context: &[(&str, &str)]) -> io::Result<Vec<u8>> {
+    let mut builder = tar::Builder::new(Vec::new());
+    for (path, content) in context {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(content.len() as u64);
+        header.set_mode(0o644);
+        builder.append_data(&mut header, path, content.as_bytes())?;
+    }
+    builder.into_inner()
+}
+
+async fn report(docker: &Docker, image: &ImageName, took: Option<Duration>) -> Result<Built, EngineError> {
+    Ok(Built { image: image.to_string(), size: size(docker, image).await?.unwrap_or_default(), took })
+}
+
+async fn size(docker: &Docker, image: &ImageName) -> Result<Option<u64>, EngineError> {
+    match docker.inspect_image(&image.to_string()).await {
+        Ok(found) => Ok(Some(found.size.and_then(|size| u64::try_from(size).ok()).unwrap_or_default())),
+        Err(error) if engine::is_not_found(&error) => Ok(None),
+        Err(error) => Err(EngineError::new("cannot look for an image", &error)),
+    }
+}
+
+/// Both become part of an image's name, of a command line and of a sources list.
+fn check(options: &ImageOptions) -> Result<(), ImageError> {
+    let release = &options.release;
+    if release.is_empty() || release.len() > 30 || !release.chars().all(|c| c.is_ascii_lowercase()) {
+        return Err(ImageError::Release(WireText::from(release.as_str()).to_string()));
+    }
+    match &options.mirror {
+        Some(mirror) if !is_url(mirror) => Err(ImageError::Mirror(mirror.as_str().into())),
+        _ => Ok(()),
+    }
+}
+
+fn is_url(text: &str) -> bool {
+    let is_web = text.starts_with("http://") || text.starts_with("https://");
+    is_web && text.chars().all(|c| c.is_ascii_graphic())
+}
+
+/// Held until dropped. Without it nothing breaks, an image is just made twice.
+fn lock() -> Option<File> {
+    let folder = std::env::var_os("XDG_RUNTIME_DIR").map_or_else(std::env::temp_dir, PathBuf::from);
+    let file = File::options().create(true).append(true).open(folder.join("mtalab-images.lock")).ok()?;
+    file.lock().ok()?;
+    Some(file)
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, ImageError> {
+    tokio::task::spawn_blocking(work).await.map_err(|error| ImageError::Scratch(io::Error::other(error)))
+}
+
+/// Lower-case hexadecimal.
+pub(super) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+/// Enough of a hash for a tag.
+fn short(hash: &str) -> &str {
+    hash.get(..16).unwrap_or(hash)
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[test]
+    fn a_tag_follows_the_release_and_the_recipe() {
+        assert_eq!(postfix_image("bookworm"), postfix_image("bookworm"));
+        assert_ne!(postfix_image("bookworm").tag, postfix_image("trixie").tag);
+        assert_ne!(named("x", "bookworm", &["a", "b"]), named("x", "bookworm", &["ab", ""]));
+        assert!(base_image("bookworm").tag.starts_with("bookworm-"));
+    }
+
+    #[rstest]
+    #[case("Bookworm", None)]
+    #[case("--help", None)]
+    #[case("bookworm", Some("mirror.example/debian"))]
+    #[case("bookworm", Some("http://mirror.example/ sid main\ndeb"))]
+    fn what_would_reach_a_command_line_is_refused(#[case] release: &str, #[case] mirror: Option<&str>) {
+        let options = ImageOptions { release: release.to_owned(), mirror: mirror.map(str::to_owned) };
+        assert!(check(&options).is_err());
+    }
+
+    #[rstest]
+    #[case("\x1b[91mE: no such package\x1b[0m", Some("E: no such package"))]
+    #[case("\x1b[0m", None)]
+    #[case("(Reading database ... 5%\r", None)]
+    #[case(
+        "(Reading database ... 95%\r(Reading database ... 9 files installed.)",
+        Some("(Reading database ... 9 files installed.)")
+    )]
+    #[case("\x1b[2Jx", Some(r"\x1b[2Jx"))]
+    fn a_build_log_is_made_readable(#[case] line: &str, #[case] shown: Option<&str>) {
+        assert_eq!(readable(line).as_ref().map(WireText::as_str), shown);
+    }
+
+    #[test]
+    fn a_context_is_the_same_bytes_every_time() {
+        let context = [("Dockerfile", "FROM scratch\n")];
+        assert_eq!(archive(&context).unwrap(), archive(&context).unwrap());
+    }
+}

@@ -1,0 +1,630 @@
+//! The lab in containers: a real Postfix, or mtalab's own server in an image that holds nothing
+//! else. Each run has a network of its own, and everything that it makes carries its labels.
+//!
+//! ```text
+//!   this machine, the first vantage point ── gateway ─┐
+//!   vantage container, one per further vantage point ─┼─ network of the run ── server container
+//! ```
+//!
+//! The containers are reached at their own addresses, at port 25, so the engine must be on this
+//! machine.
+
+mod base;
+mod closure;
+mod container;
+mod engine;
+mod image;
+mod postfix;
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use testcontainers::bollard::{
+    Docker,
+    models::NetworkCreateRequest,
+    query_parameters::{
+        InspectNetworkOptions, ListContainersOptionsBuilder, ListNetworksOptionsBuilder, RemoveContainerOptionsBuilder,
+    },
+};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+    sync::Mutex,
+    time::Instant,
+};
+
+pub use self::{
+    closure::{ClosureError, EXECUTABLE},
+    engine::EngineError,
+    image::{Built, ImageError, ImageOptions, ImageStatus, build, status},
+};
+use self::{
+    container::{Container, File},
+    engine::{LaunchError, labelled},
+    image::ImageName,
+};
+use super::{ServerOrder, owner::Owner};
+use crate::plan::{GreetingPlan, Plan, ServerPlan};
+
+/// The label with the run that something belongs to.
+const LABEL_RUN: &str = "mtalab.run";
+/// The label with the process that the run belongs to.
+const LABEL_OWNER: &str = "mtalab.owner";
+/// The label of what outlives its process, with the name that it is kept under.
+const LABEL_KEPT: &str = "mtalab.kept";
+
+/// Where the plan is in a container that runs mtalab's own server.
+const PLAN: &str = "/plan.json";
+/// How long a server may take to greet.
+const READY: Duration = Duration::from_secs(30);
+/// Between two looks at a server that is not ready.
+const PAUSE: Duration = Duration::from_millis(10);
+/// How long one connection may take to greet, a container's first one included.
+const GREETING: Duration = Duration::from_secs(5);
+/// How many dead runs' leftovers are waited for at the start of a run.
+const CLEANUP: Duration = Duration::from_secs(30);
+
+/// Why the lab in containers does not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum DockerError {
+    /// The engine is not there, full, or refuses.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// The image of mtalab itself cannot be made.
+    #[error(transparent)]
+    Image(#[from] ImageError),
+    /// The images of the real MTAs are not built.
+    #[error("images not built: run `mtalab images build` (or `just images`); missing is {0}")]
+    ImagesMissing(String),
+    /// The scenario asks for what the real server cannot do.
+    #[error("{0}")]
+    NotPossible(String),
+    /// A run's name becomes part of names of containers.
+    #[error("`{0}` cannot name a run: use up to 40 lower-case letters, digits and hyphens")]
+    RunName(String),
+    /// The engine answered with something that makes no sense.
+    #[error("the Docker engine did not tell {0}")]
+    Untold(&'static str),
+    /// The plan cannot be written for the server in the container.
+    #[error("the plan cannot be written: {0}")]
+    Plan(serde_json::Error),
+    /// A server ended or never greeted, or a vantage container ended.
+    #[error("{what} did not start: {why}; its log:\n{log}")]
+    NotReady {
+        /// The server of which scenario, or the container of which vantage point.
+        what: String,
+        /// What was seen.
+        why: String,
+        /// The end of its log, escaped.
+        log: String,
+    },
+    /// There is no such vantage point in a container.
+    #[error("no container stands at the vantage point `{0}`")]
+    NoContainer(String),
+    /// A program in a container failed.
+    #[error("`{program}` in a container ended with {code}: {stderr}")]
+    Exec {
+        /// The first words of its command line.
+        program: String,
+        /// Its exit code; -1 if the engine did not tell.
+        code: i64,
+        /// What it wrote to standard error, escaped.
+        stderr: String,
+    },
+    /// A program in a container wrote more than is read of it.
+    #[error("`{program}` in a container wrote more than {limit} bytes")]
+    TooMuch {
+        /// The first words of its command line.
+        program: String,
+        /// How much is read.
+        limit: usize,
+    },
+}
+
+/// What a run is started with.
+#[derive(Clone, Debug)]
+pub struct DockerOptions {
+    /// The mtalab executable that runs inside containers.
+    pub executable: PathBuf,
+    /// The name of the run, not used by any other one.
+    pub run: String,
+    /// The name that the run is kept under when its process is gone; nothing if it is not.
+    pub kept: Option<String>,
+    /// The Debian release that the images are of.
+    pub release: String,
+}
+
+impl DockerOptions {
+    /// A run with a fresh name that ends with its process.
+    pub fn new(executable: PathBuf) -> Self {
+        let run = format!("{:016x}", rand::random::<u64>());
+        Self { executable, run, kept: None, release: ImageOptions::default().release }
+    }
+}
+
+/// How a vantage point is used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// From this process.
+    Local,
+    /// By [`Running::exec`].
+    Container,
+}
+
+/// One run: its network, and the containers in it.
+///
+/// Call [`cleanup`](Self::cleanup) at the end; a run that is dropped without is cleaned up then,
+/// which blocks for about as long.
+#[derive(Debug)]
+pub struct DockerBackend {
+    docker: Docker,
+    run: String,
+    labels: HashMap<String, String>,
+    gateway: IpAddr,
+    executable: PathBuf,
+    release: String,
+    is_kept: bool,
+    is_clean: AtomicBool,
+    containers: AtomicUsize,
+    own: Mutex<Option<ImageName>>,
+    /// The vantage containers, shared by all scenarios of the run.
+    vantages: Mutex<Vec<Arc<Vantage>>>,
+}
+
+#[derive(Debug)]
+struct Vantage {
+    container: Container,
+    address: IpAddr,
+}
+
+/// A server that has greeted.
+#[derive(Debug)]
+pub struct Running {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// The vantage points of the plan, in its order: name, the address that the server sees, how to use it.
+    pub vantages: Vec<(String, IpAddr, Reach)>,
+    container: Container,
+    helpers: Vec<(String, Arc<Vantage>)>,
+}
+
+impl DockerBackend {
+    /// Connects, removes what dead runs left behind, and makes the network of this one.
+    pub async fn connect(options: DockerOptions) -> Result<Self, DockerError> {
+        let DockerOptions { executable, run, kept, release } = options;
+        for name in kept.iter().chain([&run]) {
+            let is_name = name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-');
+            if name.is_empty() || name.len() > 40 || !is_name {
+                return Err(DockerError::RunName(crate::wire::WireText::from(name.as_str()).to_string()));
+            }
+        }
+        let docker = engine::connect().await?;
+        let me = Owner::me();
+        // A sweep that fails leaves to the next run what it could not remove.
+        let _ = tokio::time::timeout(CLEANUP, sweep(&docker, &me)).await;
+
+        let mut labels = HashMap::from([(LABEL_RUN.to_owned(), run.clone()), (LABEL_OWNER.to_owned(), me.to_string())]);
+        labels.extend(kept.iter().map(|name| (LABEL_KEPT.to_owned(), name.clone())));
+        let mut backend = Self {
+            docker,
+            labels,
+            gateway: IpAddr::from([0; 4]),
+            executable,
+            release,
+            is_kept: kept.is_some(),
+            is_clean: AtomicBool::new(false),
+            containers: AtomicUsize::new(0),
+            own: Mutex::default(),
+            vantages: Mutex::default(),
+            run,
+        };
+        backend.gateway = backend.make_network().await?;
+        Ok(backend)
+    }
+
+    /// Why a plan cannot be run in containers; nothing if it can.
+    pub fn possible(plan: &Plan) -> Result<(), String> {
+        let reason = match Kind::of(&plan.server.kind) {
+            Some(Kind::Postfix) => postfix::impossible(plan),
+            Some(Kind::Own) => None,
+            None => Some(format!("there is no image of a real {} yet", plan.server.kind)),
+        };
+        reason.map_or(Ok(()), Err)
+    }
+
+    /// Starts the server of a plan and waits for its greeting.
+    pub async fn start(&self, plan: &Plan) -> Result<Running, DockerError> {
+        Self::possible(plan).map_err(DockerError::NotPossible)?;
+        let (vantages, helpers) = self.vantages_of(plan).await?;
+        let addresses = vantages.iter().map(|(name, address, _)| (name.clone(), *address)).collect();
+        let container = match Kind::of(&plan.server.kind) {
+            Some(Kind::Postfix) => self.start_postfix(&plan.server, &addresses).await?,
+            _ => self.start_own_server(&plan.server, addresses).await?,
+        };
+        let what = format!("the server of {}", plan.scenario);
+        let (container, address) = with_address(container, &what).await?;
+        let address = SocketAddr::new(address, 25);
+        // Postfix's limit lets the first connection in.
+        let is_let_in_once =
+            plan.server.greeting == GreetingPlan::Throttled && Kind::of(&plan.server.kind) == Some(Kind::Postfix);
+        if let Err(why) = wait_until_ready(&container, address, is_let_in_once).await {
+            return Err(not_ready(container, &what, why).await);
+        }
+        Ok(Running { address, vantages, container, helpers })
+    }
+
+    /// Removes the containers and the network of the run, whatever state they are in.
+    pub async fn cleanup(&self) -> Result<(), DockerError> {
+        self.is_clean.store(true, Ordering::Relaxed);
+        self.vantages.lock().await.clear();
+        remove_run(&self.docker, &self.run).await.map_err(DockerError::from)
+    }
+
+    async fn make_network(&self) -> Result<IpAddr, DockerError> {
+        let name = self.network();
+        let request = NetworkCreateRequest {
+            name: name.clone(),
+            driver: Some("bridge".to_owned()),
+            // No server of the lab has anything to look for outside.
+            internal: Some(true),
+            labels: Some(self.labels.clone()),
+            ..Default::default()
+        };
+        let failed = |error| EngineError::new("cannot make a network", &error);
+        self.docker.create_network(request).await.map_err(failed)?;
+        let network = self.docker.inspect_network(&name, None::<InspectNetworkOptions>).await.map_err(failed)?;
+        let pools = network.ipam.and_then(|ipam| ipam.config).unwrap_or_default();
+        let gateway = pools.into_iter().find_map(|pool| pool.gateway?.split('/').next()?.parse::<IpAddr>().ok());
+        gateway.filter(IpAddr::is_ipv4).ok_or(DockerError::Untold("the gateway of a new network"))
+    }
+
+    fn network(&self) -> String {
+        format!("mtalab-{}", self.run)
+    }
+
+    /// The vantage points of a plan: this machine, then a container for each further one.
+    async fn vantages_of(&self, plan: &Plan) -> Result<(Vec<(String, IpAddr, Reach)>, Vec<(String, Arc<Vantage>)>), DockerError> {
+        let mut vantages = Vec::new();
+        let mut helpers = Vec::new();
+        for (index, name) in plan.vantages.iter().enumerate() {
+            if index == 0 {
+                vantages.push((name.clone(), self.gateway, Reach::Local));
+                continue;
+            }
+            let mut shared = self.vantages.lock().await;
+            if shared.len() < index {
+                let container = self.launch_own(&["idle"], Vec::new()).await?;
+                let what = format!("the container of the vantage point `{name}`");
+                let (container, address) = with_address(container, &what).await?;
+                shared.push(Arc::new(Vantage { container, address }));
+            }
+            if let Some(vantage) = shared.get(index - 1) {
+                vantages.push((name.clone(), vantage.address, Reach::Container));
+                helpers.push((name.clone(), vantage.clone()));
+            }
+        }
+        Ok((vantages, helpers))
+    }
+
+    async fn start_postfix(&self, server: &ServerPlan, vantages: &BTreeMap<String, IpAddr>) -> Result<Container, DockerError> {
+        let image = image::postfix_image(&self.release);
+        if !image::exists(&self.docker, &image).await? {
+            return Err(DockerError::ImagesMissing(image.to_string()));
+        }
+        let settings = postfix::main_cf(server, vantages).into_bytes();
+        let mut files = vec![File { path: postfix::MAIN, mode: 0o644, content: settings }];
+        if postfix::has_key(server) {
+            let chain = server.credentials.to_pem().into_bytes();
+            files.push(File { path: postfix::CHAIN, mode: 0o600, content: chain });
+        }
+        match self.launch(&image, &[], files).await {
+            Ok(container) => Ok(container),
+            Err(LaunchError::NoImage) => Err(DockerError::ImagesMissing(image.to_string())),
+            Err(LaunchError::Engine(error)) => Err(error.into()),
+        }
+    }
+
+    async fn start_own_server(&self, server: &ServerPlan, vantages: BTreeMap<String, IpAddr>) -> Result<Container, DockerError> {
+        let order = ServerOrder { plan: server.clone(), sources: vantages };
+        let content = serde_json::to_vec(&order).map_err(DockerError::Plan)?;
+        let arguments = ["serve", "--plan", PLAN, "--listen", "0.0.0.0:25"];
+        self.launch_own(&arguments, vec![File { path: PLAN, mode: 0o600, content }]).await
+    }
+
+    /// Runs mtalab itself in a container.
+    async fn launch_own(&self, arguments: &[&str], files: Vec<File>) -> Result<Container, DockerError> {
+        let command: Vec<_> = [EXECUTABLE].iter().chain(arguments).map(|word| (*word).to_owned()).collect();
+        for is_last in [false, true] {
+            let image = self.own_image().await?;
+            match self.launch(&image, &command, files.clone()).await {
+                Ok(container) => return Ok(container),
+                // Another run took it for an old one between two of our containers.
+                Err(LaunchError::NoImage) if !is_last => *self.own.lock().await = None,
+                Err(LaunchError::NoImage) => return Err(DockerError::ImagesMissing(image.to_string())),
+                Err(LaunchError::Engine(error)) => return Err(error.into()),
+            }
+        }
+        Err(DockerError::Untold("the image that it just made"))
+    }
+
+    async fn own_image(&self) -> Result<ImageName, DockerError> {
+        let mut own = self.own.lock().await;
+        if let Some(image) = &*own {
+            return Ok(image.clone());
+        }
+        let image = image::ensure_own(&self.docker, &self.executable).await?;
+        Ok(own.insert(image).clone())
+    }
+
+    async fn launch(&self, image: &ImageName, command: &[String], files: Vec<File>) -> Result<Container, LaunchError> {
+        let number = self.containers.fetch_add(1, Ordering::Relaxed);
+        let name = format!("mtalab-{}-{number}", self.run);
+        Container::start(&self.docker, image, &name, &self.network(), &self.labels, command, files, self.is_kept).await
+    }
+}
+
+impl Drop for DockerBackend {
+    fn drop(&mut self) {
+        if self.is_kept || self.is_clean.load(Ordering::Relaxed) {
+            return;
+        }
+        let (docker, run) = (self.docker.clone(), self.run.clone());
+        // The caller's runtime may be ending, or be this very thread.
+        let cleaner = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            if let Ok(runtime) = runtime {
+                let _ = runtime.block_on(async { tokio::time::timeout(CLEANUP, remove_run(&docker, &run)).await });
+            }
+        });
+        let _ = cleaner.join();
+    }
+}
+
+impl Running {
+    /// Runs mtalab with these arguments in the container of a vantage point, and returns what it
+    /// wrote to standard output.
+    pub async fn exec(&self, vantage: &str, arguments: &[String], stdin: Option<&[u8]>) -> Result<Vec<u8>, DockerError> {
+        let helper = self.helpers.iter().find(|(name, _)| name == vantage);
+        let (_, helper) = helper.ok_or_else(|| DockerError::NoContainer(vantage.to_owned()))?;
+        let command: Vec<_> = [EXECUTABLE.to_owned()].into_iter().chain(arguments.iter().cloned()).collect();
+        helper.container.exec(&command, stdin).await
+    }
+
+    /// The end of the server's log, escaped line by line.
+    pub async fn log(&self) -> String {
+        self.container.log().await
+    }
+
+    /// Removes the server; keeps it where the run is kept.
+    pub async fn stop(self) -> Result<(), DockerError> {
+        self.container.remove().await.map_err(DockerError::from)
+    }
+}
+
+/// What runs a kind of server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    /// The real one.
+    Postfix,
+    /// mtalab's own server, for what cannot be had as an image.
+    Own,
+}
+
+impl Kind {
+    fn of(kind: &str) -> Option<Self> {
+        match kind {
+            "postfix" => Some(Self::Postfix),
+            _ if kind.starts_with("exchange-") => Some(Self::Own),
+            _ => None,
+        }
+    }
+}
+
+/// A run that was kept by `mtalab up`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Kept {
+    /// The name that it is kept under.
+    pub name: String,
+    /// Its containers that run.
+    pub running: usize,
+}
+
+/// The runs that are kept, by name.
+pub async fn list_kept() -> Result<Vec<Kept>, DockerError> {
+    let docker = engine::connect().await?;
+    let mut kept: BTreeMap<String, usize> = BTreeMap::new();
+    for (labels, _) in networks(&docker, LABEL_KEPT).await? {
+        kept.extend(labels.get(LABEL_KEPT).map(|name| (name.clone(), 0)));
+    }
+    for found in containers(&docker, LABEL_KEPT).await? {
+        let name = found.labels.get(LABEL_KEPT).cloned().unwrap_or_default();
+        *kept.entry(name).or_default() += usize::from(found.is_running);
+    }
+    Ok(kept.into_iter().map(|(name, running)| Kept { name, running }).collect())
+}
+
+/// Removes a run that was kept; tells whether there was one.
+pub async fn remove_kept(name: &str) -> Result<bool, DockerError> {
+    let docker = engine::connect().await?;
+    Ok(remove_labelled(&docker, &format!("{LABEL_KEPT}={name}")).await?)
+}
+
+/// A container and its address, which one that has ended lacks.
+async fn with_address(container: Container, what: &str) -> Result<(Container, IpAddr), DockerError> {
+    match container.address().await? {
+        Some(address) => Ok((container, address)),
+        None => Err(not_ready(container, what, "it ended at once".to_owned()).await),
+    }
+}
+
+/// The error for a container that is of no use, which is removed.
+async fn not_ready(container: Container, what: &str, why: String) -> DockerError {
+    let log = container.log().await;
+    // What went wrong before is what the reader must know; the cleanup of the run tries again.
+    let _ = container.remove().await;
+    DockerError::NotReady { what: what.to_owned(), why, log }
+}
+
+/// Waits for a reply line; an error says what was seen instead. An open port is no sign, since
+/// Docker's proxies and a starting server open it before anything answers.
+async fn wait_until_ready(container: &Container, address: SocketAddr, is_let_in_once: bool) -> Result<(), String> {
+    let deadline = Instant::now() + READY;
+    let mut next_look = Instant::now() + Duration::from_millis(500);
+    let mut seen = "no connection".to_owned();
+    while Instant::now() < deadline {
+        match greeting(address).await {
+            Ok(line) if is_let_in_once && line.starts_with("220") => continue,
+            Ok(line) if is_reply(&line) => return Ok(()),
+            Ok(line) => seen = format!("no greeting but `{}`", crate::wire::WireText::from(line.as_str())),
+            Err(error) => seen = error.to_string(),
+        }
+        if Instant::now() >= next_look {
+            if !container.is_running().await {
+                return Err("it ended".to_owned());
+            }
+            next_look = Instant::now() + Duration::from_millis(500);
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+    Err(format!("{seen}, for {} seconds", READY.as_secs()))
+}
+
+/// The first line that a server says, at most 512 bytes of it.
+async fn greeting(address: SocketAddr) -> std::io::Result<String> {
+    let attempt = async {
+        let mut stream = TcpStream::connect(address).await?;
+        let mut said = Vec::new();
+        let mut chunk = [0; 512];
+        while !said.contains(&b'\n') && said.len() < chunk.len() {
+            let read = stream.read(&mut chunk).await?;
+            if read == 0 {
+                break;
+            }
+            said.extend_from_slice(&chunk[..read]);
+        }
+        // It is well-mannered to leave with QUIT; a server that has hung up need not hear it.
+        let _ = stream.write_all(b"QUIT\r\n").await;
+        Ok(String::from_utf8_lossy(&said).into_owned())
+    };
+    tokio::time::timeout(GREETING, attempt).await.unwrap_or_else(|_| Err(std::io::ErrorKind::TimedOut.into()))
+}
+
+/// Whether a line is the start of a reply (RFC 5321, 4.2).
+fn is_reply(line: &str) -> bool {
+    let mut bytes = line.bytes();
+    let has_code = bytes.by_ref().take(3).filter(u8::is_ascii_digit).count() == 3;
+    has_code && matches!(bytes.next(), Some(b' ' | b'-' | b'\r')) && line.ends_with('\n')
+}
+
+/// Removes what belongs to dead processes and is not kept.
+async fn sweep(docker: &Docker, me: &Owner) -> Result<(), EngineError> {
+    let is_left_over = |labels: &HashMap<String, String>| {
+        let owner = labels.get(LABEL_OWNER).and_then(|label| Owner::parse(label));
+        !labels.contains_key(LABEL_KEPT) && owner.is_some_and(|owner| owner.is_dead(me))
+    };
+    let mut runs: Vec<String> = Vec::new();
+    let found = containers(docker, LABEL_OWNER).await?.into_iter().map(|container| container.labels);
+    let found = found.chain(networks(docker, LABEL_OWNER).await?.into_iter().map(|(labels, _)| labels));
+    runs.extend(found.filter(is_left_over).filter_map(|mut labels| labels.remove(LABEL_RUN)));
+    runs.sort();
+    runs.dedup();
+    for run in runs {
+        // Another run may be sweeping the same.
+        let _ = remove_run(docker, &run).await;
+    }
+    Ok(())
+}
+
+async fn remove_run(docker: &Docker, run: &str) -> Result<(), EngineError> {
+    remove_labelled(docker, &format!("{LABEL_RUN}={run}")).await.map(|_| ())
+}
+
+/// Removes the containers with a label, then the networks; tells whether there were any.
+async fn remove_labelled(docker: &Docker, label: &str) -> Result<bool, EngineError> {
+    let containers = containers(docker, label).await?;
+    let removals = containers.iter().map(|container| async {
+        let options = RemoveContainerOptionsBuilder::new().force(true).v(true).build();
+        gone(docker.remove_container(&container.id, Some(options)).await, "cannot remove a container")
+    });
+    let mut outcome: Result<(), EngineError> = futures::future::join_all(removals).await.into_iter().collect();
+    let networks = networks(docker, label).await?;
+    for (_, id) in &networks {
+        outcome = outcome.and(gone(docker.remove_network(id).await, "cannot remove a network"));
+    }
+    outcome.map(|()| !(containers.is_empty() && networks.is_empty()))
+}
+
+/// What is not there, or is being removed by somebody else, is removed.
+fn gone(answer: Result<(), testcontainers::bollard::errors::Error>, what: &'static str) -> Result<(), EngineError> {
+    match answer {
+        Err(error) if engine::is_not_found(&error) || error.to_string().contains("already in progress") => Ok(()),
+        Err(error) => Err(EngineError::new(what, &error)),
+        Ok(()) => Ok(()),
+    }
+}
+
+struct Found {
+    id: String,
+    labels: HashMap<String, String>,
+    is_running: bool,
+}
+
+async fn containers(docker: &Docker, label: &str) -> Result<Vec<Found>, EngineError> {
+    let options = ListContainersOptionsBuilder::new().all(true).filters(&labelled(label)).build();
+    let found = docker.list_containers(Some(options)).await;
+    let found = found.map_err(|error| EngineError::new("cannot list containers", &error))?;
+    Ok(found
+        .into_iter()
+        .map(|container| Found {
+            id: container.id.unwrap_or_default(),
+            labels: container.labels.unwrap_or_default(),
+            is_running: container.state.is_some_and(|state| state.to_string() == "running"),
+        })
+        .collect())
+}
+
+async fn networks(docker: &Docker, label: &str) -> Result<Vec<(HashMap<String, String>, String)>, EngineError> {
+    let options = ListNetworksOptionsBuilder::new().filters(&labelled(label)).build();
+    let found = docker.list_networks(Some(options)).await;
+    let found = found.map_err(|error| EngineError::new("cannot list networks", &error))?;
+    Ok(found.into_iter().map(|network| (network.labels.unwrap_or_default(), network.id.unwrap_or_default())).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case("220 mx.lab.test ESMTP\r\n", true)]
+    #[case("554-mx.lab.test\r\n", true)]
+    #[case("220 mx", false)]
+    #[case("SSH-2.0-x\r\n", false)]
+    #[case("", false)]
+    fn only_a_whole_reply_line_is_a_greeting(#[case] line: &str, #[case] is_one: bool) {
+        assert_eq!(is_reply(line), is_one);
+    }
+
+    #[rstest]
+    #[case("postfix", Some(Kind::Postfix))]
+    #[case("exchange-2019", Some(Kind::Own))]
+    #[case("exim", None)]
+    fn an_emulation_never_stands_in_for_a_real_mta(#[case] kind: &str, #[case] expected: Option<Kind>) {
+        assert_eq!(Kind::of(kind), expected);
+    }
+
+    #[tokio::test]
+    async fn a_run_name_that_could_be_a_path_is_refused_before_anything_happens() {
+        let options = DockerOptions { run: "../x".to_owned(), ..DockerOptions::new("/bin/true".into()) };
+        assert!(matches!(DockerBackend::connect(options).await, Err(DockerError::RunName(_))));
+    }
+}
