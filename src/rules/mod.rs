@@ -3,13 +3,12 @@
 //! A rule is a pure function of its [`Context`]: no socket, no clock, no environment.
 //! Where a fact is missing it answers [`Outcome::Undetermined`], never passed.
 //!
-//! To add one: write `rules/<topic>/<rule>.rs` with [`rule!`], enter its name in the
+//! To add one: write `rules/<topic>/<rule>.rs` with `rule!`, enter its name in the
 //! topic's `rules!`, and give it a scenario that trips it.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 mod identity;
 mod keys;
-mod md5;
 mod path;
 mod renewal;
 mod second_opinion;
@@ -54,8 +53,6 @@ pub struct Rule {
     /// The page in Markdown: a title line, then the sections `What it checks`,
     /// `Why it matters`, `Remedy` and `References`.
     pub page: &'static str,
-    /// The source file that states it.
-    pub file: &'static str,
     /// The judgement.
     pub judge: fn(&Context) -> Outcome,
 }
@@ -88,9 +85,10 @@ macro_rules! rule {
             severity: crate::finding::Severity::$severity,
             result_type: $result_type,
             page: concat!($($line, "\n"),+),
-            file: file!(),
             judge,
         };
+        #[cfg(test)]
+        pub const FILE: &str = file!();
     };
 }
 
@@ -100,6 +98,9 @@ macro_rules! rules {
         $(mod $module;)+
         /// The rules of this topic, in the order of the report.
         pub static RULES: &[&crate::rules::Rule] = &[$(&$module::RULE),+];
+        /// Their source files.
+        #[cfg(test)]
+        pub const FILES: &[&str] = &[$($module::FILE),+];
     };
 }
 use {rule, rules};
@@ -218,7 +219,21 @@ fn is_without_starttls(view: &View) -> bool {
 
 /// Why no certificate was seen in this view, in words.
 fn no_certificate(view: &View) -> String {
-    format!("no certificate was seen from {}: {}", view.vantage_text(), view.session.certificates.why_not())
+    format!("no certificate was seen from {}: {}", view.vantage_text(), why_not(view, &view.session.certificates))
+}
+
+/// Why a fact of this view is missing: what failed first tells more than what was then not attempted.
+fn why_not<T>(view: &View, fact: &Observed<T>) -> String {
+    fn failure<T>(fact: &Observed<T>) -> Option<String> {
+        matches!(fact, Observed::Failed(_)).then(|| fact.why_not())
+    }
+    let session = &view.session;
+    let first = failure(&session.connection)
+        .or_else(|| failure(&session.greeting))
+        .or_else(|| failure(&session.ehlo))
+        .or_else(|| failure(&session.starttls))
+        .or_else(|| failure(&session.tls));
+    short(&first.unwrap_or_else(|| fact.why_not()))
 }
 
 /// The first `most` of some texts, and how many more there are.
@@ -254,6 +269,7 @@ fn certificate_text(chain: &[Certificate], index: usize) -> String {
 mod tests {
     use std::collections::HashSet;
 
+    use proptest::prelude::*;
     use rstest::rstest;
 
     use super::*;
@@ -262,12 +278,12 @@ mod tests {
         rules::test_facts::{NOW, World, kind},
     };
 
-    const TOPICS: [(&str, Practice, &[&Rule]); 5] = [
-        ("trust", Practice::PublicCa, trust::RULES),
-        ("keys", Practice::StrongKeys, keys::RULES),
-        ("identity", Practice::Identity, identity::RULES),
-        ("starttls", Practice::OpportunisticTls, starttls::RULES),
-        ("renewal", Practice::Renewal, renewal::RULES),
+    const TOPICS: [(&str, Practice, &[&Rule], &[&str]); 5] = [
+        ("trust", Practice::PublicCa, trust::RULES, trust::FILES),
+        ("keys", Practice::StrongKeys, keys::RULES, keys::FILES),
+        ("identity", Practice::Identity, identity::RULES, identity::FILES),
+        ("starttls", Practice::OpportunisticTls, starttls::RULES, starttls::FILES),
+        ("renewal", Practice::Renewal, renewal::RULES, renewal::FILES),
     ];
 
     #[test]
@@ -275,19 +291,20 @@ mod tests {
         let mut seen = HashSet::new();
         for rule in catalogue() {
             assert!(seen.insert(rule.id), "{} is there twice", rule.id);
-            let file = rule.file.rsplit('/').next().unwrap();
-            assert_eq!(file, format!("{}.rs", rule.id.replace('-', "_")));
             assert!(find(rule.id).is_some_and(|found| std::ptr::eq(found, *rule)));
+        }
+        for (topic, _, rules, files) in TOPICS {
+            for (rule, file) in rules.iter().zip(files) {
+                let expected = format!("rules/{topic}/{}.rs", rule.id.replace('-', "_"));
+                assert!(file.ends_with(&expected), "{} is in {file}", rule.id);
+            }
         }
     }
 
     #[test]
     fn each_topic_is_one_practice_and_they_are_in_order() {
-        for (topic, practice, rules) in TOPICS {
-            for rule in rules {
-                assert_eq!(rule.practice, practice, "{}", rule.id);
-                assert!(rule.file.contains(&format!("rules/{topic}/")), "{} is not in {topic}/", rule.id);
-            }
+        for (_, practice, rules, _) in TOPICS {
+            assert!(rules.iter().all(|rule| rule.practice == practice), "{practice}");
         }
         assert!(catalogue().is_sorted_by_key(|rule| rule.practice));
     }
@@ -389,6 +406,51 @@ mod tests {
         let outcome = each_view(&context, |_| Outcome::Violated(vec![Violation::new("bad").evidence("seen")]));
         let Outcome::Violated(found) = outcome else { panic!("{outcome:?}") };
         assert_eq!(found, [Violation { views: vec![0, 1], ..Violation::new("bad").evidence("seen") }]);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        /// Whatever a server sends as its chain is judged without a panic.
+        #[test]
+        fn any_chain_is_judged(
+            places in prop::collection::vec((0usize..3, 0usize..1200, any::<u8>()), 0..12),
+            junk in prop::collection::vec(any::<u8>(), 0..80),
+            order in prop::collection::vec(0usize..4, 0..6),
+        ) {
+            let world = World::correct();
+            let mut ders = [world.chain[0].der(), world.issuing.certificate.der(), world.root.certificate.der()].map(<[u8]>::to_vec);
+            for (certificate, place, value) in places {
+                let length = ders[certificate].len();
+                ders[certificate][place % length] = value;
+            }
+            let ders: Vec<Vec<u8>> = ders.into_iter().chain([junk]).collect();
+            let mut facts = world.facts(1);
+            let chain = order.iter().map(|index| Certificate::from_der(&ders[*index])).collect();
+            facts.views[0].session.certificates = Observed::Seen(chain);
+            for rule in catalogue() {
+                let _ = (rule.judge)(&world.context(&facts));
+            }
+        }
+
+        /// Whatever a server says is judged without a panic, and never quoted at length.
+        #[test]
+        fn any_words_are_judged(lines in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..2000), 0..4), code in 200u16..600) {
+            let world = World::correct();
+            let mut facts = world.facts(1);
+            let lines = lines.iter().map(|line| crate::wire::WireText::from_bytes(line)).collect();
+            let reply = crate::smtp::Reply { code, lines, bare_lf: false };
+            let session = &mut facts.views[0].session;
+            session.ehlo = Observed::Seen(crate::smtp::Ehlo::from_reply(&reply));
+            session.greeting = Observed::Seen(reply.clone());
+            session.help = Observed::Seen(reply.clone());
+            session.starttls = Observed::Seen(reply);
+            for rule in catalogue() {
+                if let Outcome::Violated(found) = (rule.judge)(&world.context(&facts)) {
+                    prop_assert!(found.iter().all(|v| v.message.len() < 2000 && v.evidence.iter().all(|line| line.len() < 4000)));
+                }
+            }
+        }
     }
 
     #[test]

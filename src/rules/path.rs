@@ -19,7 +19,7 @@ pub const MAX_CERTIFICATES: usize = 32;
 
 /// How many signatures are checked for one chain. A chain of a few certificates takes a
 /// dozen; only one that was made to be expensive takes more.
-const MAX_CHECKS: usize = 200;
+const MAX_CHECKS: usize = 64;
 
 /// What the walk found. Numbers are places in the chain as sent, from 0.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -196,8 +196,8 @@ impl<'a> Search<'a> {
         while let Some(current) = queue.pop_front() {
             let mut end = self.end_at(current);
             let mut has_issuer = false;
-            for next in 0..self.sent.len() {
-                if !usable[next] || below.contains_key(&next) || self.is_same(current, next) {
+            for (next, is_usable) in usable.iter().enumerate() {
+                if !is_usable || below.contains_key(&next) || self.is_same(current, next) {
                     continue;
                 }
                 match self.is_issued_by(current, Issuer::Sent(next)) {
@@ -292,8 +292,9 @@ impl<'a> Search<'a> {
 
     /// Whether the two are certificates of one CA: the same name and key.
     fn is_same_authority(&self, one: usize, other: &X509Certificate) -> bool {
-        let key = |certificate: &X509Certificate| certificate.public_key().raw.to_vec();
-        self.sent[one].as_ref().is_some_and(|one| one.subject().as_raw() == other.subject().as_raw() && key(one) == key(other))
+        self.sent[one].as_ref().is_some_and(|one| {
+            one.subject().as_raw() == other.subject().as_raw() && one.public_key().raw == other.public_key().raw
+        })
     }
 
     fn describe(&mut self, walk: Walk, chain: &[Certificate]) -> Judgement {
@@ -318,6 +319,10 @@ impl<'a> Search<'a> {
             Found::SelfSigned => {
                 root = path.pop();
                 End::PrivateRoot { subject: text(chain, top, |details| details.subject.as_str()) }
+            }
+            // What cannot be read might be the missing link.
+            Found::Nothing if self.sent.iter().any(Option::is_none) => {
+                End::Undecided("a certificate that was sent cannot be read".to_owned())
             }
             Found::Nothing => {
                 let issuer = text(chain, top, |details| details.issuer.as_str());
@@ -403,6 +408,85 @@ fn is_dead_end_further_up(found: &Found, end: &Found) -> bool {
     matches!((found, end), (Found::Nothing, Found::Nothing))
 }
 
+/// A text of a certificate, cut where a reader has seen enough of it.
 fn text(chain: &[Certificate], index: usize, field: fn(&crate::facts::CertificateDetails) -> &str) -> String {
     chain[index].details().map_or_else(|_| "?".to_owned(), |details| super::short(field(details)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rules::test_facts::{Authority, NOW, World};
+
+    fn judged(world: &World) -> Judgement {
+        judge(&world.chain, &world.stores, NOW)
+    }
+
+    #[test]
+    fn the_path_is_found_whatever_is_between() {
+        let mut world = World::correct();
+        let stray = Authority::root("Stray CA").certificate;
+        world.chain = vec![world.chain[0].clone(), stray, world.root.certificate.clone(), world.issuing.certificate.clone()];
+        let judgement = judged(&world);
+        assert_eq!((&*judgement.path, judgement.root), (&[0, 3][..], Some(2)));
+        assert_eq!(judgement.extra, [(1, Relation::Unrelated)]);
+        assert!(!judgement.is_in_order());
+        assert_eq!(judgement.end, End::Trusted { store: "world".to_owned(), public: true });
+    }
+
+    /// Of two roots of one CA, the cross-certified way to a public one counts.
+    #[test]
+    fn a_public_anchor_is_preferred() {
+        let mut world = World::correct();
+        let private = Authority::root("New Root CA");
+        let issuing = private.intermediate("New Issuing CA");
+        let cross = world.root.certify(&private);
+        world.chain = vec![issuing.leaf(|_| {}), issuing.certificate.clone(), private.certificate.clone(), cross];
+        let anchors = vec![private.certificate.der().to_vec().into()];
+        world.stores.insert(0, TrustStore { name: "own".to_owned(), public: false, anchors });
+        let judgement = judged(&world);
+        assert_eq!(judgement.end, End::Trusted { store: "world".to_owned(), public: true });
+        assert_eq!(judgement.path, [0, 1, 3]);
+        assert_eq!(judgement.extra, [(2, Relation::Alternative)]);
+    }
+
+    #[test]
+    fn two_cas_that_certify_each_other_end_the_walk() {
+        let mut world = World::correct();
+        let (one, two) = (Authority::root("One CA"), Authority::root("Two CA"));
+        world.chain = vec![one.leaf(|_| {}), two.certify(&one), one.certify(&two)];
+        assert!(matches!(judged(&world).end, End::UnknownIssuer { .. }), "{:?}", judged(&world));
+    }
+
+    #[test]
+    fn what_cannot_be_read_might_be_the_missing_link() {
+        let mut world = World::correct();
+        world.chain[1] = Certificate::from_der(b"no certificate");
+        assert!(matches!(judged(&world).end, End::Undecided(_)));
+        world.chain.swap(0, 1);
+        assert!(matches!(judged(&world).end, End::Undecided(_)));
+    }
+
+    #[test]
+    fn a_chain_without_end_is_not_followed() {
+        let mut world = World::correct();
+        world.chain.truncate(1);
+        world.chain.resize(MAX_CERTIFICATES + 1, Authority::root("Stray CA").certificate);
+        assert!(matches!(judged(&world).end, End::Undecided(_)));
+        world.chain.insert(1, world.issuing.certificate.clone());
+        assert!(matches!(judged(&world).end, End::Trusted { .. }));
+    }
+
+    /// Many issuers of one name, none of which made the signature: the work is bounded.
+    #[test]
+    fn the_number_of_checks_is_bounded() {
+        let mut world = World::correct();
+        let namesakes = (0..31).map(|_| world.root.intermediate("Issuing CA").certificate);
+        world.chain = std::iter::once(world.chain[0].clone()).chain(namesakes).collect();
+        for _ in 0..50 {
+            world.stores[0].anchors.push(Authority::root("Issuing CA").certificate.der().to_vec().into());
+        }
+        let End::Undecided(why) = judged(&world).end else { panic!("{:?}", judged(&world).end) };
+        assert!(why.contains("signature checks"), "{why}");
+    }
 }

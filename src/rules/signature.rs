@@ -4,6 +4,7 @@
 //! strong enough are two questions, and rules of their own answer the second.
 
 use aws_lc_rs::signature as aws;
+use md5::Md5;
 use rsa::{BoxedUint, pkcs1v15::Pkcs1v15Sign, pss::Pss};
 use sha1::Sha1;
 use sha2::{Digest, Sha224, Sha256, Sha384, Sha512};
@@ -17,8 +18,6 @@ use x509_parser::{
     public_key::{PublicKey, RSAPublicKey},
     signature_algorithm::RsaSsaPssParams,
 };
-
-use super::md5;
 
 /// What the check of one signature gave.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,7 +85,7 @@ fn pkcs1_digest(algorithm: &Oid, message: &[u8]) -> Option<(Vec<u8>, Vec<u8>)> {
     const NIST_HASH: [u8; 8] = [0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02];
     let nist = |last: u8| [&NIST_HASH[..], &[last]].concat();
     let (digest, hash) = if *algorithm == oid!(1.2.840.113549.1.1.4) {
-        (md5::digest(message).to_vec(), vec![0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x02, 0x05])
+        (Md5::digest(message).to_vec(), vec![0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x02, 0x05])
     } else if *algorithm == oid!(1.2.840.113549.1.1.5) || *algorithm == oid!(1.3.14.3.2.29) {
         (Sha1::digest(message).to_vec(), vec![0x2b, 0x0e, 0x03, 0x02, 0x1a])
     } else if *algorithm == oid!(1.2.840.113549.1.1.14) {
@@ -204,5 +203,14 @@ mod tests {
         assert_eq!(checked(&child, &issuer.certificate), Checked::Right);
         assert_eq!(checked(&child, &other.certificate), Checked::Wrong);
         assert_eq!(checked(&child, &Authority::root_with(Key::P256, "Third CA").certificate), Checked::Wrong);
+    }
+
+    /// Real certificates: RSA of all sizes, P-256, P-384, SHA-1 and better.
+    #[test]
+    fn every_root_of_mozilla_is_signed_by_itself() {
+        for anchor in crate::trust::TrustStore::mozilla().anchors {
+            let (_, root) = X509Certificate::from_der(&anchor).unwrap();
+            assert_eq!(check(&root, &root), Checked::Right, "{}", root.subject());
+        }
     }
 }

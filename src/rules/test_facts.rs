@@ -15,7 +15,7 @@ use sha2::{Digest as _, Sha256};
 use time::{Duration, OffsetDateTime, macros::datetime};
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
-use super::{Context, Outcome, Rule, md5};
+use super::{Context, Outcome, Rule};
 use crate::{
     facts::{Certificate, Connection, Facts, Failure, Observed, Possession, Session, Target, TlsSession, Vantage, View},
     name::Name,
@@ -387,7 +387,7 @@ impl Hash {
         let (prefix, digest): (&[u8], Vec<u8>) = match self {
             Self::Md5 => (
                 &[0x30, 0x20, 0x30, 0x0c, 0x06, 0x08, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x02, 0x05, 0x05, 0x00, 0x04, 0x10],
-                md5::digest(&signed).to_vec(),
+                md5::Md5::digest(&signed).to_vec(),
             ),
             _ => (
                 &[0x30, 0x21, 0x30, 0x09, 0x06, 0x05, 0x2b, 0x0e, 0x03, 0x02, 0x1a, 0x05, 0x00, 0x04, 0x14],

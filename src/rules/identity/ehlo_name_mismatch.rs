@@ -1,6 +1,6 @@
 use crate::{
     name::Name,
-    rules::{Context, Outcome, Violation, each_view, rule, short},
+    rules::{Context, Outcome, Violation, each_view, rule, short, why_not},
 };
 
 rule! {
@@ -34,7 +34,7 @@ fn judge(context: &Context) -> Outcome {
     let host = &context.facts.target.name;
     each_view(context, |view| {
         let Some(ehlo) = view.session.ehlo.seen() else {
-            let why = view.session.ehlo.why_not();
+            let why = why_not(view, &view.session.ehlo);
             return Outcome::Undetermined(format!("no reply to EHLO was seen from {}: {why}", view.vantage_text()));
         };
         let domain = ehlo.domain.as_str();

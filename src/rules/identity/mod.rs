@@ -1,7 +1,10 @@
 //! Practice 3: CN and SAN match the name that senders look up, and so does the greeting.
 
-use super::{rules, short};
-use crate::{facts::CertificateDetails, facts::View, name::Name};
+use super::{rules, short, why_not};
+use crate::{
+    facts::{CertificateDetails, View},
+    name::Name,
+};
 
 rules! {
     host_mismatch,
@@ -37,7 +40,7 @@ fn host_name(text: &str) -> Option<Name> {
 fn greeting_word(view: &View) -> Result<String, String> {
     let from = view.vantage_text();
     let Some(greeting) = view.session.greeting.seen() else {
-        return Err(format!("no greeting was seen from {from}: {}", view.session.greeting.why_not()));
+        return Err(format!("no greeting was seen from {from}: {}", why_not(view, &view.session.greeting)));
     };
     if greeting.code != 220 {
         return Err(format!("the greeting seen from {from} is a refusal: {}", short(&greeting.to_string())));

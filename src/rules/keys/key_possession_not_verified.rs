@@ -1,6 +1,6 @@
 use crate::{
     facts::{Observed, Possession},
-    rules::{Context, Outcome, Violation, each_tls_view, rule, short},
+    rules::{Context, Outcome, Violation, each_tls_view, rule, short, why_not},
 };
 
 rule! {
@@ -34,7 +34,7 @@ fn judge(context: &Context) -> Outcome {
             Outcome::Violated(vec![violation.evidence(format!("signature over the handshake: {}", short(scheme)))])
         }
         Observed::Seen(Possession::Proven(_) | Possession::Refuted(_)) => Outcome::Passed(String::new()),
-        other => Outcome::Undetermined(format!("the server has not proven that it holds its key: {}", other.why_not())),
+        other => Outcome::Undetermined(format!("the server has not proven that it holds its key: {}", why_not(view, other))),
     })
 }
 

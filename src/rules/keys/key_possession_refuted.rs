@@ -1,6 +1,6 @@
 use crate::{
     facts::{Observed, Possession},
-    rules::{Context, Outcome, ResultType, Violation, each_tls_view, rule, short},
+    rules::{Context, Outcome, ResultType, Violation, each_tls_view, rule, short, why_not},
 };
 
 rule! {
@@ -40,7 +40,7 @@ fn judge(context: &Context) -> Outcome {
         }
         Observed::Seen(Possession::Proven(_)) => Outcome::Passed(String::new()),
         Observed::Seen(Possession::NotVerified(_)) => Outcome::NotApplicable("the signature cannot be verified here".to_owned()),
-        other => Outcome::Undetermined(format!("the server has not proven that it holds its key: {}", other.why_not())),
+        other => Outcome::Undetermined(format!("the server has not proven that it holds its key: {}", why_not(view, other))),
     })
 }
 

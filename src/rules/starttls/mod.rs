@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use super::{Context, rules, short, tried};
+use super::{Context, rules, short, tried, why_not};
 use crate::{facts::View, smtp::Reply};
 
 rules! {
@@ -30,17 +30,14 @@ enum Offer {
 impl Offer {
     fn of(view: &View) -> Self {
         let Some(ehlo) = view.session.ehlo.seen() else {
-            let why = view.session.ehlo.why_not();
-            // What failed first tells more than what was then not attempted.
-            let first = [view.session.connection.why_not(), view.session.greeting.why_not(), why];
-            let why = first.into_iter().find(|why| !why.is_empty()).unwrap_or_default();
+            let why = why_not(view, &view.session.ehlo);
             return Self::Unknown(format!("{} gave no reply to EHLO to {}: {why}", view.address, view.vantage_text()));
         };
         if ehlo.offers("STARTTLS") {
             return Self::Offered;
         }
         if let Some(keyword) = ehlo.keywords.iter().find(|keyword| is_masked_keyword(keyword.name.as_str())) {
-            return Self::Masked(format!("the reply to EHLO lists {} where STARTTLS has as many letters", keyword.name));
+            return Self::Masked(format!("the reply to EHLO lists {}, which has as many letters as STARTTLS", keyword.name));
         }
         match view.session.greeting.seen().filter(|greeting| is_masked_greeting(greeting)) {
             Some(greeting) => Self::Masked(format!("the greeting is overwritten: {}", short(&greeting.to_string()))),

@@ -1,7 +1,7 @@
 use super::Offer;
 use crate::{
     facts::Observed,
-    rules::{Context, Outcome, Violation, each_view, rule},
+    rules::{Context, Outcome, Violation, each_view, rule, why_not},
 };
 
 rule! {
@@ -38,7 +38,7 @@ fn judge(context: &Context) -> Outcome {
         (Offer::Unknown(why), _) => Outcome::Undetermined(why),
         (Offer::Offered, other) => {
             let from = view.vantage_text();
-            Outcome::Undetermined(format!("no reply to EHLO inside TLS was seen from {from}: {}", other.why_not()))
+            Outcome::Undetermined(format!("no reply to EHLO inside TLS was seen from {from}: {}", why_not(view, other)))
         }
     })
 }

@@ -1,7 +1,7 @@
 use super::Offer;
 use crate::{
     facts::Observed,
-    rules::{Context, Outcome, ResultType, Violation, each_view, rule, short},
+    rules::{Context, Outcome, ResultType, Violation, each_view, rule, short, why_not},
     smtp::Reply,
 };
 
@@ -47,7 +47,7 @@ fn judge(context: &Context) -> Outcome {
             Observed::Seen(reply) => {
                 Outcome::Undetermined(format!("the server asks to come back later: {}", short(&reply.to_string())))
             }
-            other => Outcome::Undetermined(format!("no reply to STARTTLS was seen: {}", other.why_not())),
+            other => Outcome::Undetermined(format!("no reply to STARTTLS was seen: {}", why_not(view, other))),
         },
     })
 }

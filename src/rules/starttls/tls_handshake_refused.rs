@@ -3,7 +3,7 @@ use std::collections::BTreeSet;
 use super::Offer;
 use crate::{
     facts::{Failure, Observed, View},
-    rules::{Context, Outcome, ResultType, Violation, each_view, rule, short, tried},
+    rules::{Context, Outcome, ResultType, Violation, each_view, rule, short, tried, why_not},
 };
 
 rule! {
@@ -48,7 +48,7 @@ fn judge(context: &Context) -> Outcome {
                 let violation = Violation::new(format!("{who} the TLS handshake: {}", short(why)));
                 Outcome::Violated(vec![violation.evidence(format!("reply to STARTTLS: {}", short(&reply.to_string())))])
             }
-            (_, tls) => Outcome::Undetermined(format!("the TLS handshake with {} was not finished: {}", view.address, tls.why_not())),
+            (_, tls) => Outcome::Undetermined(format!("the TLS handshake with {} was not finished: {}", view.address, why_not(view, tls))),
         },
     });
     match outcome {
