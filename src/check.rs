@@ -52,7 +52,7 @@ pub async fn observe(target: Target, addresses: &[SocketAddr], vantages: &[Vanta
 
 /// Judges facts, wherever and whenever they were seen.
 pub fn judge(facts: Facts, stores: &[TrustStore], now: OffsetDateTime) -> Report {
-    let context = Context { facts: &facts, stores, now };
+    let context = Context::new(&facts, stores, now);
     let outcomes = rules::catalogue().iter().map(|rule| (*rule, (rule.judge)(&context))).collect();
     Report::new(facts, outcomes, stores, now)
 }

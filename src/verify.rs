@@ -113,7 +113,9 @@ pub fn load(corpus: &Corpus, patterns: &[String]) -> Result<Vec<Case>, LoadError
         entries.extend(corpus.iter());
     }
     for pattern in patterns {
-        for entry in corpus.filter(pattern)? {
+        // An id means that scenario and not those whose ids contain it.
+        let selected = corpus.get(pattern).map(|entry| vec![entry]).or_else(|_| corpus.filter(pattern))?;
+        for entry in selected {
             if !entries.iter().any(|known| known.id == entry.id) {
                 entries.push(entry);
             }

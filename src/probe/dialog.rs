@@ -225,12 +225,18 @@ fn refusal(reply: &Reply) -> Option<Failure> {
 }
 
 fn io_failure(error: &io::Error) -> Failure {
-    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, TimedOut, UnexpectedEof};
+    lost_connection(error).unwrap_or_else(|| Failure::Tls(WireText::from(&*error.to_string()).to_string()))
+}
+
+/// What an error says of a connection that is no more: no answer, whatever was asked.
+pub(super) fn lost_connection(error: &io::Error) -> Option<Failure> {
+    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, HostUnreachable, NetworkUnreachable, TimedOut, UnexpectedEof};
     match error.kind() {
-        // The kernel's time-out of an established connection: the peer is gone.
-        ConnectionReset | BrokenPipe | ConnectionAborted | TimedOut => Failure::Reset,
-        UnexpectedEof => Failure::Closed,
-        _ => Failure::Tls(WireText::from(&*error.to_string()).to_string()),
+        // TimedOut is the kernel's, of an established connection: the peer is gone.
+        ConnectionReset | BrokenPipe | ConnectionAborted | TimedOut => Some(Failure::Reset),
+        HostUnreachable | NetworkUnreachable => Some(Failure::Unreachable),
+        UnexpectedEof => Some(Failure::Closed),
+        _ => None,
     }
 }
 

@@ -71,10 +71,8 @@ async fn finish(stream: TcpStream, name: &Name, recorder: Arc<Recorder>) -> Resu
 
 /// A fatal alert is an answer; an end of the stream is none.
 fn failure(error: &io::Error) -> Failure {
-    match error.kind() {
-        io::ErrorKind::UnexpectedEof => return Failure::Closed,
-        io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionAborted => return Failure::Reset,
-        _ => {}
+    if let Some(lost) = super::dialog::lost_connection(error) {
+        return lost;
     }
     match error.get_ref().and_then(|inner| inner.downcast_ref::<TlsError>()) {
         Some(TlsError::AlertReceived(alert)) => Failure::Tls(format!("the server sent the alert {}", snake(&format!("{alert:?}")))),

@@ -18,7 +18,7 @@ mod starttls;
 mod test_facts;
 mod trust;
 
-use std::sync::LazyLock;
+use std::{cell::OnceCell, sync::LazyLock};
 
 use time::OffsetDateTime;
 
@@ -29,7 +29,7 @@ use crate::{
 };
 
 /// Everything that a rule may look at.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub struct Context<'a> {
     /// What was seen.
     pub facts: &'a Facts,
@@ -37,6 +37,15 @@ pub struct Context<'a> {
     pub stores: &'a [TrustStore],
     /// The moment of judgement; days are floored from it.
     pub now: OffsetDateTime,
+    /// The certification path of each view: signatures are checked once, whichever rule asks first.
+    paths: Vec<OnceCell<path::Judgement>>,
+}
+
+impl<'a> Context<'a> {
+    /// What the rules may look at in one judgement.
+    pub fn new(facts: &'a Facts, stores: &'a [TrustStore], now: OffsetDateTime) -> Self {
+        Self { facts, stores, now, paths: facts.views.iter().map(|_| OnceCell::new()).collect() }
+    }
 }
 
 /// One rule: its page and its judgement.
@@ -131,21 +140,29 @@ pub fn each_view(context: &Context, judge: impl Fn(&View) -> Outcome) -> Outcome
 /// Where some view has a certificate, those that were simply not offered STARTTLS are left
 /// out: they show who is offered it, and nothing about TLS.
 pub fn each_tls_view(context: &Context, judge: impl Fn(&View) -> Outcome) -> Outcome {
+    each_tls_view_by_index(context, |_, view| judge(view))
+}
+
+fn each_tls_view_by_index(context: &Context, judge: impl Fn(usize, &View) -> Outcome) -> Outcome {
     let has_certificate = |view: &View| view.session.certificates.seen().is_some();
     let is_any = tried(context).any(|(_, view)| has_certificate(view));
     let is_evidence = |view: &View| has_certificate(view) || !(is_any && is_without_starttls(view));
     let views = tried(context).filter(|(_, view)| is_evidence(view));
-    join(views.map(|(index, view)| (index, judge(view)))).unwrap_or_else(|| nothing_tried(context))
+    join(views.map(|(index, view)| (index, judge(index, view)))).unwrap_or_else(|| nothing_tried(context))
 }
 
 /// Judges the certificate chain of each view, as [`each_tls_view`] does; a view without one
 /// is undetermined, with the reason why none was seen.
 pub fn each_chain(context: &Context, judge: impl Fn(&View, &[Certificate]) -> Outcome) -> Outcome {
-    each_tls_view(context, |view| match view.session.certificates.seen().map(Vec::as_slice) {
+    each_tls_view(context, |view| with_chain(view, |chain| judge(view, chain)))
+}
+
+fn with_chain(view: &View, judge: impl Fn(&[Certificate]) -> Outcome) -> Outcome {
+    match view.session.certificates.seen().map(Vec::as_slice) {
         Some([]) => Outcome::Undetermined("the server sent an empty certificate message".to_owned()),
-        Some(chain) => judge(view, chain),
+        Some(chain) => judge(chain),
         None => Outcome::Undetermined(no_certificate(view)),
-    })
+    }
 }
 
 /// Judges the end-entity certificate of each view; one that cannot be read is undetermined.
@@ -158,7 +175,12 @@ pub fn each_leaf(context: &Context, judge: impl Fn(&View, &CertificateDetails) -
 
 /// Judges the chain of each view together with its certification path.
 fn each_path(context: &Context, judge: impl Fn(&[Certificate], &path::Judgement) -> Outcome) -> Outcome {
-    each_chain(context, |_, chain| judge(chain, &path::judge(chain, context.stores, context.now)))
+    each_tls_view_by_index(context, |index, view| {
+        with_chain(view, |chain| {
+            let path = context.paths[index].get_or_init(|| path::judge(chain, context.stores, context.now));
+            judge(chain, path)
+        })
+    })
 }
 
 /// The views that this machine could at least try, with their places.
@@ -402,7 +424,7 @@ mod tests {
     fn equal_violations_of_two_views_are_one() {
         let world = World::correct();
         let facts = world.facts(2);
-        let context = Context { now: NOW, ..world.context(&facts) };
+        let context = world.context(&facts);
         let outcome = each_view(&context, |_| Outcome::Violated(vec![Violation::new("bad").evidence("seen")]));
         let Outcome::Violated(found) = outcome else { panic!("{outcome:?}") };
         assert_eq!(found, [Violation { views: vec![0, 1], ..Violation::new("bad").evidence("seen") }]);

@@ -124,7 +124,7 @@ impl World {
 
     /// The context of a judgement in this world.
     pub fn context<'a>(&'a self, facts: &'a Facts) -> Context<'a> {
-        Context { facts, stores: &self.stores, now: NOW }
+        Context::new(facts, &self.stores, NOW)
     }
 
     /// Judges as seen from one vantage point.

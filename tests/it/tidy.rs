@@ -154,8 +154,10 @@ fn files_stay_rooms_and_begin_with_their_purpose() {
         if !is_rule && !text.starts_with("//!") {
             wrong.push(format!("{}: no module doc", path.display()));
         }
-        if text.lines().count() > 700 {
-            wrong.push(format!("{}: {} lines are more than one room", path.display(), text.lines().count()));
+        // Tests stand last and may be long: tables of cases mostly.
+        let lines = text.lines().take_while(|line| *line != "mod tests {").count();
+        if lines > 600 {
+            wrong.push(format!("{}: {lines} lines before the tests are more than one room", path.display()));
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));

@@ -39,7 +39,9 @@ fn judge(context: &Context) -> Outcome {
             Outcome::Violated(vec![violation.evidence(format!("its signature over the handshake is wrong: {}", short(why)))])
         }
         Observed::Seen(Possession::Proven(_)) => Outcome::Passed(String::new()),
-        Observed::Seen(Possession::NotVerified(_)) => Outcome::NotApplicable("the signature cannot be verified here".to_owned()),
+        Observed::Seen(Possession::NotVerified(why)) => {
+            Outcome::Undetermined(format!("whether the server holds its key could not be verified: {}", short(why)))
+        }
         other => Outcome::Undetermined(format!("the server has not proven that it holds its key: {}", why_not(view, other))),
     })
 }
@@ -54,7 +56,7 @@ mod tests {
     #[rstest]
     #[case(Observed::Seen(Possession::Refuted("rsa_pss_rsae_sha256".to_owned())), "violated")]
     #[case(Observed::Seen(Possession::Proven("rsa_pss_rsae_sha256".to_owned())), "passed")]
-    #[case(Observed::Seen(Possession::NotVerified("ed448".to_owned())), "not-applicable")]
+    #[case(Observed::Seen(Possession::NotVerified("ed448".to_owned())), "undetermined")]
     #[case(Observed::Failed(Failure::Closed), "undetermined")]
     fn a_wrong_signature_is_told_from_a_missing_one(#[case] possession: Observed<Possession>, #[case] expected: &str) {
         let outcome = World::correct().judge_from(1, &RULE, |views| views[0].session.possession = possession);

@@ -8,7 +8,6 @@ rules! {
     weak_rsa_key,
     weak_signature_hash,
     key_possession_refuted,
-    key_possession_not_verified,
 }
 
 /// One certificate of the path, as these rules look at it.
