@@ -138,7 +138,13 @@ pub fn load(corpus: &Corpus, patterns: &[String]) -> Result<Vec<Case>, LoadError
 }
 
 /// Runs cases side by side and tells of each as it ends.
-pub async fn run(cases: Vec<Case>, backend: &Backend, jobs: usize, now: OffsetDateTime, mut ended: impl FnMut(&Case, CaseOutcome)) {
+pub async fn run(
+    cases: Vec<Case>,
+    backend: &Backend,
+    jobs: usize,
+    now: OffsetDateTime,
+    mut ended: impl FnMut(&Case, CaseOutcome),
+) {
     let running = cases.into_iter().map(|case| async move {
         let outcome = run_case(&case, backend, now).await;
         (case, outcome)
@@ -170,7 +176,8 @@ async fn try_case(case: &Case, backend: &Backend, now: OffsetDateTime) -> Result
 
     let trust = std::slice::from_ref(&plan.trust);
     let report = check::judge(facts.clone(), trust, plan.now);
-    let mut failures = compare(&report, &case.scenario.expect.must, &case.scenario.expect.must_not, &case.scenario.expect.verdicts);
+    let mut failures =
+        compare(&report, &case.scenario.expect.must, &case.scenario.expect.must_not, &case.scenario.expect.verdicts);
     for (vantage, expect) in &case.scenario.expect.from {
         let views = facts.views.iter().filter(|view| view.vantage.label.as_ref().is_some_and(|label| label.as_str() == vantage));
         let alone = Facts { target: facts.target.clone(), views: views.cloned().collect() };
@@ -229,26 +236,27 @@ async fn look_from_afar(_: &Running, _: &Target, name: &str, _: Vantage) -> Resu
 }
 
 /// Compares a report with the truth, in words.
-fn compare(
-    report: &Report,
-    must: &[String],
-    must_not: &[String],
-    verdicts: &BTreeMap<Practice, Verdict>,
-) -> Vec<String> {
+fn compare(report: &Report, must: &[String], must_not: &[String], verdicts: &BTreeMap<Practice, Verdict>) -> Vec<String> {
     let mut failures = Vec::new();
     for rule in must {
         if !report.findings.iter().any(|finding| finding.rule == rule) {
             failures.push(format!("`{rule}` must be found and was not{}", why_not_found(report, rule)));
         }
     }
-    let is_forbidden = |rule: &str| must_not.iter().any(|m| m == rule || (m == "*" && !must.iter().any(|allowed| allowed == rule)));
+    let is_forbidden =
+        |rule: &str| must_not.iter().any(|m| m == rule || (m == "*" && !must.iter().any(|allowed| allowed == rule)));
     for finding in report.findings.iter().filter(|finding| is_forbidden(finding.rule)) {
         failures.push(format!("`{}` must not be found and was: {}", finding.rule, finding.violation.message));
     }
     for (practice, expected) in verdicts {
         let line = &report.practices[usize::from(practice.number()) - 1];
         if line.verdict != *expected {
-            failures.push(format!("practice {} ({practice}) must be {expected} and is {}: {}", practice.number(), line.verdict, line.reason));
+            failures.push(format!(
+                "practice {} ({practice}) must be {expected} and is {}: {}",
+                practice.number(),
+                line.verdict,
+                line.reason
+            ));
         }
     }
     failures

@@ -4,6 +4,7 @@
 //! `cargo test --test corpus -- docker` runs those in containers only. Without Docker they are
 //! ignored, and say why; where `CI=true` is set they fail instead, since a CI without Docker
 //! would prove less than it seems.
+#![expect(clippy::print_stdout, reason = "a harness of its own tells what it skips")]
 
 use std::{path::Path, sync::Arc};
 
@@ -94,7 +95,7 @@ mod docker {
             }
             let options = DockerOptions::new(env!("CARGO_BIN_EXE_mtalab").into());
             match runtime.block_on(DockerBackend::connect(options)) {
-                Ok(docker) => Self::Ready(Arc::new(Backend::Docker(docker))),
+                Ok(docker) => Self::Ready(Arc::new(Backend::Docker(Box::new(docker)))),
                 Err(error) => Self::Missing(error.to_string()),
             }
         }
@@ -105,7 +106,8 @@ mod docker {
                 Self::Missing(why) => {
                     let must = std::env::var("CI").is_ok_and(|ci| ci == "true");
                     let why = why.clone();
-                    Trial::test(name("docker", case), move || Err(Failed::from(format!("no Docker: {why}")))).with_ignored_flag(!must)
+                    Trial::test(name("docker", case), move || Err(Failed::from(format!("no Docker: {why}"))))
+                        .with_ignored_flag(!must)
                 }
             }
         }
@@ -114,7 +116,7 @@ mod docker {
             match self {
                 Self::Ready(backend) => {
                     if let Backend::Docker(docker) = &**backend {
-                        runtime.block_on(docker.cleanup());
+                        runtime.block_on(docker.cleanup()).expect("nothing is left behind");
                     }
                 }
                 Self::Missing(why) => println!("skipped: no Docker ({why})"),

@@ -119,7 +119,10 @@ async fn addresses(target: &Target, notes: &mut Vec<String>) -> Result<Vec<Socke
     let explain = |error: resolve::ResolveError| {
         // What a resolver says may carry a server's bytes.
         let why = WireText::from(&*error.to_string());
-        Failure::environment(format!("{why}.\nTo ask no DNS at all: mtalab check {} --connect ADDRESS:{}", target.name, target.port))
+        Failure::environment(format!(
+            "{why}.\nTo ask no DNS at all: mtalab check {} --connect ADDRESS:{}",
+            target.name, target.port
+        ))
     };
     let resolver = resolve::system_resolver().map_err(explain)?;
     let addresses = resolve::addresses(&resolver, &target.name).await.map_err(explain)?;

@@ -57,9 +57,8 @@ pub(super) fn explain(rule: Option<&str>) -> Result<ExitCode, Failure> {
     };
     let Some(rule) = rules::find(id) else {
         let shown = crate::wire::WireText::from(id);
-        let nearest = rules::catalogue().iter().max_by(|a, b| {
-            strsim::jaro_winkler(a.id, id).total_cmp(&strsim::jaro_winkler(b.id, id))
-        });
+        let nearest =
+            rules::catalogue().iter().max_by(|a, b| strsim::jaro_winkler(a.id, id).total_cmp(&strsim::jaro_winkler(b.id, id)));
         let hint = nearest.map(|rule| format!(". Did you mean `{}`?", rule.id)).unwrap_or_default();
         return Err(Failure::usage(format!("there is no rule `{shown}`{hint}\n`mtalab explain` lists all of them")));
     };

@@ -42,7 +42,11 @@ impl Failure {
 
     /// Tells the person, and gives the exit code.
     pub(super) fn report(&self) -> ExitCode {
-        if self.is_rendered { out::note(&self.text) } else { out::error(&self.text) }
+        if self.is_rendered {
+            out::note(&self.text)
+        } else {
+            out::error(&self.text)
+        }
         match self.blame {
             Blame::Usage => ExitCode::from(2),
             Blame::Environment => ExitCode::from(4),

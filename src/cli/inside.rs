@@ -13,7 +13,8 @@ use crate::{
 /// Serves until the process is told to end.
 pub(super) async fn serve(plan: &Path, listen: SocketAddr) -> Result<ExitCode, Failure> {
     let text = fs::read_to_string(plan).map_err(|error| Failure::environment(format!("cannot read the plan: {error}")))?;
-    let order: ServerOrder = serde_json::from_str(&text).map_err(|error| Failure::usage(format!("the plan is wrong: {error}")))?;
+    let order: ServerOrder =
+        serde_json::from_str(&text).map_err(|error| Failure::usage(format!("the plan is wrong: {error}")))?;
     let (address, server) = embedded::listen(order, listen).await.map_err(|error| Failure::environment(exit::chain(&error)))?;
     out::note(&format!("listening on {address}"));
     tokio::select! {

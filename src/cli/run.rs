@@ -92,9 +92,10 @@ pub(super) async fn open(name: BackendName, kept: Option<String>) -> Result<Back
         #[cfg(feature = "docker")]
         BackendName::Docker => {
             use crate::lab::docker::{DockerBackend, DockerOptions};
-            let executable = std::env::current_exe().map_err(|error| Failure::environment(format!("cannot find this program: {error}")))?;
+            let executable =
+                std::env::current_exe().map_err(|error| Failure::environment(format!("cannot find this program: {error}")))?;
             let docker = DockerBackend::connect(DockerOptions { kept, ..DockerOptions::new(executable) }).await;
-            docker.map(Backend::Docker).map_err(|error| Failure::environment(exit::chain(&error)))
+            docker.map(|docker| Backend::Docker(Box::new(docker))).map_err(|error| Failure::environment(exit::chain(&error)))
         }
     }
 }
@@ -141,7 +142,9 @@ fn check_writable(folder: &Path) -> Result<(), Failure> {
 
 fn cannot_write(path: &Path, error: &std::io::Error) -> Failure {
     let shown = crate::wire::WireText::from(&*path.to_string_lossy());
-    Failure::environment(format!("cannot write snapshots into {shown}: {error}.\nUse a folder that you may write to, or leave out --update-snapshots"))
+    Failure::environment(format!(
+        "cannot write snapshots into {shown}: {error}.\nUse a folder that you may write to, or leave out --update-snapshots"
+    ))
 }
 
 impl Tally {

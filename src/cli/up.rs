@@ -102,7 +102,8 @@ pub(super) async fn ps() -> Result<ExitCode, Failure> {
     let mut rows = vec![["ID", "BACKEND", "SCENARIO", "ADDRESS"].map(str::to_owned)];
     rows.extend(labs.iter().map(|state| row(&state.lab)));
     let widths: Vec<usize> = (0..4).map(|i| rows.iter().map(|row| row[i].len()).max().unwrap_or_default()).collect();
-    let line = |row: &[String; 4]| row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}")).collect::<Vec<_>>().join("  ");
+    let line =
+        |row: &[String; 4]| row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}")).collect::<Vec<_>>().join("  ");
     out::print(&rows.iter().map(|row| line(row).trim_end().to_owned()).collect::<Vec<_>>().join("\n"));
     Ok(ExitCode::SUCCESS)
 }

@@ -33,7 +33,7 @@ pub enum Backend {
     Embedded,
     /// In containers.
     #[cfg(feature = "docker")]
-    Docker(docker::DockerBackend),
+    Docker(Box<docker::DockerBackend>),
 }
 
 /// A vantage point of a running server.
@@ -101,7 +101,8 @@ impl Backend {
         match self {
             Self::Embedded => {
                 let server = embedded::EmbeddedServer::start(plan).await?;
-                let local = |(name, source): &(String, IpAddr)| RunningVantage { name: name.clone(), source: *source, is_remote: false };
+                let local =
+                    |(name, source): &(String, IpAddr)| RunningVantage { name: name.clone(), source: *source, is_remote: false };
                 let vantages = server.sources.iter().map(local).collect();
                 Ok(Running { address: server.address, vantages, server: Server::Embedded { _server: server } })
             }

@@ -7,7 +7,9 @@ use std::{
     sync::{LazyLock, Mutex, PoisonError},
 };
 
-use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_ECDSA_P384_SHA384, PKCS_ED25519, PKCS_RSA_SHA256, RsaKeySize, SignatureAlgorithm};
+use rcgen::{
+    KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_ECDSA_P384_SHA384, PKCS_ED25519, PKCS_RSA_SHA256, RsaKeySize, SignatureAlgorithm,
+};
 use rsa::{
     Pkcs1v15Sign, PrivateKey,
     pkcs1::EncodeRsaPublicKey as _,
@@ -34,9 +36,11 @@ impl LabKey {
 
     /// The key of a correct world. RSA keys of the same `slot` are shared by all scenarios.
     pub fn strong(kind: Key, slot: &str) -> Result<Self, PlanError> {
-        let rsa = |size, bits| Self::strong_from_pem(&cached(&format!("rsa-{bits}-{slot}"), || {
-            Ok(KeyPair::generate_rsa_for(&PKCS_RSA_SHA256, size)?.serialize_pem())
-        })?);
+        let rsa = |size, bits| {
+            Self::strong_from_pem(&cached(&format!("rsa-{bits}-{slot}"), || {
+                Ok(KeyPair::generate_rsa_for(&PKCS_RSA_SHA256, size)?.serialize_pem())
+            })?)
+        };
         match kind {
             Key::Rsa2048 => rsa(RsaKeySize::_2048, 2048),
             Key::Rsa3072 => rsa(RsaKeySize::_3072, 3072),
@@ -105,9 +109,9 @@ impl rcgen::SigningKey for LabKey {
     fn sign(&self, message: &[u8]) -> Result<Vec<u8>, rcgen::Error> {
         match self {
             Self::Strong(key) => key.sign(message),
-            Self::WeakRsa { key, .. } => key
-                .sign(Pkcs1v15Sign::new::<Sha256>(), &Sha256::digest(message))
-                .map_err(|_| rcgen::Error::RemoteKeyError),
+            Self::WeakRsa { key, .. } => {
+                key.sign(Pkcs1v15Sign::new::<Sha256>(), &Sha256::digest(message)).map_err(|_| rcgen::Error::RemoteKeyError)
+            }
         }
     }
 }
@@ -138,7 +142,8 @@ fn cached(name: &str, make: impl FnOnce() -> Result<String, PlanError>) -> Resul
         return Ok(pem.clone());
     }
     let path = cache_dir().map(|dir| dir.join(format!("{name}.pem")));
-    let on_disk = path.as_deref().and_then(|path| fs::read_to_string(path).ok()).filter(|pem| PrivateKey::from_pkcs8_pem(pem).is_ok());
+    let on_disk =
+        path.as_deref().and_then(|path| fs::read_to_string(path).ok()).filter(|pem| PrivateKey::from_pkcs8_pem(pem).is_ok());
     let pem = match on_disk {
         Some(pem) => pem,
         None => {

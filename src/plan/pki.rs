@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use md5::Md5;
 use rcgen::{
-    BasicConstraints, Certificate, CertificateParams, CustomExtension, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer,
-    KeyUsagePurpose, SanType, SerialNumber,
+    BasicConstraints, Certificate, CertificateParams, CustomExtension, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
+    Issuer, KeyUsagePurpose, SanType, SerialNumber,
 };
 use rsa::{Pkcs1v15Sign, PrivateKey};
 use sha1::Sha1;
@@ -144,7 +144,8 @@ fn leaf(scenario: &Scenario, key: &LabKey, now: OffsetDateTime) -> Result<Certif
         params.subject_alt_names = names.iter().map(san).collect::<Result<_, rcgen::Error>>()?;
     }
     params.serial_number = Some(SerialNumber::from(rand::random::<u64>() >> 1));
-    let usage = if fault.client_only == Some(true) { ExtendedKeyUsagePurpose::ClientAuth } else { ExtendedKeyUsagePurpose::ServerAuth };
+    let usage =
+        if fault.client_only == Some(true) { ExtendedKeyUsagePurpose::ClientAuth } else { ExtendedKeyUsagePurpose::ServerAuth };
     params.extended_key_usages = vec![usage];
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
     if key.is_rsa() {

@@ -129,7 +129,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Dialog<'_, S> {
     async fn say_ehlo(&mut self, name: &str) -> Observed<Ehlo> {
         match self.ask(&format!("EHLO {name}")).await {
             Observed::Seen(reply) if reply.code == 250 => Observed::Seen(Ehlo::from_reply(&reply)),
-            Observed::Seen(reply) => Observed::Failed(refusal(&reply).unwrap_or(Failure::NotSmtp(format!("EHLO was answered {reply}")))),
+            Observed::Seen(reply) => {
+                Observed::Failed(refusal(&reply).unwrap_or(Failure::NotSmtp(format!("EHLO was answered {reply}"))))
+            }
             Observed::Failed(failure) => Observed::Failed(failure),
             Observed::NotAttempted(why) => Observed::NotAttempted(why),
         }
@@ -230,7 +232,9 @@ fn io_failure(error: &io::Error) -> Failure {
 
 /// What an error says of a connection that is no more: no answer, whatever was asked.
 pub(super) fn lost_connection(error: &io::Error) -> Option<Failure> {
-    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, HostUnreachable, NetworkUnreachable, TimedOut, UnexpectedEof};
+    use io::ErrorKind::{
+        BrokenPipe, ConnectionAborted, ConnectionReset, HostUnreachable, NetworkUnreachable, TimedOut, UnexpectedEof,
+    };
     match error.kind() {
         // TimedOut is the kernel's, of an established connection: the peer is gone.
         ConnectionReset | BrokenPipe | ConnectionAborted | TimedOut => Some(Failure::Reset),

@@ -75,7 +75,9 @@ fn failure(error: &io::Error) -> Failure {
         return lost;
     }
     match error.get_ref().and_then(|inner| inner.downcast_ref::<TlsError>()) {
-        Some(TlsError::AlertReceived(alert)) => Failure::Tls(format!("the server sent the alert {}", snake(&format!("{alert:?}")))),
+        Some(TlsError::AlertReceived(alert)) => {
+            Failure::Tls(format!("the server sent the alert {}", snake(&format!("{alert:?}"))))
+        }
         Some(other) => Failure::Tls(WireText::from(&*other.to_string()).to_string()),
         None => Failure::Tls(WireText::from(&*error.to_string()).to_string()),
     }
@@ -166,4 +168,3 @@ impl ServerCertVerifier for Recorder {
         possession::OFFERED.to_vec()
     }
 }
-

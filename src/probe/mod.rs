@@ -127,9 +127,9 @@ async fn connect(address: SocketAddr, source: Option<IpAddr>) -> std::io::Result
     let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
     if let Some(source) = source {
         // A source that cannot be bound is this machine's fault, whatever the system calls it.
-        socket.bind(SocketAddr::new(source, 0)).map_err(|error| {
-            std::io::Error::other(format!("cannot use the source address {source}: {error}"))
-        })?;
+        socket
+            .bind(SocketAddr::new(source, 0))
+            .map_err(|error| std::io::Error::other(format!("cannot use the source address {source}: {error}")))?;
     }
     let stream = socket.connect(address).await?;
     stream.set_nodelay(true)?;

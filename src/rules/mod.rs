@@ -297,7 +297,7 @@ mod tests {
     use super::*;
     use crate::{
         facts::Session,
-        rules::test_facts::{NOW, World, kind},
+        rules::test_facts::{World, kind},
     };
 
     const TOPICS: [(&str, Practice, &[&Rule], &[&str]); 5] = [

@@ -21,7 +21,8 @@ fn every_rule_that_warns_or_fails_is_demanded_by_a_scenario() {
 
 #[test]
 fn the_five_practices_that_are_judged_have_rules_that_can_fail() {
-    for practice in [Practice::PublicCa, Practice::StrongKeys, Practice::Identity, Practice::OpportunisticTls, Practice::Renewal] {
+    for practice in [Practice::PublicCa, Practice::StrongKeys, Practice::Identity, Practice::OpportunisticTls, Practice::Renewal]
+    {
         let can_fail = rules::catalogue().iter().any(|rule| rule.practice == practice && rule.severity == Severity::Fail);
         assert!(can_fail, "{practice}");
     }

@@ -185,17 +185,24 @@ fn reports_from_two_places_become_one() {
     for vantage in lab["vantages"].as_array().unwrap() {
         let arguments = ["check", "mx.lab.test", "--format", "json", "--connect"];
         let (name, source) = (text(&vantage["name"]), text(&vantage["source"]));
-        let (_, json, err) = run(mtalab()
-            .args(arguments)
-            .arg(text(&lab["address"]))
-            .args(["--trust", &text(&lab["ca_file"]), "--from", &source, "--vantage", &name]));
+        let (_, json, err) = run(mtalab().args(arguments).arg(text(&lab["address"])).args([
+            "--trust",
+            &text(&lab["ca_file"]),
+            "--from",
+            &source,
+            "--vantage",
+            &name,
+        ]));
         let path = home.path().join(format!("{name}.json"));
         fs::write(&path, json).unwrap();
         assert_eq!(err, "");
         reports.push(path);
     }
     let home_alone = fs::read_to_string(&reports[0]).unwrap();
-    assert!(home_alone.contains("starttls-not-offered") && !home_alone.contains("\"certificate-expired\",\n      \"practice\": \"renewal\",\n      \"severity\""));
+    assert!(
+        home_alone.contains("starttls-not-offered")
+            && !home_alone.contains("\"certificate-expired\",\n      \"practice\": \"renewal\",\n      \"severity\"")
+    );
     let (code, merged, err) = run(mtalab().arg("merge").args(&reports).args(["--trust", &text(&lab["ca_file"])]));
     assert_eq!(code, 1, "{merged}{err}");
     assert!(merged.contains("starttls-offered-to-some") && merged.contains("certificate-expired"), "{merged}");

@@ -1,4 +1,5 @@
 //! Everything that is tested from outside the modules, but for the corpus itself.
+#![expect(clippy::unwrap_used, reason = "helpers of tests panic as tests do")]
 
 mod catalogue;
 mod cli;

@@ -37,7 +37,8 @@ async fn every_rule_meets_every_scenario() {
 
     // Each rule has a scenario that violates it, and the baselines violate none.
     let catalogue = rules::catalogue();
-    let tripped: BTreeSet<_> = (0..catalogue.len()).filter(|i| rows.iter().any(|(_, marks)| marks.as_bytes()[*i] == b'X')).collect();
+    let tripped: BTreeSet<_> =
+        (0..catalogue.len()).filter(|i| rows.iter().any(|(_, marks)| marks.as_bytes()[*i] == b'X')).collect();
     let untripped: Vec<_> = (0..catalogue.len()).filter(|i| !tripped.contains(i)).map(|i| catalogue[i].id).collect();
     assert!(untripped.is_empty(), "no scenario trips {untripped:?}");
     for (case, marks) in rows.iter().filter(|(case, _)| case.starts_with("baseline/")) {

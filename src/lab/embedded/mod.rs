@@ -127,4 +127,3 @@ fn has_loopback_range() -> bool {
     static KNOWN: std::sync::OnceLock<bool> = std::sync::OnceLock::new();
     *KNOWN.get_or_init(|| std::net::TcpListener::bind((Ipv4Addr::new(127, 0, 0, 2), 0)).is_ok())
 }
-

@@ -3,12 +3,7 @@
 
 use std::sync::Arc;
 
-use rsa::{
-    Pkcs1v15Sign, PrivateKey,
-    pkcs8::DecodePrivateKey as _,
-    pss::Pss,
-    traits::PublicKeyParts as _,
-};
+use rsa::{Pkcs1v15Sign, PrivateKey, pkcs8::DecodePrivateKey as _, pss::Pss, traits::PublicKeyParts as _};
 use rustls::{
     ServerConfig, SignatureAlgorithm, SignatureScheme,
     crypto::{CryptoProvider, aws_lc_rs},
