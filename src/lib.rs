@@ -1,4 +1,30 @@
 //! mtalab: the test lab and the checker for SMTP over TLS.
+//!
+//! A declarative scenario starts a mail server with a generated certificate and one thing wrong; the
+//! checker looks at it; the verdict is compared with the truth that the scenario's author wrote down.
+//!
+//! ```text
+//! scenario file ──parse──> Scenario ──resolve──> Plan ──start──> Running server
+//!                                                                      │
+//!                          Target ──observe──> Facts ──judge──> Findings ──render──> Report
+//! ```
+//!
+//! One scenario of the built-in corpus, on a server in this process:
+//!
+//! ```
+//! use mtalab::{lab::Backend, scenario::Corpus, verify::{self, CaseOutcome}};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let cases = verify::load(&Corpus::embedded()?, &["certificate/expired".to_owned()])?;
+//! let outcome = verify::run_case(&cases[0], &Backend::Embedded, time::OffsetDateTime::now_utc()).await;
+//! let CaseOutcome::Passed(seen) = outcome else { panic!("{outcome:?}") };
+//! assert_eq!(seen.report.findings[0].rule, "certificate-expired");
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! ARCHITECTURE.md in the repository says which module may know which.
 
 pub mod check;
 pub mod cli;

@@ -30,8 +30,10 @@ fn main() {
     };
     let runtime = Arc::new(Runtime::new().expect("a runtime"));
     let embedded = Arc::new(Backend::Embedded);
+    #[cfg_attr(not(feature = "docker"), expect(unused_mut, reason = "Docker adds to it"))]
     let mut trials: Vec<_> = cases.iter().map(|case| trial("embedded", case, &runtime, &embedded)).collect();
     let docker = docker::Docker::find(&runtime);
+    #[cfg(feature = "docker")]
     trials.extend(cases.iter().map(|case| docker.trial(case, &runtime)));
     let conclusion = libtest_mimic::run(&arguments, trials);
     docker.end(&runtime);
@@ -75,39 +77,48 @@ fn judge(case: &Case, runtime: &Runtime, backend: &Backend) -> Result<(), Failed
 
 #[cfg(feature = "docker")]
 mod docker {
-    use mtalab::lab::docker::{DockerBackend, DockerOptions};
+    use mtalab::lab::docker::{self, DockerBackend, DockerOptions, ImageOptions};
 
     use super::*;
 
     /// The Docker backend, or why there is none here.
     pub(crate) enum Docker {
         Ready(Arc<Backend>),
+        /// It could be had, but this process only lists its tests, or runs others.
+        Idle,
         Missing(String),
     }
 
     impl Docker {
         pub(crate) fn find(runtime: &Runtime) -> Self {
-            // `--list` and a filter for the others need no engine.
-            let filter = Arguments::from_args();
-            let is_wanted = !filter.list && filter.filter.as_deref().is_none_or(|f| "docker".contains(f) || f.contains("docker"));
-            if !is_wanted && filter.list {
-                return Self::Missing("not asked for".to_owned());
+            let why = match runtime.block_on(docker::status(&ImageOptions::default().release)) {
+                Ok(images) if images.iter().all(|image| image.size.is_some()) => None,
+                Ok(_) => Some("ignored: images not built, run `just images`".to_owned()),
+                Err(error) => Some(format!("skipped: no Docker: {error}")),
+            };
+            if let Some(why) = why {
+                return Self::Missing(why);
+            }
+            let arguments = Arguments::from_args();
+            let is_for_others = arguments.filter.is_some_and(|filter| filter.starts_with("embedded"));
+            if arguments.list || is_for_others {
+                return Self::Idle;
             }
             let options = DockerOptions::new(env!("CARGO_BIN_EXE_mtalab").into());
             match runtime.block_on(DockerBackend::connect(options)) {
                 Ok(docker) => Self::Ready(Arc::new(Backend::Docker(Box::new(docker)))),
-                Err(error) => Self::Missing(error.to_string()),
+                Err(error) => Self::Missing(format!("skipped: no Docker: {error}")),
             }
         }
 
         pub(crate) fn trial(&self, case: &Case, runtime: &Arc<Runtime>) -> Trial {
             match self {
                 Self::Ready(backend) => trial("docker", case, runtime, backend),
+                Self::Idle => Trial::test(name("docker", case), || Err(Failed::from("the filter left this out"))),
                 Self::Missing(why) => {
                     let must = std::env::var("CI").is_ok_and(|ci| ci == "true");
                     let why = why.clone();
-                    Trial::test(name("docker", case), move || Err(Failed::from(format!("no Docker: {why}"))))
-                        .with_ignored_flag(!must)
+                    Trial::test(name("docker", case), move || Err(Failed::from(why))).with_ignored_flag(!must)
                 }
             }
         }
@@ -119,8 +130,25 @@ mod docker {
                         runtime.block_on(docker.cleanup()).expect("nothing is left behind");
                     }
                 }
-                Self::Missing(why) => println!("skipped: no Docker ({why})"),
+                Self::Idle => {}
+                Self::Missing(why) => println!("{why}"),
             }
         }
+    }
+}
+
+/// A build without the Docker backend has no tests of it.
+#[cfg(not(feature = "docker"))]
+mod docker {
+    use super::*;
+
+    pub(crate) struct Docker;
+
+    impl Docker {
+        pub(crate) fn find(_: &Runtime) -> Self {
+            Self
+        }
+
+        pub(crate) fn end(&self, _: &Runtime) {}
     }
 }

@@ -1,7 +1,7 @@
 //! Declarative scenarios: a correct world plus one named fault, and the truth about it.
 //!
 //! A scenario is one TOML file, `scenarios/<topic>/<case>.toml`. [`Corpus`] finds the files,
-//! [`parse`] reports every mistake in one of them at once; what it returns is consistent.
+//! [`parse`](parse()) reports every mistake in one of them at once; what it returns is consistent.
 
 mod corpus;
 mod error;

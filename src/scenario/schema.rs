@@ -1,5 +1,5 @@
 //! The JSON Schema of a scenario file (draft 2020-12), for editors and for
-//! [`parse`](super::parse) itself.
+//! [`parse`](super::parse()) itself.
 
 use std::borrow::Cow;
 
