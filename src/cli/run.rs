@@ -35,6 +35,13 @@ pub(super) async fn run(arguments: RunArguments) -> Result<ExitCode, Failure> {
         check_writable(folder)?;
     }
     let backend = open(arguments.backend, None).await?;
+    #[cfg(feature = "docker")]
+    if let Backend::Docker(docker) = &backend
+        && let Err(error) = docker.require_images(cases.iter().map(|case| case.kind.as_str())).await
+    {
+        close(backend).await;
+        return Err(Failure::environment(exit::chain(&error)));
+    }
     let jobs = arguments.jobs.map_or_else(|| default_jobs(arguments.backend), usize::from);
     let start = Instant::now();
     let progress = progress(cases.len());

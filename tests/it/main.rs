@@ -3,6 +3,8 @@
 
 mod catalogue;
 mod cli;
+#[cfg(feature = "docker")]
+mod docker;
 mod generated;
 mod hostile;
 mod matrix;

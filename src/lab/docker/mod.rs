@@ -240,6 +240,16 @@ impl DockerBackend {
         reason.map_or(Ok(()), Err)
     }
 
+    /// Fails where an image that one of these kinds of server needs is not built: once for a
+    /// whole run, instead of once for each of its scenarios.
+    pub async fn require_images<'a>(&self, mut kinds: impl Iterator<Item = &'a str>) -> Result<(), DockerError> {
+        let image = image::postfix_image(&self.release);
+        if kinds.any(|kind| Kind::of(kind) == Some(Kind::Postfix)) && !image::exists(&self.docker, &image).await? {
+            return Err(DockerError::ImagesMissing(image.to_string()));
+        }
+        Ok(())
+    }
+
     /// Starts the server of a plan and waits for its greeting.
     pub async fn start(&self, plan: &Plan) -> Result<Running, DockerError> {
         Self::possible(plan).map_err(DockerError::NotPossible)?;

@@ -1,0 +1,124 @@
+//! What a Docker run leaves behind: nothing, however it ends.
+//!
+//! Without Docker, or without the images, each test says so and passes; with `CI=true` it fails.
+
+use std::{
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use rstest::rstest;
+
+use crate::cli::{mtalab, run};
+
+/// Whether to go on; tells why not.
+#[expect(clippy::print_stderr, reason = "a test cannot be ignored while it runs; it says so instead")]
+fn is_ready() -> bool {
+    let (code, images, error) = run(mtalab().args(["images", "list"]));
+    let why = match (code, images.contains("not built")) {
+        (0, false) => return true,
+        (0, true) => "images not built, run `just images`".to_owned(),
+        _ => error,
+    };
+    assert_ne!(std::env::var("CI").as_deref(), Ok("true"), "no Docker: {why}");
+    eprintln!("skipped: no Docker: {why}");
+    false
+}
+
+/// The containers and networks that carry the label of that process.
+fn belongings(pid: u32) -> Vec<String> {
+    let docker = |arguments: &[&str]| {
+        let output = Command::new("docker").args(arguments).output().unwrap();
+        String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned).collect::<Vec<_>>()
+    };
+    let format = "{{.Label \"mtalab.owner\"}} {{.ID}}";
+    let mut all = docker(&["ps", "--all", "--filter", "label=mtalab.owner", "--format", format]);
+    all.extend(docker(&["network", "ls", "--filter", "label=mtalab.owner", "--format", format]));
+    all.retain(|line| line.split('/').nth(2) == Some(&pid.to_string()));
+    all
+}
+
+/// A Docker run that has started containers.
+fn started() -> Child {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_mtalab"))
+        .args(["run", "certificate", "--kind", "postfix", "--backend", "docker"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let start = Instant::now();
+    // Its network and a container.
+    while belongings(child.id()).len() < 2 {
+        assert!(start.elapsed() < Duration::from_secs(60), "nothing was started");
+        assert!(child.try_wait().unwrap().is_none(), "the run ended before it could be disturbed");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    child
+}
+
+fn signal(child: &Child, name: &str) {
+    assert!(Command::new("kill").args([name, &child.id().to_string()]).status().unwrap().success());
+}
+
+#[rstest]
+#[case::ctrl_c("-INT")]
+#[case::told_to_end("-TERM")]
+fn an_interrupted_run_removes_what_it_started(#[case] name: &str) {
+    if !is_ready() {
+        return;
+    }
+    let mut child = started();
+    signal(&child, name);
+    assert_ne!(child.wait().unwrap().code(), Some(0), "an interrupted run is no success");
+    assert_eq!(belongings(child.id()), [""; 0]);
+}
+
+#[test]
+fn what_a_killed_run_left_is_removed_by_the_next_and_nothing_else_is() {
+    if !is_ready() {
+        return;
+    }
+    let mut killed = started();
+    let mut beside = started();
+    signal(&killed, "-KILL");
+    killed.wait().unwrap();
+    assert_ne!(belongings(killed.id()), [""; 0]);
+    let (code, out, err) = run(mtalab().args(["run", "baseline/good", "--kind", "postfix", "--backend", "docker"]));
+    assert_eq!(code, 0, "{out}{err}");
+    assert_eq!(belongings(killed.id()), [""; 0]);
+    // The run beside it was still alive, and passes.
+    assert!(beside.wait().unwrap().success());
+    assert_eq!(belongings(beside.id()), [""; 0]);
+}
+
+#[test]
+fn a_lab_in_containers_stays_until_down() {
+    if !is_ready() {
+        return;
+    }
+    let home = tempfile::tempdir().unwrap();
+    let in_lab = |arguments: &[&str]| run(mtalab().env("XDG_RUNTIME_DIR", home.path()).args(arguments));
+    let (code, line, err) = in_lab(&["up", "certificate/rsa-1024", "--kind", "postfix", "--backend", "docker"]);
+    assert_eq!(code, 0, "{err}");
+    let lab: serde_json::Value = serde_json::from_str(&line).unwrap();
+    let text = |key: &str| lab[key].as_str().unwrap();
+    // Another run sweeps, and must not take it for a leftover of the process that has ended.
+    let (code, out, _) = in_lab(&["run", "baseline/good", "--kind", "postfix", "--backend", "docker"]);
+    assert_eq!(code, 0, "{out}");
+    assert!(in_lab(&["ps"]).1.contains(text("id")));
+    let (code, report, _) = in_lab(&["check", "mx.lab.test", "--connect", text("address"), "--trust", text("ca_file")]);
+    assert_eq!(code, 1, "{report}");
+    assert!(report.contains("weak-rsa-key") && report.contains("RSA 1024 bits"), "{report}");
+    assert_eq!(in_lab(&["down", text("id")]).0, 0);
+    assert!(in_lab(&["ps"]).1.contains("no lab is up"));
+}
+
+#[rstest]
+#[case("unix:///nonexistent/docker.sock")]
+#[case("tcp://127.0.0.1:1")]
+fn a_missing_engine_is_one_clear_sentence(#[case] host: &str) {
+    let (code, out, err) = run(mtalab().env("DOCKER_HOST", host).args(["run", "baseline/good", "--backend", "docker"]));
+    assert_eq!(code, 4, "{out}{err}");
+    assert!(err.contains("no Docker engine answers") && err.contains("start it"), "{err}");
+    assert_eq!(err.trim().lines().count(), 1, "{err}");
+}
