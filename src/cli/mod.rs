@@ -248,6 +248,17 @@ struct UpArguments {
     /// Where to run it.
     #[arg(long, value_enum, default_value_t = BackendName::Embedded)]
     backend: BackendName,
+    /// How to say where it is.
+    #[arg(long, value_enum, default_value_t = LabFormat::Json)]
+    format: LabFormat,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum LabFormat {
+    /// One line of JSON.
+    Json,
+    /// Shell variables: `MTALAB_ADDRESS=...`.
+    Dotenv,
 }
 
 /// The images of the Docker backend.

@@ -14,7 +14,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
-use super::{BackendName, UpArguments, corpus, exit, exit::Failure, inside, out, run};
+use super::{BackendName, LabFormat, UpArguments, corpus, exit, exit::Failure, inside, out, run};
 use crate::{
     lab::{Running, owner::Owner},
     plan::Plan,
@@ -45,6 +45,25 @@ struct LabVantage {
     source: String,
 }
 
+impl Lab {
+    /// For `. ./lab.env` in a shell. Only the path may hold what a shell would act on.
+    fn to_dotenv(&self) -> String {
+        let (ip, port) = self.address.rsplit_once(':').unwrap_or((&self.address, "25"));
+        let ca_file = self.ca_file.display().to_string().replace('\'', r"'\''");
+        let mut lines = vec![
+            format!("MTALAB_ID={}", self.id),
+            format!("MTALAB_HOST={}", self.host),
+            format!("MTALAB_ADDRESS={}", self.address),
+            format!("MTALAB_IP={ip}"),
+            format!("MTALAB_PORT={port}"),
+            format!("MTALAB_CA_FILE='{ca_file}'"),
+        ];
+        let variable = |name: &str| name.to_ascii_uppercase().replace('-', "_");
+        lines.extend(self.vantages.iter().map(|v| format!("MTALAB_FROM_{}={}", variable(&v.name), v.source)));
+        lines.join("\n")
+    }
+}
+
 pub(super) async fn up(arguments: UpArguments) -> Result<ExitCode, Failure> {
     let case = select(&arguments)?;
     let plan = verify::resolve(&case, OffsetDateTime::now_utc()).await?;
@@ -69,8 +88,10 @@ pub(super) async fn up(arguments: UpArguments) -> Result<ExitCode, Failure> {
             return Err(Failure::environment(format!("cannot write the state of the lab: {error}")));
         }
     };
-    let json = serde_json::to_string(&state.lab).map_err(|error| Failure::environment(error.to_string()))?;
-    out::print(&json);
+    out::print(&match arguments.format {
+        LabFormat::Json => serde_json::to_string(&state.lab).map_err(|error| Failure::environment(error.to_string()))?,
+        LabFormat::Dotenv => state.lab.to_dotenv(),
+    });
     if arguments.backend != BackendName::Embedded {
         out::note(&format!("it stays until `mtalab down {}`", state.lab.id));
         return Ok(ExitCode::SUCCESS);

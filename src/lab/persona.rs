@@ -4,6 +4,8 @@ use std::{collections::BTreeMap, sync::LazyLock};
 
 use serde::Deserialize;
 
+use crate::scenario::TlsVersion;
+
 /// What one kind of server says. Texts are whole reply lines with `{placeholders}`.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
@@ -18,6 +20,8 @@ pub struct Persona {
     pub ehlo: EhloReply,
     /// Its replies to STARTTLS.
     pub starttls: StarttlsReplies,
+    /// The TLS versions that it offers unless a scenario says otherwise.
+    pub tls: TlsRange,
     /// Its replies to the other commands; `.` is the end of the data.
     pub commands: BTreeMap<String, Saying>,
 }
@@ -62,6 +66,18 @@ pub struct StarttlsReplies {
     pub not_offered: Saying,
     /// Inside TLS.
     pub already_active: Saying,
+}
+
+/// The TLS versions of a product on its operating system. Versions below 1.2 are not served yet.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct TlsRange {
+    /// The lowest.
+    pub min: TlsVersion,
+    /// The highest.
+    pub max: TlsVersion,
+    /// Where this is known from.
+    pub source: String,
 }
 
 /// One reply and where it is known from; what has no source is marked `assumed`.
@@ -139,7 +155,8 @@ mod tests {
         assert!(kinds().len() >= 4, "{:?}", kinds());
         for (kind, persona) in all() {
             assert!(persona.keywords(false).iter().any(|k| k == "STARTTLS"), "{kind} never offers STARTTLS");
-            assert!(!persona.ehlo.source.is_empty());
+            assert!(!persona.ehlo.source.is_empty() && !persona.tls.source.is_empty());
+            assert!(persona.tls.min <= persona.tls.max);
             for saying in sayings(persona) {
                 assert!(!saying.source.is_empty(), "{kind}: {:?} has no source", saying.says);
                 let mut reader = ReplyReader::default();

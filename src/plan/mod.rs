@@ -10,7 +10,7 @@ use time::OffsetDateTime;
 pub use server::{Answer, Credentials, GreetingPlan, Offer, ServerPlan};
 
 use crate::{
-    scenario::{RefusedReply, Scenario, TlsVersion},
+    scenario::{RefusedReply, Scenario},
     trust::TrustStore,
 };
 
@@ -110,8 +110,8 @@ fn server(scenario: &Scenario, kind: &str, credentials: Credentials) -> ServerPl
         offer,
         answer,
         offered_in_tls: is(fault.starttls_offered_in_tls),
-        min_tls: scenario.tls.min.unwrap_or(TlsVersion::Tls12),
-        max_tls: scenario.tls.max.unwrap_or(TlsVersion::Tls13),
+        min_tls: scenario.tls.min,
+        max_tls: scenario.tls.max,
         credentials,
     }
 }

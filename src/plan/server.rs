@@ -29,10 +29,10 @@ pub struct ServerPlan {
     pub answer: Answer,
     /// Whether STARTTLS is offered again inside TLS.
     pub offered_in_tls: bool,
-    /// The lowest TLS version.
-    pub min_tls: TlsVersion,
-    /// The highest TLS version.
-    pub max_tls: TlsVersion,
+    /// The lowest TLS version; that of the kind of server if absent.
+    pub min_tls: Option<TlsVersion>,
+    /// The highest TLS version; that of the kind of server if absent.
+    pub max_tls: Option<TlsVersion>,
     /// The certificates and the key; none where TLS is off.
     pub credentials: Credentials,
 }

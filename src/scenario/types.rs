@@ -125,9 +125,9 @@ pub enum Key {
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct TlsSpec {
-    /// The lowest version offered; 1.2 if absent.
+    /// The lowest version offered; that of the kind of server if absent.
     pub min: Option<TlsVersion>,
-    /// The highest version offered; 1.3 if absent.
+    /// The highest version offered; that of the kind of server if absent.
     pub max: Option<TlsVersion>,
 }
 

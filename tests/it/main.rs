@@ -8,4 +8,5 @@ mod docker;
 mod generated;
 mod hostile;
 mod matrix;
+mod story;
 mod tidy;

@@ -96,9 +96,9 @@ pub(super) fn has_key(server: &ServerPlan) -> bool {
 fn protocols(server: &ServerPlan) -> &'static str {
     match (server.answer, server.min_tls, server.max_tls) {
         (Answer::ObsoleteTlsOnly, _, _) => "!SSLv2, !SSLv3, !TLSv1.2, !TLSv1.3",
-        (_, TlsVersion::Tls13, _) => "!SSLv2, !SSLv3, !TLSv1, !TLSv1.1, !TLSv1.2",
-        (_, TlsVersion::Tls12, TlsVersion::Tls12) => "!SSLv2, !SSLv3, !TLSv1, !TLSv1.1, !TLSv1.3",
-        (_, TlsVersion::Tls12, TlsVersion::Tls13) => "!SSLv2, !SSLv3, !TLSv1, !TLSv1.1",
+        (_, Some(TlsVersion::Tls13), _) => "!SSLv2, !SSLv3, !TLSv1, !TLSv1.1, !TLSv1.2",
+        (_, _, Some(TlsVersion::Tls12)) => "!SSLv2, !SSLv3, !TLSv1, !TLSv1.1, !TLSv1.3",
+        (_, _, _) => "!SSLv2, !SSLv3, !TLSv1, !TLSv1.1",
     }
 }
 
@@ -146,8 +146,8 @@ mod tests {
                 offer: Offer::Everyone,
                 answer: Answer::Handshake,
                 offered_in_tls: false,
-                min_tls: TlsVersion::Tls12,
-                max_tls: TlsVersion::Tls13,
+                min_tls: None,
+                max_tls: None,
                 credentials: Credentials { chain: vec![vec![7; 100]], key_pem: "KEY\n".to_owned() },
             },
         };
@@ -179,8 +179,8 @@ mod tests {
     #[rstest]
     #[case::nobody(|p: &mut Plan| p.server.offer = Offer::Nobody, "smtpd_tls_security_level = none")]
     #[case::obsolete(|p: &mut Plan| p.server.answer = Answer::ObsoleteTlsOnly, "smtpd_tls_protocols = !SSLv2, !SSLv3, !TLSv1.2, !TLSv1.3")]
-    #[case::only_13(|p: &mut Plan| p.server.min_tls = TlsVersion::Tls13, "smtpd_tls_protocols = !SSLv2, !SSLv3, !TLSv1, !TLSv1.1, !TLSv1.2")]
-    #[case::only_12(|p: &mut Plan| p.server.max_tls = TlsVersion::Tls12, "smtpd_tls_protocols = !SSLv2, !SSLv3, !TLSv1, !TLSv1.1, !TLSv1.3")]
+    #[case::only_13(|p: &mut Plan| p.server.min_tls = Some(TlsVersion::Tls13), "smtpd_tls_protocols = !SSLv2, !SSLv3, !TLSv1, !TLSv1.1, !TLSv1.2")]
+    #[case::only_12(|p: &mut Plan| p.server.max_tls = Some(TlsVersion::Tls12), "smtpd_tls_protocols = !SSLv2, !SSLv3, !TLSv1, !TLSv1.1, !TLSv1.3")]
     #[case::ehlo(|p: &mut Plan| p.server.ehlo_name = "other.lab.test".to_owned(), "myhostname = other.lab.test")]
     #[case::greeting(|p: &mut Plan| p.server.greeting_name = "$x".to_owned(), "smtpd_banner = $$x ESMTP Postfix")]
     #[case::omitted(|p: &mut Plan| p.server.omit_keywords = vec!["size".to_owned(), "X-OTHER".to_owned()], "smtpd_discard_ehlo_keywords = SIZE, silent-discard")]

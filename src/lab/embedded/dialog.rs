@@ -222,7 +222,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
         if line.pop_if(|last| *last == b'\n').is_none() {
             return Ok(None);
         }
-        line.pop_if(|last| *last == b'\r');
+        // telnet sends a typed or piped CR as CR NUL; servers written in C do not notice.
+        while line.pop_if(|last| matches!(last, b'\r' | b'\0' | b' ')).is_some() {}
         // The client's words come back in replies (`Hello {helo}`): printable ones only.
         Ok(Some(String::from_utf8_lossy(&line).chars().map(|c| if c.is_ascii_graphic() || c == ' ' { c } else { '?' }).collect()))
     }

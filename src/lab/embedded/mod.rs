@@ -95,7 +95,7 @@ pub async fn listen(
     address: SocketAddr,
 ) -> Result<(SocketAddr, impl Future<Output = ()> + Send), EmbeddedError> {
     let persona = Persona::find(&order.plan.kind).ok_or_else(|| EmbeddedError::UnknownKind(order.plan.kind.clone()))?;
-    let tls = tls::acceptor(&order.plan)?;
+    let tls = tls::acceptor(&order.plan, persona)?;
     let bind = |error| EmbeddedError::Bind(address, error);
     let listener = TcpListener::bind(address).await.map_err(bind)?;
     let bound = listener.local_addr().map_err(bind)?;

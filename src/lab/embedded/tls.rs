@@ -14,6 +14,7 @@ use sha2::{Digest as _, Sha256, Sha384, Sha512};
 use tokio_rustls::TlsAcceptor;
 
 use crate::{
+    lab::persona::Persona,
     plan::{Answer, Credentials, Offer, ServerPlan},
     scenario::TlsVersion,
 };
@@ -30,14 +31,14 @@ pub enum TlsSetupError {
 }
 
 /// The acceptor for a plan; none where TLS is off for everyone.
-pub(super) fn acceptor(plan: &ServerPlan) -> Result<Option<TlsAcceptor>, TlsSetupError> {
+pub(super) fn acceptor(plan: &ServerPlan, persona: &Persona) -> Result<Option<TlsAcceptor>, TlsSetupError> {
     if matches!(plan.offer, Offer::Nobody | Offer::Masked) || plan.answer != Answer::Handshake {
         return Ok(None);
     }
     let provider = Arc::new(aws_lc_rs::default_provider());
     let all = [(TlsVersion::Tls12, &rustls::version::TLS12), (TlsVersion::Tls13, &rustls::version::TLS13)];
-    let versions: Vec<_> =
-        all.iter().filter(|(version, _)| (plan.min_tls..=plan.max_tls).contains(version)).map(|(_, v)| *v).collect();
+    let offered = plan.min_tls.unwrap_or(persona.tls.min)..=plan.max_tls.unwrap_or(persona.tls.max);
+    let versions: Vec<_> = all.iter().filter(|(version, _)| offered.contains(version)).map(|(_, v)| *v).collect();
     let key = certified_key(&plan.credentials, &provider)?;
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_protocol_versions(&versions)?
