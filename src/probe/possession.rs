@@ -174,10 +174,13 @@ mod tests {
     /// RFC 8446, 4.2.3: up to TLS 1.2 the scheme names the hash and says nothing of the curve.
     #[test]
     fn a_hash_on_another_curve_is_verified_with_the_curve_of_the_certificate() {
-        use aws_lc_rs::{rand::SystemRandom, signature::{ECDSA_P256_SHA384_ASN1_SIGNING, EcdsaKeyPair}};
-        let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).unwrap();
+        use aws_lc_rs::{
+            rand::SystemRandom,
+            signature::{ECDSA_P521_SHA384_ASN1_SIGNING, EcdsaKeyPair},
+        };
+        let key = KeyPair::generate_for(&rcgen::PKCS_ECDSA_P521_SHA512).unwrap();
         let certificate = CertificateParams::new(["mx.example.test".to_owned()]).unwrap().self_signed(&key).unwrap();
-        let signer = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA384_ASN1_SIGNING, key.serialized_der()).unwrap();
+        let signer = EcdsaKeyPair::from_pkcs8(&ECDSA_P521_SHA384_ASN1_SIGNING, key.serialized_der()).unwrap();
         let signature = signer.sign(&SystemRandom::new(), b"the handshake").unwrap();
         let verified = verify(b"the handshake", certificate.der(), SignatureScheme::ECDSA_NISTP384_SHA384, signature.as_ref());
         assert_eq!(verified, Possession::Proven("ecdsa_secp384r1_sha384".to_owned()));
