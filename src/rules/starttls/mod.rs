@@ -3,10 +3,7 @@
 use std::net::SocketAddr;
 
 use super::{Context, rules, short, tried, why_not};
-use crate::{
-    facts::{Session, View},
-    smtp::Reply,
-};
+use crate::{facts::View, smtp::Reply};
 
 rules! {
     starttls_not_offered,
@@ -99,14 +96,19 @@ impl<'a> Address<'a> {
 }
 
 /// The vantage points that were offered STARTTLS at one time and not at another, by their places:
-/// in two views of the same place, or in two connections of one view.
+/// in two connections of one view, or in two views of the same place.
 fn changed<'a>(address: &Address<'a>) -> Vec<(usize, &'a View)> {
-    let is_offered = |session: &Session| session.ehlo.seen().is_some_and(|ehlo| ehlo.offers("STARTTLS"));
-    let absent = address.with(|offer| *offer == Offer::Absent);
-    let offered = address.with(|offer| *offer == Offer::Offered);
+    let offers = |view: &View| {
+        let sessions = view.earlier.iter().chain([&view.session]);
+        sessions.filter_map(|session| Some(session.ehlo.seen()?.offers("STARTTLS"))).collect::<Vec<_>>()
+    };
     let is_same = |a: &View, b: &View| a.source() == b.source() && a.vantage.label == b.vantage.label;
-    let has_changed = |view: &View| view.earlier.iter().any(is_offered) || offered.iter().any(|(_, other)| is_same(view, other));
-    absent.into_iter().filter(|(_, view)| has_changed(view)).collect()
+    let has_changed = |view: &View| {
+        let at_this_place = address.views.iter().filter(|(_, other, _)| is_same(view, other)).flat_map(|(_, other, _)| offers(other));
+        let at_this_place: Vec<bool> = at_this_place.collect();
+        at_this_place.contains(&true) && at_this_place.contains(&false)
+    };
+    address.with(|_| true).into_iter().filter(|(_, view)| has_changed(view)).collect()
 }
 
 /// The vantage points of some views, in words.

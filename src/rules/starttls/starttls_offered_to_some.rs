@@ -122,5 +122,11 @@ mod tests {
             views[0].earlier = vec![offered];
         });
         assert_eq!(messages(&outcome), ["198.51.100.10:25 offers STARTTLS to 192.0.2.1 at one time and not at another"]);
+        let outcome = world.judge_from(1, &RULE, |views| {
+            let mut other = views[0].clone();
+            World::without_starttls(&mut other);
+            views[0].earlier = vec![other.session];
+        });
+        assert_eq!(kind(&outcome), "violated");
     }
 }
