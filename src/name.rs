@@ -68,15 +68,12 @@ impl Name {
 
     /// Whether `presented`, a DNS-ID of a certificate, covers this reference identifier.
     ///
-    /// Only the whole left-most label may be a wildcard, and it stands for exactly
-    /// one label (RFC 9525, 6.3). A presented identifier that is no name matches nothing.
+    /// It is taken as it stands: A-labels in any case, no final dot, nothing converted (RFC 9525, 6.3).
+    /// Only the whole left-most label may be a wildcard, and it stands for exactly one label.
     pub fn is_matched_by(&self, presented: &str) -> bool {
         match presented.strip_prefix("*.") {
-            None => Self::parse(presented).is_ok_and(|name| name == *self),
-            Some(parent) => {
-                let Some((_, own_parent)) = self.0.split_once('.') else { return false };
-                Self::parse(parent).is_ok_and(|name| name.0 == own_parent)
-            }
+            None => presented.eq_ignore_ascii_case(&self.0),
+            Some(parent) => self.0.split_once('.').is_some_and(|(_, own)| parent.eq_ignore_ascii_case(own)),
         }
     }
 }
@@ -124,7 +121,9 @@ mod tests {
 
     #[rstest]
     #[case("mx.example.test", "mx.example.test", true)]
-    #[case("mx.example.test", "MX.Example.TEST.", true)]
+    #[case("mx.example.test", "MX.Example.TEST", true)]
+    #[case("mx.example.test", "mx.example.test.", false)]
+    #[case("mx.example.test", "*.example.test.", false)]
     #[case("mx.example.test", "*.example.test", true)]
     #[case("mx.example.test", "*.test", false)]
     #[case("a.mx.example.test", "*.example.test", false)]
@@ -133,7 +132,10 @@ mod tests {
     #[case("mx.example.test", "www.example.test", false)]
     #[case("mx.example.test", "*", false)]
     #[case("mx", "*.mx", false)]
-    #[case("xn--bcher-kva.test", "bücher.test", true)]
+    #[case("xn--bcher-kva.test", "XN--bcher-kva.test", true)]
+    #[case("bücher.test", "xn--bcher-kva.test", true)]
+    #[case("xn--bcher-kva.test", "bücher.test", false)]
+    #[case("mx.test", "*.test", true)]
     #[case("mx.example.test", "mx.example.test\0.evil.test", false)]
     fn wildcards_stand_for_one_whole_label(#[case] reference: &str, #[case] presented: &str, #[case] expected: bool) {
         assert_eq!(Name::parse(reference).unwrap().is_matched_by(presented), expected);

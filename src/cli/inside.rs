@@ -38,15 +38,16 @@ pub(super) async fn idle() -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Returns when the process is interrupted or told to end. As process 1 of a container
-/// it must listen for that, or nothing but SIGKILL ends it.
+/// Returns when the process is interrupted, told to end, or its terminal has gone. As process 1
+/// of a container it must listen for that, or nothing but SIGKILL ends it.
 pub(super) async fn ended() {
     use tokio::signal::unix::{SignalKind, signal};
-    let Ok(mut terminate) = signal(SignalKind::terminate()) else {
+    let (Ok(mut terminate), Ok(mut hangup)) = (signal(SignalKind::terminate()), signal(SignalKind::hangup())) else {
         return std::future::pending().await;
     };
     tokio::select! {
         _ = terminate.recv() => {}
+        _ = hangup.recv() => {}
         _ = tokio::signal::ctrl_c() => {}
     }
 }

@@ -7,6 +7,8 @@ use std::{
     process::ExitCode,
 };
 
+use time::OffsetDateTime;
+
 use super::{MomentArguments, OutputArguments, TrustArguments, check, exit, exit::Failure};
 use crate::{facts::merge, report::json, wire::WireText};
 
@@ -16,19 +18,28 @@ pub(super) fn run(
     trust: &TrustArguments,
     moment: &MomentArguments,
 ) -> Result<ExitCode, Failure> {
+    let stores = check::stores(trust)?;
     let mut facts = Vec::new();
     let mut judged_at = None;
+    let mut notes = Vec::new();
     for path in paths {
         let shown = WireText::from(&*path.to_string_lossy());
         let bytes = read(path).map_err(|error| Failure::environment(format!("cannot read {shown}: {error}")))?;
         let saved = json::read(&bytes).map_err(|error| Failure::usage(format!("{shown}: {error}")))?;
         judged_at = judged_at.max(Some(saved.judged_at));
+        notes.extend(saved.notes.into_iter().map(|note| format!("{shown}: {note}")));
+        if saved.stores.iter().any(|store| !stores.iter().any(|own| own.name == store.name)) {
+            let names: Vec<_> = saved.stores.iter().map(|store| WireText::from(store.name.as_str()).to_string()).collect();
+            notes.push(format!("{shown} was judged with the trust store {}, and this report is not", names.join(", ")));
+        }
         facts.push(saved.facts);
     }
     let facts = merge(facts).map_err(|error| Failure::usage(error.to_string()))?;
     // As of the newest report, unless told otherwise: merging tomorrow must not age what was seen today.
-    let now = moment.now.or(judged_at).unwrap_or_else(|| moment.moment());
-    let report = crate::check::judge(facts, &check::stores(trust)?, now);
+    // A report from the future, wrong or forged, must not age it either.
+    let now = moment.now.or(judged_at.map(|at| at.min(OffsetDateTime::now_utc()))).unwrap_or_else(|| moment.moment());
+    let mut report = crate::check::judge(facts, &stores, now);
+    report.notes.extend(notes);
     check::print(&report, output);
     Ok(exit::of_report(&report, output.fail_on))
 }

@@ -85,6 +85,9 @@ pub struct PublicKey {
     pub algorithm: KeyAlgorithm,
     /// The size in bits: of the modulus, or of the curve's order. 0 where unknown.
     pub bits: usize,
+    /// The usual name of the curve, where it is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub curve: Option<&'static str>,
 }
 
 /// Kinds of public key.
@@ -121,10 +124,10 @@ pub enum SignatureHash {
 
 impl std::fmt::Display for PublicKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match (self.algorithm, self.bits) {
-            (KeyAlgorithm::Rsa, bits) => write!(f, "RSA {bits} bits"),
-            (KeyAlgorithm::Ec, bits @ (256 | 384 | 521)) => write!(f, "EC P-{bits}"),
-            (KeyAlgorithm::Ec, bits) => write!(f, "EC {bits} bits"),
+        match (self.algorithm, self.curve) {
+            (KeyAlgorithm::Rsa, _) => write!(f, "RSA {} bits", self.bits),
+            (KeyAlgorithm::Ec, Some(curve)) => write!(f, "EC {curve}"),
+            (KeyAlgorithm::Ec, None) => f.write_str("EC on an unknown curve"),
             (KeyAlgorithm::Ed25519, _) => f.write_str("Ed25519"),
             (KeyAlgorithm::Ed448, _) => f.write_str("Ed448"),
             (KeyAlgorithm::Other, _) => f.write_str("an unknown kind of key"),
@@ -234,18 +237,18 @@ fn public_key(certificate: &X509Certificate) -> PublicKey {
     } else if *oid == OID_KEY_TYPE_EC_PUBLIC_KEY {
         KeyAlgorithm::Ec
     } else if *oid == OID_SIG_ED25519 {
-        return PublicKey { algorithm: KeyAlgorithm::Ed25519, bits: 256 };
+        return PublicKey { algorithm: KeyAlgorithm::Ed25519, bits: 256, curve: None };
     } else if *oid == OID_SIG_ED448 {
-        return PublicKey { algorithm: KeyAlgorithm::Ed448, bits: 456 };
+        return PublicKey { algorithm: KeyAlgorithm::Ed448, bits: 456, curve: None };
     } else {
         KeyAlgorithm::Other
     };
-    let bits = match (algorithm, info.parsed()) {
-        (KeyAlgorithm::Ec, _) => curve_bits(info.algorithm.parameters()),
-        (_, Ok(SubjectKey::RSA(key))) => modulus_bits(key.modulus),
-        _ => 0,
+    let (bits, curve) = match (algorithm, info.parsed()) {
+        (KeyAlgorithm::Ec, _) => named_curve(info.algorithm.parameters()),
+        (_, Ok(SubjectKey::RSA(key))) => (modulus_bits(key.modulus), None),
+        _ => (0, None),
     };
-    PublicKey { algorithm, bits }
+    PublicKey { algorithm, bits, curve }
 }
 
 /// The exact size: a 2047-bit modulus is not a 2048-bit one.
@@ -254,17 +257,22 @@ fn modulus_bits(modulus: &[u8]) -> usize {
     significant.first().map_or(0, |first| significant.len() * 8 - first.leading_zeros() as usize)
 }
 
-fn curve_bits(parameters: Option<&x509_parser::der_parser::asn1_rs::Any>) -> usize {
-    let curves: [(Oid, usize); 6] = [
-        (oid!(1.2.840.10045.3.1.1), 192),
-        (oid!(1.3.132.0.33), 224),
-        (oid!(1.2.840.10045.3.1.7), 256),
-        (oid!(1.3.132.0.10), 256),
-        (oid!(1.3.132.0.34), 384),
-        (oid!(1.3.132.0.35), 521),
+/// The size and the name of a named curve (RFC 5480, 2.1.1.1; RFC 5639, 4.1; SEC 2, 2.4.1).
+fn named_curve(parameters: Option<&x509_parser::der_parser::asn1_rs::Any>) -> (usize, Option<&'static str>) {
+    let curves: [(Oid, usize, &str); 9] = [
+        (oid!(1.2.840.10045.3.1.1), 192, "P-192"),
+        (oid!(1.3.132.0.33), 224, "P-224"),
+        (oid!(1.2.840.10045.3.1.7), 256, "P-256"),
+        (oid!(1.3.132.0.10), 256, "secp256k1"),
+        (oid!(1.3.132.0.34), 384, "P-384"),
+        (oid!(1.3.132.0.35), 521, "P-521"),
+        (oid!(1.3.36.3.3.2.8.1.1.7), 256, "brainpoolP256r1"),
+        (oid!(1.3.36.3.3.2.8.1.1.11), 384, "brainpoolP384r1"),
+        (oid!(1.3.36.3.3.2.8.1.1.13), 512, "brainpoolP512r1"),
     ];
     let named = parameters.and_then(|any| any.as_oid().ok());
-    named.and_then(|named| curves.iter().find(|(oid, _)| *oid == named)).map_or(0, |(_, bits)| *bits)
+    let known = named.and_then(|named| curves.into_iter().find(|(oid, ..)| *oid == named));
+    known.map_or((0, None), |(_, bits, name)| (bits, Some(name)))
 }
 
 /// The usual name of the signature algorithm, and its hash (RFC 3279, RFC 4055, RFC 5758, RFC 8410).

@@ -48,6 +48,9 @@ pub struct View {
     pub connections: u32,
     /// The dialog of the last connection.
     pub session: Session,
+    /// The dialogs of earlier connections, oldest first, where a retry was needed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub earlier: Vec<Session>,
 }
 
 impl View {
@@ -144,11 +147,14 @@ pub enum Failure {
     /// 5xx to the connection itself: this source is not welcome. Not an answer to the question.
     #[error("the server turns this source away: {0}")]
     Blocked(Reply),
+    /// EHLO was not answered with 250.
+    #[error("EHLO was answered {0}")]
+    EhloRefused(Reply),
     /// The bytes are no SMTP; the first of them are quoted.
     #[error("not SMTP: {0}")]
     NotSmtp(String),
     /// Bytes arrived where the server had to wait for the TLS handshake or the next command.
-    #[error("the server sent {0:?} before it was asked")]
+    #[error("the server sent `{0}` before it was asked")]
     Unsolicited(WireText),
     /// The TLS handshake failed; with the alert if one was received.
     #[error("TLS handshake failed: {0}")]
@@ -210,6 +216,25 @@ impl Session {
             quit: not(why),
             transcript: Vec::new(),
         }
+    }
+}
+
+impl Session {
+    /// Where the dialog broke off and why; `complete` where it did not.
+    pub fn ended(&self) -> String {
+        fn failure<'a, T>(stage: &'static str, observed: &'a Observed<T>) -> Option<(&'static str, &'a Failure)> {
+            match observed {
+                Observed::Failed(failure) => Some((stage, failure)),
+                _ => None,
+            }
+        }
+        let broke_off = failure("connection", &self.connection)
+            .or_else(|| failure("greeting", &self.greeting))
+            .or_else(|| failure("EHLO", &self.ehlo))
+            .or_else(|| failure("STARTTLS", &self.starttls))
+            .or_else(|| failure("TLS handshake", &self.tls))
+            .or_else(|| failure("EHLO in TLS", &self.ehlo_after));
+        broke_off.map_or_else(|| "complete".to_owned(), |(stage, failure)| format!("broke off at the {stage}: {failure}"))
     }
 }
 

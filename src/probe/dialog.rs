@@ -129,9 +129,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Dialog<'_, S> {
     async fn say_ehlo(&mut self, name: &str) -> Observed<Ehlo> {
         match self.ask(&format!("EHLO {name}")).await {
             Observed::Seen(reply) if reply.code == 250 => Observed::Seen(Ehlo::from_reply(&reply)),
-            Observed::Seen(reply) => {
-                Observed::Failed(refusal(&reply).unwrap_or(Failure::NotSmtp(format!("EHLO was answered {reply}"))))
-            }
+            Observed::Seen(reply) if reply.is_transient() => Observed::Failed(Failure::Throttled(reply)),
+            // Of the command, not of the client: a policy on names, or a server without extensions.
+            Observed::Seen(reply) => Observed::Failed(Failure::EhloRefused(reply)),
             Observed::Failed(failure) => Observed::Failed(failure),
             Observed::NotAttempted(why) => Observed::NotAttempted(why),
         }
@@ -227,7 +227,7 @@ fn refusal(reply: &Reply) -> Option<Failure> {
 }
 
 fn io_failure(error: &io::Error) -> Failure {
-    lost_connection(error).unwrap_or_else(|| Failure::Tls(WireText::from(&*error.to_string()).to_string()))
+    lost_connection(error).unwrap_or_else(|| handshake::tls_failure(error))
 }
 
 /// What an error says of a connection that is no more: no answer, whatever was asked.

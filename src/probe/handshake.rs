@@ -71,9 +71,11 @@ async fn finish(stream: TcpStream, name: &Name, recorder: Arc<Recorder>) -> Resu
 
 /// A fatal alert is an answer; an end of the stream is none.
 fn failure(error: &io::Error) -> Failure {
-    if let Some(lost) = super::dialog::lost_connection(error) {
-        return lost;
-    }
+    super::dialog::lost_connection(error).unwrap_or_else(|| tls_failure(error))
+}
+
+/// What a TLS error says, an alert by its name in RFC 8446, 6.
+pub(super) fn tls_failure(error: &io::Error) -> Failure {
     match error.get_ref().and_then(|inner| inner.downcast_ref::<TlsError>()) {
         Some(TlsError::AlertReceived(alert)) => {
             Failure::Tls(format!("the server sent the alert {}", snake(&format!("{alert:?}"))))

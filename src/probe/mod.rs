@@ -74,17 +74,41 @@ impl Patience {
 /// `ehlo` is the name to give in EHLO; without one it is the address literal of the
 /// source (RFC 5321, 4.1.4), which every server can check.
 pub async fn observe(target: &Target, address: SocketAddr, vantage: Vantage, ehlo: Option<&Name>, patience: &Patience) -> View {
+    let mut earlier = Vec::new();
     let mut connections = 0;
     let mut backoff = patience.backoff;
-    loop {
+    let session = loop {
         connections += 1;
         let session = hold(target, address, vantage.source, ehlo, patience).await;
         if connections >= patience.max_connections || !is_worth_a_retry(&session) {
-            return View { vantage, address, connections, session };
+            break session;
         }
+        earlier.push(session);
         tokio::time::sleep(backoff).await;
         backoff *= 2;
-    }
+    };
+    // The session that shows most speaks for the view; what the others saw is kept as evidence.
+    let mut sessions = earlier;
+    sessions.push(session);
+    let furthest = (0..sessions.len()).max_by_key(|index| (progress(&sessions[*index]), *index)).unwrap_or_default();
+    let session = sessions.remove(furthest);
+    View { vantage, address, connections, session, earlier: sessions }
+}
+
+/// How much of the server a session shows: certificates are worth more than an offer, an offer more
+/// than the absence of one.
+fn progress(session: &Session) -> usize {
+    let offers = session.ehlo.seen().is_some_and(|ehlo| ehlo.offers("STARTTLS"));
+    let stages = [
+        session.connection.seen().is_some(),
+        session.greeting.seen().is_some(),
+        session.ehlo.seen().is_some(),
+        offers,
+        session.starttls.seen().is_some(),
+        session.certificates.seen().is_some(),
+        session.tls.seen().is_some(),
+    ];
+    stages.iter().rposition(|reached| *reached).map_or(0, |last| last + 1)
 }
 
 /// Whether the session broke off at a point where another try may get further.

@@ -10,8 +10,10 @@ use rustls::SignatureScheme;
 use sha1::Sha1;
 use sha2::{Digest as _, Sha256, Sha384, Sha512};
 use x509_parser::{
+    der_parser::{asn1_rs::Oid, oid},
     prelude::{FromDer as _, X509Certificate},
     public_key::PublicKey as SubjectKey,
+    x509::SubjectPublicKeyInfo,
 };
 
 use crate::facts::Possession;
@@ -20,8 +22,8 @@ use crate::facts::Possession;
 /// nothing better. PKCS#1 with SHA-256 stands before its longer sisters, since OpenSSL takes the
 /// first one without a look at whether a 512-bit key has room for it.
 pub(super) const OFFERED: [SignatureScheme; 13] = [
-    SignatureScheme::ECDSA_NISTP384_SHA384,
     SignatureScheme::ECDSA_NISTP256_SHA256,
+    SignatureScheme::ECDSA_NISTP384_SHA384,
     SignatureScheme::ECDSA_NISTP521_SHA512,
     SignatureScheme::ED25519,
     SignatureScheme::RSA_PSS_SHA512,
@@ -34,6 +36,11 @@ pub(super) const OFFERED: [SignatureScheme; 13] = [
     SignatureScheme::RSA_PKCS1_SHA1,
     SignatureScheme::ECDSA_SHA1_Legacy,
 ];
+
+/// The named curves of RFC 5480, 2.1.1.1.
+const P256: Oid = oid!(1.2.840.10045.3.1.7);
+const P384: Oid = oid!(1.3.132.0.34);
+const P521: Oid = oid!(1.3.132.0.35);
 
 /// RSA moduli that are verified, in bits. Larger ones would cost a hostile server nothing and us much.
 const RSA_BITS: std::ops::RangeInclusive<usize> = 512..=16384;
@@ -51,20 +58,52 @@ pub(super) fn verify(message: &[u8], certificate: &[u8], scheme: SignatureScheme
 fn is_right(message: &[u8], certificate: &[u8], scheme: SignatureScheme, signed: &[u8]) -> Result<bool, String> {
     let (_, certificate) = X509Certificate::from_der(certificate).map_err(|_| "the certificate cannot be parsed".to_owned())?;
     let key = certificate.public_key();
-    let curve: &dyn VerificationAlgorithm = match scheme {
-        SignatureScheme::ECDSA_NISTP256_SHA256 => &signature::ECDSA_P256_SHA256_ASN1,
-        SignatureScheme::ECDSA_NISTP384_SHA384 => &signature::ECDSA_P384_SHA384_ASN1,
-        SignatureScheme::ECDSA_NISTP521_SHA512 => &signature::ECDSA_P521_SHA512_ASN1,
+    let algorithm: &dyn VerificationAlgorithm = match scheme {
         SignatureScheme::ED25519 => &signature::ED25519,
-        SignatureScheme::ED448 | SignatureScheme::ECDSA_SHA1_Legacy => {
-            return Err("this build cannot verify it".to_owned());
-        }
+        SignatureScheme::ECDSA_NISTP256_SHA256 => ecdsa(key, Hash::Sha256)?,
+        SignatureScheme::ECDSA_NISTP384_SHA384 => ecdsa(key, Hash::Sha384)?,
+        SignatureScheme::ECDSA_NISTP521_SHA512 => ecdsa(key, Hash::Sha512)?,
+        SignatureScheme::ECDSA_SHA1_Legacy => ecdsa(key, Hash::Sha1)?,
         _ => {
-            let Ok(SubjectKey::RSA(rsa)) = key.parsed() else { return Ok(false) };
+            let Ok(SubjectKey::RSA(rsa)) = key.parsed() else {
+                return Err("it does not fit the key of the certificate".to_owned());
+            };
             return is_right_rsa(message, rsa.modulus, rsa.exponent, scheme, signed);
         }
     };
-    Ok(UnparsedPublicKey::new(curve, &key.subject_public_key.data).verify(message, signed).is_ok())
+    Ok(UnparsedPublicKey::new(algorithm, &key.subject_public_key.data).verify(message, signed).is_ok())
+}
+
+/// The hash of an ECDSA scheme.
+#[derive(Clone, Copy)]
+enum Hash {
+    Sha1,
+    Sha256,
+    Sha384,
+    Sha512,
+}
+
+/// The curve comes from the certificate and only the hash from the scheme: up to TLS 1.2 the scheme
+/// that TLS 1.3 calls ecdsa_secp384r1_sha384 is SHA-384 on any curve (RFC 8446, 4.2.3).
+fn ecdsa(key: &SubjectPublicKeyInfo, hash: Hash) -> Result<&'static dyn VerificationAlgorithm, String> {
+    use signature as s;
+    let named = key.algorithm.parameters().and_then(|any| any.as_oid().ok());
+    let is = |curve: Oid| named.as_ref() == Some(&curve);
+    let algorithm: &dyn VerificationAlgorithm = match hash {
+        Hash::Sha1 if is(P256) => &s::ECDSA_P256_SHA1_ASN1,
+        Hash::Sha256 if is(P256) => &s::ECDSA_P256_SHA256_ASN1,
+        Hash::Sha384 if is(P256) => &s::ECDSA_P256_SHA384_ASN1,
+        Hash::Sha512 if is(P256) => &s::ECDSA_P256_SHA512_ASN1,
+        Hash::Sha256 if is(P384) => &s::ECDSA_P384_SHA256_ASN1,
+        Hash::Sha384 if is(P384) => &s::ECDSA_P384_SHA384_ASN1,
+        Hash::Sha512 if is(P384) => &s::ECDSA_P384_SHA512_ASN1,
+        Hash::Sha1 if is(P521) => &s::ECDSA_P521_SHA1_ASN1,
+        Hash::Sha256 if is(P521) => &s::ECDSA_P521_SHA256_ASN1,
+        Hash::Sha384 if is(P521) => &s::ECDSA_P521_SHA384_ASN1,
+        Hash::Sha512 if is(P521) => &s::ECDSA_P521_SHA512_ASN1,
+        _ => return Err("this build cannot verify it with a key like that of the certificate".to_owned()),
+    };
+    Ok(algorithm)
 }
 
 fn is_right_rsa(message: &[u8], modulus: &[u8], exponent: &[u8], scheme: SignatureScheme, signed: &[u8]) -> Result<bool, String> {
@@ -78,7 +117,7 @@ fn is_right_rsa(message: &[u8], modulus: &[u8], exponent: &[u8], scheme: Signatu
         SignatureScheme::RSA_PKCS1_SHA384 => key.verify(Pkcs1v15Sign::new::<Sha384>(), &Sha384::digest(message), signed),
         SignatureScheme::RSA_PKCS1_SHA512 => key.verify(Pkcs1v15Sign::new::<Sha512>(), &Sha512::digest(message), signed),
         SignatureScheme::RSA_PKCS1_SHA1 => key.verify(Pkcs1v15Sign::new::<Sha1>(), &Sha1::digest(message), signed),
-        _ => return Err("this build does not know it".to_owned()),
+        _ => return Err("this build cannot verify it".to_owned()),
     };
     Ok(verified.is_ok())
 }
@@ -102,4 +141,58 @@ fn scheme_name(scheme: SignatureScheme) -> String {
         other => return format!("{:#06x}", u16::from(other)),
     }
     .to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use rcgen::{CertificateParams, KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_ECDSA_P384_SHA384, PKCS_ED25519, SigningKey as _};
+    use rstest::rstest;
+
+    use super::*;
+
+    fn signed_by(algorithm: &'static rcgen::SignatureAlgorithm) -> (Vec<u8>, Vec<u8>) {
+        let key = KeyPair::generate_for(algorithm).unwrap();
+        let certificate = CertificateParams::new(["mx.example.test".to_owned()]).unwrap().self_signed(&key).unwrap();
+        (certificate.der().to_vec(), key.sign(b"the handshake").unwrap())
+    }
+
+    #[rstest]
+    #[case(&PKCS_ECDSA_P256_SHA256, SignatureScheme::ECDSA_NISTP256_SHA256, "ecdsa_secp256r1_sha256")]
+    #[case(&PKCS_ECDSA_P384_SHA384, SignatureScheme::ECDSA_NISTP384_SHA384, "ecdsa_secp384r1_sha384")]
+    #[case(&PKCS_ED25519, SignatureScheme::ED25519, "ed25519")]
+    fn a_right_signature_is_proof_and_a_wrong_one_is_none(
+        #[case] algorithm: &'static rcgen::SignatureAlgorithm,
+        #[case] scheme: SignatureScheme,
+        #[case] name: &str,
+    ) {
+        let (certificate, signature) = signed_by(algorithm);
+        assert_eq!(verify(b"the handshake", &certificate, scheme, &signature), Possession::Proven(name.to_owned()));
+        assert_eq!(verify(b"another one", &certificate, scheme, &signature), Possession::Refuted(name.to_owned()));
+        assert_eq!(verify(b"the handshake", &certificate, scheme, b"junk"), Possession::Refuted(name.to_owned()));
+    }
+
+    /// RFC 8446, 4.2.3: up to TLS 1.2 the scheme names the hash and says nothing of the curve.
+    #[test]
+    fn a_hash_on_another_curve_is_verified_with_the_curve_of_the_certificate() {
+        use aws_lc_rs::{
+            rand::SystemRandom,
+            signature::{ECDSA_P521_SHA384_ASN1_SIGNING, EcdsaKeyPair},
+        };
+        let key = KeyPair::generate_for(&rcgen::PKCS_ECDSA_P521_SHA512).unwrap();
+        let certificate = CertificateParams::new(["mx.example.test".to_owned()]).unwrap().self_signed(&key).unwrap();
+        let signer = EcdsaKeyPair::from_pkcs8(&ECDSA_P521_SHA384_ASN1_SIGNING, key.serialized_der()).unwrap();
+        let signature = signer.sign(&SystemRandom::new(), b"the handshake").unwrap();
+        let verified = verify(b"the handshake", certificate.der(), SignatureScheme::ECDSA_NISTP384_SHA384, signature.as_ref());
+        assert_eq!(verified, Possession::Proven("ecdsa_secp384r1_sha384".to_owned()));
+    }
+
+    #[test]
+    fn what_cannot_be_verified_is_not_refuted() {
+        let (certificate, signature) = signed_by(&PKCS_ED25519);
+        for scheme in [SignatureScheme::ED448, SignatureScheme::ECDSA_NISTP256_SHA256, SignatureScheme::RSA_PSS_SHA256] {
+            let verified = verify(b"the handshake", &certificate, scheme, &signature);
+            assert!(matches!(verified, Possession::NotVerified(_)), "{verified:?}");
+        }
+        assert!(matches!(verify(b"x", b"junk", SignatureScheme::ED25519, b"y"), Possession::NotVerified(_)));
+    }
 }

@@ -48,6 +48,8 @@ pub struct SavedReport {
     pub judged_at: OffsetDateTime,
     /// What its maker wanted readers to know.
     pub notes: Vec<String>,
+    /// Whom its maker trusted.
+    pub stores: Vec<StoreName>,
 }
 
 /// Why a file is no report. The file is at fault.
@@ -91,6 +93,8 @@ pub fn read(bytes: &[u8]) -> Result<SavedReport, ReportReadError> {
         judged_at: OffsetDateTime,
         #[serde(default)]
         notes: Vec<String>,
+        #[serde(default)]
+        trust_stores: Vec<StoreName>,
         facts: Facts,
     }
     if bytes.len() > MAX_BYTES {
@@ -112,7 +116,7 @@ pub fn read(bytes: &[u8]) -> Result<SavedReport, ReportReadError> {
     if body.facts.views.len() > MAX_VIEWS {
         return Err(ReportReadError::TooManyViews(body.facts.views.len()));
     }
-    Ok(SavedReport { facts: body.facts, judged_at: body.judged_at, notes: body.notes })
+    Ok(SavedReport { facts: body.facts, judged_at: body.judged_at, notes: body.notes, stores: body.trust_stores })
 }
 
 /// A report of the mtalab checker.

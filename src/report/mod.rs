@@ -14,7 +14,7 @@ pub mod redact;
 mod samples;
 pub mod text;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
 use crate::{
@@ -56,7 +56,7 @@ pub struct Report {
 }
 
 /// A trust store, without its certificates.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct StoreName {
     /// `mozilla`, or the name of a file.
     pub name: String,

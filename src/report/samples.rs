@@ -94,7 +94,7 @@ fn facts(views: Vec<View>) -> Facts {
 
 fn view(label: &str, source: &str, session: Session) -> View {
     let vantage = Vantage { label: Some(WireText::from(label)), source: Some(source.parse().unwrap()) };
-    View { vantage, address: "192.0.2.10:25".parse().unwrap(), connections: 1, session }
+    View { vantage, address: "192.0.2.10:25".parse().unwrap(), connections: 1, session, earlier: Vec::new() }
 }
 
 /// A server that refuses the connection.

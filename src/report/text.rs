@@ -330,8 +330,14 @@ impl Text<'_> {
             let value = self.show(&format!("{}: {why}", keys.join(", ")), MAX_VALUE);
             self.field(2, "not asked", &value);
         }
+        for (number, earlier) in view.earlier.iter().enumerate() {
+            let ended = self.show(&earlier.ended(), MAX_VALUE);
+            self.field(2, "another try", &format!("{} of {}: {ended}", number + 1, view.earlier.len()));
+        }
         if self.options.transcript {
-            self.transcript(session);
+            for session in view.earlier.iter().chain([session]) {
+                self.transcript(session);
+            }
         }
     }
 

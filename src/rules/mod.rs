@@ -183,6 +183,15 @@ fn each_path(context: &Context, judge: impl Fn(&[Certificate], &path::Judgement)
     })
 }
 
+/// Where the path could not be followed, what is right about the part of it that was seen says
+/// nothing about the rest; what is wrong stays wrong.
+fn known_path(judgement: &path::Judgement, outcome: Outcome) -> Outcome {
+    match (&judgement.end, outcome) {
+        (path::End::Undecided(why), Outcome::Passed(_)) => Outcome::Undetermined(why.clone()),
+        (_, outcome) => outcome,
+    }
+}
+
 /// The views that this machine could at least try, with their places.
 fn tried<'a>(context: &Context<'a>) -> impl Iterator<Item = (usize, &'a View)> + use<'a> {
     let is_tried =

@@ -7,7 +7,7 @@
 use rustls_pki_types::{CertificateDer, UnixTime};
 use time::OffsetDateTime;
 use webpki::{ALL_VERIFICATION_ALGS, EndEntityCert, Error, KeyUsage, anchor_from_trusted_cert};
-use x509_parser::prelude::{FromDer as _, X509Certificate};
+use x509_parser::prelude::{FromDer as _, X509Certificate, X509Extension};
 
 use super::path::{Judgement, MAX_CERTIFICATES};
 use crate::{facts::Certificate, trust::TrustStore};
@@ -19,6 +19,8 @@ pub enum Opinion {
     Accepts,
     /// The path breaks a rule of RFC 5280; the text says which.
     Refuses(String),
+    /// It cannot verify a signature, and so has not looked at the constraints; the text says which.
+    RefusesSignature(String),
     /// It refuses for a reason that another rule reports, or that only this judge is strict about.
     RefusesForOtherReasons,
     /// It cannot tell; the text says why.
@@ -40,8 +42,33 @@ pub fn ask(chain: &[Certificate], judgement: &Judgement, stores: &[TrustStore], 
     });
     match verified {
         Ok(()) => Opinion::Accepts,
-        Err(error) => opinion(error),
+        Err(error) => match opinion(error) {
+            // Signatures come before constraints: where there are none, nothing was missed.
+            Opinion::RefusesSignature(_) if !is_constrained(chain, judgement) => Opinion::RefusesForOtherReasons,
+            Opinion::RefusesSignature(why) => Opinion::Undecided(why),
+            other => other,
+        },
     }
+}
+
+/// Whether a certificate of the path says anything that limits it (RFC 5280, 4.2.1): names that a CA
+/// may certify, the length of the path, the usage, or what only its critical extension knows.
+fn is_constrained(chain: &[Certificate], judgement: &Judgement) -> bool {
+    judgement.path.iter().enumerate().any(|(below, index)| {
+        let parsed = chain.get(*index).and_then(|certificate| X509Certificate::from_der(certificate.der()).ok());
+        let Some((_, certificate)) = parsed else { return true };
+        let has_names = !matches!(certificate.name_constraints(), Ok(None));
+        let is_for_others = match certificate.extended_key_usage() {
+            Ok(None) => false,
+            Ok(Some(usage)) => !usage.value.server_auth && !usage.value.any,
+            Err(_) => true,
+        };
+        // The server's own certificate does not count towards the length.
+        let length = certificate.basic_constraints().ok().flatten().and_then(|basic| basic.value.path_len_constraint);
+        let is_too_long = length.is_some_and(|most| below > 0 && u32::try_from(below - 1).is_ok_and(|below| below > most));
+        let is_unknown = |extension: &X509Extension| extension.critical && extension.parsed_extension().unsupported();
+        has_names || is_for_others || is_too_long || certificate.extensions().iter().any(is_unknown)
+    })
 }
 
 /// `now`, moved into the time in which the whole path is valid; or where there is no such
@@ -87,15 +114,18 @@ fn opinion(error: Error) -> Opinion {
         Error::EmptyEkuExtension => "the extended key usage of a certificate is empty",
         Error::UnsupportedCriticalExtension => "a certificate has a critical extension that verifiers do not know",
         Error::SignatureAlgorithmMismatch => "a certificate names two different algorithms for its one signature",
-        // Dates, keys and hashes have rules of their own.
-        Error::CertExpired { .. }
-        | Error::CertNotValidYet { .. }
-        | Error::InvalidCertValidity
-        | Error::InvalidSignatureForPublicKey
+        // It verifies signatures before it looks at constraints. Where it cannot, nobody has looked.
+        Error::InvalidSignatureForPublicKey
         | Error::UnsupportedSignatureAlgorithmContext(_)
         | Error::UnsupportedSignatureAlgorithm
         | Error::UnsupportedSignatureAlgorithmForPublicKeyContext(_)
-        | Error::UnsupportedSignatureAlgorithmForPublicKey
+        | Error::UnsupportedSignatureAlgorithmForPublicKey => {
+            return Opinion::RefusesSignature(format!("the constraints of the path could not be checked: rustls-webpki says {error}"));
+        }
+        // Dates have rules of their own.
+        Error::CertExpired { .. }
+        | Error::CertNotValidYet { .. }
+        | Error::InvalidCertValidity
         // Other verifiers, OpenSSL's above all, accept these.
         | Error::CaUsedAsEndEntity
         | Error::UnsupportedCertVersion

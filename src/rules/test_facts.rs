@@ -99,6 +99,7 @@ impl World {
         let source = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1 + index as u8));
         let not_asked = || Observed::NotAttempted("not needed".to_owned());
         View {
+            earlier: Vec::new(),
             vantage: Vantage { label: None, source: Some(source) },
             address: SocketAddr::from(([198, 51, 100, 10], 25)),
             connections: 1,

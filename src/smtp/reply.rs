@@ -78,7 +78,7 @@ impl EnhancedCode {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ReplyError {
     /// A line does not begin with a reply code and a separator.
-    #[error("the line {0:?} is not an SMTP reply")]
+    #[error("`{0}` is not an SMTP reply")]
     Syntax(WireText),
     /// The lines of one reply carry different codes (RFC 5321, 4.2.1).
     #[error("the reply mixes the codes {0} and {1}")]

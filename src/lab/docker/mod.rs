@@ -15,6 +15,8 @@ mod container;
 mod engine;
 mod image;
 mod postfix;
+mod ready;
+mod sweep;
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -27,48 +29,27 @@ use std::{
     time::Duration,
 };
 
-use testcontainers::bollard::{
-    Docker,
-    models::NetworkCreateRequest,
-    query_parameters::{
-        InspectNetworkOptions, ListContainersOptionsBuilder, ListNetworksOptionsBuilder, RemoveContainerOptionsBuilder,
-    },
-};
-use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::TcpStream,
-    sync::Mutex,
-    time::Instant,
-};
+use testcontainers::bollard::{Docker, models::NetworkCreateRequest, query_parameters::InspectNetworkOptions};
+use tokio::sync::Mutex;
 
 pub use self::{
     closure::{ClosureError, EXECUTABLE},
     engine::EngineError,
     image::{Built, ImageError, ImageOptions, ImageStatus, build, status},
+    sweep::{Kept, list_kept, remove_kept},
 };
 use self::{
     container::{Container, File},
-    engine::{LaunchError, labelled},
+    engine::LaunchError,
     image::ImageName,
+    ready::wait_until_ready,
+    sweep::{LABEL_KEPT, LABEL_OWNER, LABEL_RUN, remove_run, sweep},
 };
 use super::{ServerOrder, owner::Owner};
 use crate::plan::{GreetingPlan, Plan, ServerPlan};
 
-/// The label with the run that something belongs to.
-const LABEL_RUN: &str = "mtalab.run";
-/// The label with the process that the run belongs to.
-const LABEL_OWNER: &str = "mtalab.owner";
-/// The label of what outlives its process, with the name that it is kept under.
-const LABEL_KEPT: &str = "mtalab.kept";
-
 /// Where the plan is in a container that runs mtalab's own server.
 const PLAN: &str = "/plan.json";
-/// How long a server may take to greet.
-const READY: Duration = Duration::from_secs(30);
-/// Between two looks at a server that is not ready.
-const PAUSE: Duration = Duration::from_millis(10);
-/// How long one connection may take to greet, a container's first one included.
-const GREETING: Duration = Duration::from_secs(5);
 /// How many dead runs' leftovers are waited for at the start of a run.
 const CLEANUP: Duration = Duration::from_secs(30);
 
@@ -174,6 +155,8 @@ pub struct DockerBackend {
     is_kept: bool,
     is_clean: AtomicBool,
     containers: AtomicUsize,
+    /// Starts that have not ended; one that is cancelled never does.
+    launching: AtomicUsize,
     own: Mutex<Option<ImageName>>,
     /// The vantage containers, shared by all scenarios of the run.
     vantages: Mutex<Vec<Arc<Vantage>>>,
@@ -222,6 +205,7 @@ impl DockerBackend {
             is_kept: kept.is_some(),
             is_clean: AtomicBool::new(false),
             containers: AtomicUsize::new(0),
+            launching: AtomicUsize::new(0),
             own: Mutex::default(),
             vantages: Mutex::default(),
             run,
@@ -275,7 +259,12 @@ impl DockerBackend {
     pub async fn cleanup(&self) -> Result<(), DockerError> {
         self.is_clean.store(true, Ordering::Relaxed);
         self.vantages.lock().await.clear();
-        remove_run(&self.docker, &self.run).await.map_err(DockerError::from)
+        remove_run(&self.docker, &self.run, self.is_cancelled()).await.map_err(DockerError::from)
+    }
+
+    /// Whether some start was given up half-way.
+    fn is_cancelled(&self) -> bool {
+        self.launching.load(Ordering::Relaxed) > 0
     }
 
     async fn make_network(&self) -> Result<IpAddr, DockerError> {
@@ -377,7 +366,11 @@ impl DockerBackend {
     async fn launch(&self, image: &ImageName, command: &[String], files: Vec<File>) -> Result<Container, LaunchError> {
         let number = self.containers.fetch_add(1, Ordering::Relaxed);
         let name = format!("mtalab-{}-{number}", self.run);
-        Container::start(&self.docker, image, &name, &self.network(), &self.labels, command, files, self.is_kept).await
+        self.launching.fetch_add(1, Ordering::Relaxed);
+        let started =
+            Container::start(&self.docker, image, &name, &self.network(), &self.labels, command, files, self.is_kept).await;
+        self.launching.fetch_sub(1, Ordering::Relaxed);
+        started
     }
 }
 
@@ -386,12 +379,12 @@ impl Drop for DockerBackend {
         if self.is_kept || self.is_clean.load(Ordering::Relaxed) {
             return;
         }
-        let (docker, run) = (self.docker.clone(), self.run.clone());
+        let (docker, run, is_cancelled) = (self.docker.clone(), self.run.clone(), self.is_cancelled());
         // The caller's runtime may be ending, or be this very thread.
         let cleaner = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
             if let Ok(runtime) = runtime {
-                let _ = runtime.block_on(async { tokio::time::timeout(CLEANUP, remove_run(&docker, &run)).await });
+                let _ = runtime.block_on(async { tokio::time::timeout(CLEANUP, remove_run(&docker, &run, is_cancelled)).await });
             }
         });
         let _ = cleaner.join();
@@ -438,35 +431,6 @@ impl Kind {
     }
 }
 
-/// A run that was kept by `mtalab up`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Kept {
-    /// The name that it is kept under.
-    pub name: String,
-    /// Its containers that run.
-    pub running: usize,
-}
-
-/// The runs that are kept, by name.
-pub async fn list_kept() -> Result<Vec<Kept>, DockerError> {
-    let docker = engine::connect().await?;
-    let mut kept: BTreeMap<String, usize> = BTreeMap::new();
-    for (labels, _) in networks(&docker, LABEL_KEPT).await? {
-        kept.extend(labels.get(LABEL_KEPT).map(|name| (name.clone(), 0)));
-    }
-    for found in containers(&docker, LABEL_KEPT).await? {
-        let name = found.labels.get(LABEL_KEPT).cloned().unwrap_or_default();
-        *kept.entry(name).or_default() += usize::from(found.is_running);
-    }
-    Ok(kept.into_iter().map(|(name, running)| Kept { name, running }).collect())
-}
-
-/// Removes a run that was kept; tells whether there was one.
-pub async fn remove_kept(name: &str) -> Result<bool, DockerError> {
-    let docker = engine::connect().await?;
-    Ok(remove_labelled(&docker, &format!("{LABEL_KEPT}={name}")).await?)
-}
-
 /// A container and its address, which one that has ended lacks.
 async fn with_address(container: Container, what: &str) -> Result<(Container, IpAddr), DockerError> {
     match container.address().await? {
@@ -483,146 +447,11 @@ async fn not_ready(container: Container, what: &str, why: String) -> DockerError
     DockerError::NotReady { what: what.to_owned(), why, log }
 }
 
-/// Waits for a reply line; an error says what was seen instead. An open port is no sign, since
-/// Docker's proxies and a starting server open it before anything answers.
-async fn wait_until_ready(container: &Container, address: SocketAddr, is_let_in_once: bool) -> Result<(), String> {
-    let deadline = Instant::now() + READY;
-    let mut next_look = Instant::now() + Duration::from_millis(500);
-    let mut seen = "no connection".to_owned();
-    while Instant::now() < deadline {
-        match greeting(address).await {
-            Ok(line) if is_let_in_once && line.starts_with("220") => continue,
-            Ok(line) if is_reply(&line) => return Ok(()),
-            Ok(line) => seen = format!("no greeting but `{}`", crate::wire::WireText::from(line.as_str())),
-            Err(error) => seen = error.to_string(),
-        }
-        if Instant::now() >= next_look {
-            if !container.is_running().await {
-                return Err("it ended".to_owned());
-            }
-            next_look = Instant::now() + Duration::from_millis(500);
-        }
-        tokio::time::sleep(PAUSE).await;
-    }
-    Err(format!("{seen}, for {} seconds", READY.as_secs()))
-}
-
-/// The first line that a server says, at most 512 bytes of it.
-async fn greeting(address: SocketAddr) -> std::io::Result<String> {
-    let attempt = async {
-        let mut stream = TcpStream::connect(address).await?;
-        let mut said = Vec::new();
-        let mut chunk = [0; 512];
-        while !said.contains(&b'\n') && said.len() < chunk.len() {
-            let read = stream.read(&mut chunk).await?;
-            if read == 0 {
-                break;
-            }
-            said.extend_from_slice(&chunk[..read]);
-        }
-        // It is well-mannered to leave with QUIT; a server that has hung up need not hear it.
-        let _ = stream.write_all(b"QUIT\r\n").await;
-        Ok(String::from_utf8_lossy(&said).into_owned())
-    };
-    tokio::time::timeout(GREETING, attempt).await.unwrap_or_else(|_| Err(std::io::ErrorKind::TimedOut.into()))
-}
-
-/// Whether a line is the start of a reply (RFC 5321, 4.2).
-fn is_reply(line: &str) -> bool {
-    let mut bytes = line.bytes();
-    let has_code = bytes.by_ref().take(3).filter(u8::is_ascii_digit).count() == 3;
-    has_code && matches!(bytes.next(), Some(b' ' | b'-' | b'\r')) && line.ends_with('\n')
-}
-
-/// Removes what belongs to dead processes and is not kept.
-async fn sweep(docker: &Docker, me: &Owner) -> Result<(), EngineError> {
-    let is_left_over = |labels: &HashMap<String, String>| {
-        let owner = labels.get(LABEL_OWNER).and_then(|label| Owner::parse(label));
-        !labels.contains_key(LABEL_KEPT) && owner.is_some_and(|owner| owner.is_dead(me))
-    };
-    let mut runs: Vec<String> = Vec::new();
-    let found = containers(docker, LABEL_OWNER).await?.into_iter().map(|container| container.labels);
-    let found = found.chain(networks(docker, LABEL_OWNER).await?.into_iter().map(|(labels, _)| labels));
-    runs.extend(found.filter(is_left_over).filter_map(|mut labels| labels.remove(LABEL_RUN)));
-    runs.sort();
-    runs.dedup();
-    for run in runs {
-        // Another run may be sweeping the same.
-        let _ = remove_run(docker, &run).await;
-    }
-    Ok(())
-}
-
-async fn remove_run(docker: &Docker, run: &str) -> Result<(), EngineError> {
-    remove_labelled(docker, &format!("{LABEL_RUN}={run}")).await.map(|_| ())
-}
-
-/// Removes the containers with a label, then the networks; tells whether there were any.
-async fn remove_labelled(docker: &Docker, label: &str) -> Result<bool, EngineError> {
-    let containers = containers(docker, label).await?;
-    let removals = containers.iter().map(|container| async {
-        let options = RemoveContainerOptionsBuilder::new().force(true).v(true).build();
-        gone(docker.remove_container(&container.id, Some(options)).await, "cannot remove a container")
-    });
-    let mut outcome: Result<(), EngineError> = futures::future::join_all(removals).await.into_iter().collect();
-    let networks = networks(docker, label).await?;
-    for (_, id) in &networks {
-        outcome = outcome.and(gone(docker.remove_network(id).await, "cannot remove a network"));
-    }
-    outcome.map(|()| !(containers.is_empty() && networks.is_empty()))
-}
-
-/// What is not there, or is being removed by somebody else, is removed.
-fn gone(answer: Result<(), testcontainers::bollard::errors::Error>, what: &'static str) -> Result<(), EngineError> {
-    match answer {
-        Err(error) if engine::is_not_found(&error) || error.to_string().contains("already in progress") => Ok(()),
-        Err(error) => Err(EngineError::new(what, &error)),
-        Ok(()) => Ok(()),
-    }
-}
-
-struct Found {
-    id: String,
-    labels: HashMap<String, String>,
-    is_running: bool,
-}
-
-async fn containers(docker: &Docker, label: &str) -> Result<Vec<Found>, EngineError> {
-    let options = ListContainersOptionsBuilder::new().all(true).filters(&labelled(label)).build();
-    let found = docker.list_containers(Some(options)).await;
-    let found = found.map_err(|error| EngineError::new("cannot list containers", &error))?;
-    Ok(found
-        .into_iter()
-        .map(|container| Found {
-            id: container.id.unwrap_or_default(),
-            labels: container.labels.unwrap_or_default(),
-            is_running: container.state.is_some_and(|state| state.to_string() == "running"),
-        })
-        .collect())
-}
-
-async fn networks(docker: &Docker, label: &str) -> Result<Vec<(HashMap<String, String>, String)>, EngineError> {
-    let options = ListNetworksOptionsBuilder::new().filters(&labelled(label)).build();
-    let found = docker.list_networks(Some(options)).await;
-    let found = found.map_err(|error| EngineError::new("cannot list networks", &error))?;
-    Ok(found.into_iter().map(|network| (network.labels.unwrap_or_default(), network.id.unwrap_or_default())).collect())
-}
-
 #[cfg(test)]
 mod tests {
     use rstest::rstest;
 
     use super::*;
-
-    #[rstest]
-    #[case("220 mx.lab.test ESMTP\r\n", true)]
-    #[case("554-mx.lab.test\r\n", true)]
-    #[case("220 mx", false)]
-    #[case("SSH-2.0-x\r\n", false)]
-    #[case("", false)]
-    fn only_a_whole_reply_line_is_a_greeting(#[case] line: &str, #[case] is_one: bool) {
-        assert_eq!(is_reply(line), is_one);
-    }
 
     #[rstest]
     #[case("postfix", Some(Kind::Postfix))]

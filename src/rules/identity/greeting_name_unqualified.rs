@@ -50,6 +50,13 @@ mod tests {
         rules::test_facts::{World, messages, reply},
     };
 
+    #[test]
+    fn spaces_before_the_name_are_none_of_its_business() {
+        let greeting = Observed::Seen(reply(220, " mx.example.test ESMTP"));
+        let outcome = World::correct().judge_from(1, &RULE, |views| views[0].session.greeting = greeting);
+        assert_eq!(outcome, Outcome::Passed(String::new()));
+    }
+
     // The table of both rules together is in `greeting_name_mismatch`.
     #[test]
     fn a_bare_name_is_quoted() {

@@ -43,11 +43,12 @@ fn greeting_word(view: &View) -> Result<String, String> {
         return Err(format!("no greeting was seen from {from}: {}", why_not(view, &view.session.greeting)));
     };
     if greeting.code != 220 {
-        return Err(format!("the greeting seen from {from} is a refusal: {}", short(&greeting.to_string())));
+        let what = if greeting.is_positive() { "not a 220" } else { "a refusal" };
+        return Err(format!("the greeting seen from {from} is {what}: {}", short(&greeting.to_string())));
     }
     let line = greeting.lines.first().map_or("", |line| line.as_str());
     if super::starttls::is_masked_greeting(greeting) {
         return Err(format!("something on the way from {from} overwrites the greeting: {}", short(line)));
     }
-    Ok(line.split([' ', '\t']).next().unwrap_or_default().to_owned())
+    Ok(line.split([' ', '\t']).find(|word| !word.is_empty()).unwrap_or_default().to_owned())
 }

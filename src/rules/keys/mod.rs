@@ -1,6 +1,6 @@
 //! Practice 2: strong keys.
 
-use super::{Context, Outcome, certificate_text, each_path, path::End, rules};
+use super::{Context, Outcome, certificate_text, each_path, known_path, path::End, rules};
 use crate::facts::CertificateDetails;
 
 rules! {
@@ -28,9 +28,10 @@ fn each_link(context: &Context, judge: impl Fn(&[Link]) -> Outcome) -> Outcome {
             let is_signed_by_another = judgement.end != End::SelfSigned;
             Ok(Link { what: certificate_text(chain, *index), details, is_signed_by_another })
         };
-        match judgement.path.iter().map(link).collect::<Result<Vec<_>, &str>>() {
+        let outcome = match judgement.path.iter().map(link).collect::<Result<Vec<_>, &str>>() {
             Ok(links) => judge(&links),
             Err(why) => Outcome::Undetermined(format!("a certificate of the path cannot be read: {why}")),
-        }
+        };
+        known_path(judgement, outcome)
     })
 }

@@ -93,6 +93,6 @@ mod tests {
     #[case(KeyAlgorithm::Other, 0)]
     #[case(KeyAlgorithm::Rsa, 0)]
     fn unknown_strength_is_not_called_strong(#[case] algorithm: KeyAlgorithm, #[case] bits: usize) {
-        assert!(!is_judged(&PublicKey { algorithm, bits }));
+        assert!(!is_judged(&PublicKey { algorithm, bits, curve: None }));
     }
 }

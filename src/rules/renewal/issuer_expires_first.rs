@@ -31,11 +31,10 @@ rule! {
 }
 
 fn judge(context: &Context) -> Outcome {
-    let soon = context.now + Duration::days(30);
     each_issuer(context, |leaf, issuers| {
         let first = issuers.iter().filter(|(_, issuer)| {
-            let end = issuer.not_after;
-            context.now <= end && end <= soon && end < leaf.not_after
+            let (end, left) = (issuer.not_after, issuer.not_after - context.now);
+            (Duration::ZERO..=Duration::days(30)).contains(&left) && end < leaf.not_after
         });
         let violations: Vec<Violation> = first
             .map(|(what, issuer)| {
@@ -54,6 +53,19 @@ mod tests {
 
     use super::*;
     use crate::rules::test_facts::{NOW, World, kind};
+
+    /// No moment of judgement is so far away that days cannot be counted from it.
+    #[test]
+    fn the_ends_of_time_are_judged() {
+        use crate::rules::{Context, catalogue};
+        let world = World::correct();
+        let facts = world.facts(1);
+        for now in [time::macros::datetime!(9999-12-31 23:59:59 UTC), time::macros::datetime!(0001-01-01 0:00 UTC)] {
+            for rule in catalogue() {
+                (rule.judge)(&Context::new(&facts, &world.stores, now));
+            }
+        }
+    }
 
     /// Days that are left of the intermediate and of the server's certificate.
     #[rstest]

@@ -2,7 +2,7 @@
 
 use time::{Duration, OffsetDateTime};
 
-use super::{Context, Outcome, certificate_text, each_path, rules};
+use super::{Context, Outcome, certificate_text, each_path, known_path, rules};
 use crate::facts::CertificateDetails;
 
 rules! {
@@ -33,7 +33,7 @@ fn each_issuer(context: &Context, judge: impl Fn(&CertificateDetails, &[(String,
         let issuer = |index: &usize| Ok((certificate_text(chain, *index), details(*index)?));
         let issuers: Result<Vec<_>, String> = judgement.intermediates().iter().map(issuer).collect();
         match (details(0), issuers) {
-            (Ok(leaf), Ok(issuers)) => judge(leaf, &issuers),
+            (Ok(leaf), Ok(issuers)) => known_path(judgement, judge(leaf, &issuers)),
             (Err(why), _) | (_, Err(why)) => Outcome::Undetermined(why),
         }
     })

@@ -3,7 +3,10 @@
 use std::net::SocketAddr;
 
 use super::{Context, rules, short, tried, why_not};
-use crate::{facts::View, smtp::Reply};
+use crate::{
+    facts::{Session, View},
+    smtp::Reply,
+};
 
 rules! {
     starttls_not_offered,
@@ -93,6 +96,17 @@ impl<'a> Address<'a> {
             _ => None,
         })
     }
+}
+
+/// The vantage points that were offered STARTTLS at one time and not at another, by their places:
+/// in two views of the same place, or in two connections of one view.
+fn changed<'a>(address: &Address<'a>) -> Vec<(usize, &'a View)> {
+    let is_offered = |session: &Session| session.ehlo.seen().is_some_and(|ehlo| ehlo.offers("STARTTLS"));
+    let absent = address.with(|offer| *offer == Offer::Absent);
+    let offered = address.with(|offer| *offer == Offer::Offered);
+    let is_same = |a: &View, b: &View| a.source() == b.source() && a.vantage.label == b.vantage.label;
+    let has_changed = |view: &View| view.earlier.iter().any(is_offered) || offered.iter().any(|(_, other)| is_same(view, other));
+    absent.into_iter().filter(|(_, view)| has_changed(view)).collect()
 }
 
 /// The vantage points of some views, in words.

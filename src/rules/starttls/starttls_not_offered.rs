@@ -1,4 +1,4 @@
-use super::{Address, Offer, help_evidence, vantage_points};
+use super::{Address, Offer, changed, help_evidence, vantage_points};
 use crate::rules::{Context, Outcome, ResultType, Violation, nothing_tried, rule};
 
 rule! {
@@ -50,7 +50,8 @@ fn judge(context: &Context) -> Outcome {
 
 fn violation(address: &Address, addresses: usize) -> Option<Violation> {
     let absent = address.with(|offer| *offer == Offer::Absent);
-    if absent.is_empty() || !address.with(|offer| *offer == Offer::Offered).is_empty() {
+    let is_offered_to_some = !address.with(|offer| *offer == Offer::Offered).is_empty();
+    if absent.is_empty() || is_offered_to_some || !changed(address).is_empty() {
         return None;
     }
     let by = if addresses > 1 { format!(" by {}", address.address) } else { String::new() };
@@ -127,6 +128,16 @@ mod tests {
         let outcome = World::correct().judge_from(1, &RULE, |views| {
             World::without_starttls(&mut views[0]);
             views[0].session.ehlo = ehlo("mx.example.test", &["PIPELINING", "XXXXXXXA"]);
+        });
+        assert_eq!(kind(&outcome), "passed");
+    }
+
+    #[test]
+    fn what_an_earlier_connection_was_offered_is_not_forgotten() {
+        let outcome = World::correct().judge_from(1, &RULE, |views| {
+            let offered = views[0].session.clone();
+            World::without_starttls(&mut views[0]);
+            views[0].earlier = vec![offered];
         });
         assert_eq!(kind(&outcome), "passed");
     }

@@ -1,4 +1,4 @@
-use super::{Address, Offer, help_evidence, vantage_points};
+use super::{Address, Offer, changed, help_evidence, vantage_points};
 use crate::rules::{Context, Outcome, ResultType, Violation, nothing_tried, rule};
 
 rule! {
@@ -51,7 +51,15 @@ fn judge(context: &Context) -> Outcome {
 
 fn violation(address: &Address) -> Option<Violation> {
     let offered = address.with(|offer| *offer == Offer::Offered);
-    let absent = address.with(|offer| *offer == Offer::Absent);
+    let changed = changed(address);
+    let absent: Vec<_> =
+        address.with(|offer| *offer == Offer::Absent).into_iter().filter(|(index, _)| !changed.iter().any(|(i, _)| i == index)).collect();
+    if !changed.is_empty() {
+        let whom = vantage_points(&changed);
+        let mut violation = Violation::new(format!("{} offers STARTTLS to {whom} at one time and not at another", address.address));
+        violation.views = changed.iter().map(|(index, _)| *index).collect();
+        return Some(violation);
+    }
     if offered.is_empty() || absent.is_empty() {
         return None;
     }
@@ -97,5 +105,22 @@ mod tests {
         #[case] expected: &str,
     ) {
         assert_eq!(kind(&World::correct().judge_from(vantage_points, &RULE, change)), expected);
+    }
+
+    /// One place that is offered it at one time and not at another is not two places.
+    #[test]
+    fn the_same_place_at_two_times_is_not_some_clients() {
+        let world = World::correct();
+        let outcome = world.judge_from(2, &RULE, |views| {
+            World::without_starttls(&mut views[1]);
+            views[1].session.connection = views[0].session.connection.clone();
+        });
+        assert_eq!(messages(&outcome), ["198.51.100.10:25 offers STARTTLS to 192.0.2.1 at one time and not at another"]);
+        let outcome = world.judge_from(1, &RULE, |views| {
+            let offered = views[0].session.clone();
+            World::without_starttls(&mut views[0]);
+            views[0].earlier = vec![offered];
+        });
+        assert_eq!(messages(&outcome), ["198.51.100.10:25 offers STARTTLS to 192.0.2.1 at one time and not at another"]);
     }
 }

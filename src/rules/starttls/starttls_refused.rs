@@ -39,7 +39,7 @@ fn judge(context: &Context) -> Outcome {
         Offer::Unknown(why) => Outcome::Undetermined(why),
         Offer::Absent | Offer::Masked(_) => Outcome::NotApplicable("STARTTLS is not offered".to_owned()),
         Offer::Offered => match &view.session.starttls {
-            Observed::Seen(reply) if reply.is_positive() => Outcome::Passed(String::new()),
+            Observed::Seen(reply) if reply.code == 220 => Outcome::Passed(String::new()),
             Observed::Seen(reply) if is_refusal(reply) => {
                 let violation = Violation::new("STARTTLS is offered, and refused when asked for");
                 Outcome::Violated(vec![violation.evidence(format!("reply to STARTTLS: {}", short(&reply.to_string())))])
@@ -52,12 +52,13 @@ fn judge(context: &Context) -> Outcome {
     })
 }
 
+/// RFC 3207, 4 knows 220, 501 and 454; whatever else does not ask to come back later is no consent.
 fn is_refusal(reply: &Reply) -> bool {
     let text = reply.to_string().to_ascii_lowercase();
     match reply.code {
-        // Postfix limits new TLS sessions per client with such a 454.
-        454 => !text.contains("too many"),
-        code => code >= 500 || (300..400).contains(&code),
+        // Postfix limits new TLS sessions per client with such a 454; "too many open files" is a fault.
+        454 => !(text.contains("too many") && (text.contains("session") || text.contains("connection"))),
+        code => !(400..500).contains(&code),
     }
 }
 
@@ -77,6 +78,8 @@ mod tests {
     #[case(502, "5.5.1 command not implemented", "violated")]
     #[case(554, "5.7.0 no", "violated")]
     #[case(354, "go ahead", "violated")]
+    #[case(250, "ok", "violated")]
+    #[case(454, "4.3.0 TLS not available: too many open files", "violated")]
     #[case(421, "4.7.0 too many connections", "undetermined")]
     #[case(451, "4.3.0 later", "undetermined")]
     #[case(454, "4.7.0 Error: too many new TLS sessions from mx.other.test", "undetermined")]

@@ -42,12 +42,27 @@ fn judge(context: &Context) -> Outcome {
         Offer::Unknown(why) => Outcome::Undetermined(why),
         Offer::Absent | Offer::Masked(_) => Outcome::NotApplicable("STARTTLS is not offered".to_owned()),
         Offer::Offered => match (&view.session.starttls, &view.session.tls) {
-            (_, Observed::Seen(_)) => Outcome::Passed(String::new()),
-            (Observed::Seen(reply), Observed::Failed(Failure::Tls(why))) if reply.is_positive() => {
-                let who = if why.to_ascii_lowercase().contains("alert") { "the server refuses" } else { "nothing comes of" };
-                let violation = Violation::new(format!("{who} the TLS handshake: {}", short(why)));
-                Outcome::Violated(vec![violation.evidence(format!("reply to STARTTLS: {}", short(&reply.to_string())))])
-            }
+            // In TLS 1.3 a server that demands a client certificate says so after the handshake (RFC 8446, 4.4.2.4).
+            (_, Observed::Seen(_)) => match &view.session.ehlo_after {
+                Observed::Failed(Failure::Tls(why)) if alert(why).is_some() => {
+                    Outcome::Violated(vec![Violation::new(format!("the server refuses the TLS handshake: {}", short(why)))])
+                }
+                _ => Outcome::Passed(String::new()),
+            },
+            (Observed::Seen(reply), Observed::Failed(Failure::Tls(why))) if reply.is_positive() => match alert(why) {
+                // Other senders offer more than this checker; only that it offers too little is known.
+                Some("handshake_failure" | "insufficient_security") => Outcome::Undetermined(format!(
+                    "{} shares no cipher suite or group with this checker, which offers TLS 1.2 and 1.3 with ECDHE and AEAD on x25519, \
+                     P-256 and P-384: {}",
+                    view.address,
+                    short(why)
+                )),
+                Some(_) => {
+                    let violation = Violation::new(format!("the server refuses the TLS handshake: {}", short(why)));
+                    Outcome::Violated(vec![violation.evidence(format!("reply to STARTTLS: {}", short(&reply.to_string())))])
+                }
+                None => Outcome::Undetermined(format!("nothing came of the TLS handshake with {}: {}", view.address, short(why))),
+            },
             (_, tls) => Outcome::Undetermined(format!("the TLS handshake with {} was not finished: {}", view.address, why_not(view, tls))),
         },
     });
@@ -55,6 +70,11 @@ fn judge(context: &Context) -> Outcome {
         Outcome::Passed(_) => Outcome::Passed(works(context)),
         other => other,
     }
+}
+
+/// The alert that the server sent, by its name in RFC 8446, 6; none where this end gave up.
+fn alert(why: &str) -> Option<&str> {
+    why.strip_prefix("the server sent the alert ")
 }
 
 /// Where STARTTLS was seen to work.
@@ -76,12 +96,35 @@ mod tests {
     use super::*;
     use crate::rules::test_facts::{World, kind, messages};
 
+    fn failed(why: &str) -> Failure {
+        Failure::Tls(why.to_owned())
+    }
+
+    #[rstest]
+    #[case("the server sent the alert protocol_version")]
+    #[case("the server sent the alert internal_error")]
+    fn an_alert_is_a_refusal(#[case] why: &str) {
+        let outcome = World::correct().judge_from(1, &RULE, |views| views[0].session.tls = Observed::Failed(failed(why)));
+        assert_eq!(messages(&outcome), [format!("the server refuses the TLS handshake: {why}")]);
+    }
+
+    /// It may offer suites and groups that other senders know; or this end gave up.
+    #[rstest]
+    #[case("the server sent the alert handshake_failure")]
+    #[case("the server sent the alert insufficient_security")]
+    #[case("peer misbehaved: TooManyWarningAlertsReceived")]
+    #[case("received corrupt message of type InvalidContentType")]
+    fn what_this_checker_cannot_do_is_no_refusal(#[case] why: &str) {
+        let outcome = World::correct().judge_from(1, &RULE, |views| views[0].session.tls = Observed::Failed(failed(why)));
+        assert_eq!(kind(&outcome), "undetermined");
+    }
+
     #[test]
-    fn an_alert_is_a_refusal() {
+    fn an_alert_after_the_handshake_is_a_refusal_too() {
         let outcome = World::correct().judge_from(1, &RULE, |views| {
-            views[0].session.tls = Observed::Failed(Failure::Tls("received fatal alert: ProtocolVersion".to_owned()));
+            views[0].session.ehlo_after = Observed::Failed(failed("the server sent the alert certificate_required"));
         });
-        assert_eq!(messages(&outcome), ["the server refuses the TLS handshake: received fatal alert: ProtocolVersion"]);
+        assert_eq!(messages(&outcome), ["the server refuses the TLS handshake: the server sent the alert certificate_required"]);
     }
 
     #[rstest]

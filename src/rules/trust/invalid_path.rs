@@ -45,7 +45,7 @@ fn judge(context: &Context) -> Outcome {
         }
         match second_opinion::ask(chain, judgement, context.stores, context.now) {
             Opinion::Accepts | Opinion::RefusesForOtherReasons => Outcome::Passed(String::new()),
-            Opinion::Undecided(why) => Outcome::Undetermined(why),
+            Opinion::Undecided(why) | Opinion::RefusesSignature(why) => Outcome::Undetermined(why),
             Opinion::Refuses(why) => {
                 let climb: Vec<String> = judgement.path.iter().map(|index| certificate_text(chain, *index)).collect();
                 let evidence = format!("the path is: {}", climb.join(", then "));
