@@ -1,5 +1,7 @@
 //! What a scenario costs on the embedded backend, and where: `cargo bench`.
 
+use std::sync::Arc;
+
 use divan::Bencher;
 use mtalab::{
     check,
@@ -66,10 +68,11 @@ fn thirty_scenarios(bencher: Bencher) {
     let all = verify::load(&Corpus::embedded().expect("the corpus"), &[]).expect("it parses");
     let cases: Vec<_> = all.into_iter().filter(|case| case.kind == "postfix").take(30).collect();
     assert_eq!(cases.len(), 30);
+    let backend = Arc::new(Backend::Embedded);
     bencher.bench(|| {
         let mut passed = 0;
         let count = |_: &Case, outcome| passed += usize::from(matches!(outcome, CaseOutcome::Passed(_)));
-        runtime.block_on(verify::run(cases.clone(), &Backend::Embedded, 16, now(), count));
+        runtime.block_on(verify::run(cases.clone(), &backend, 16, now(), count));
         assert_eq!(passed, 30);
     });
 }

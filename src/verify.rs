@@ -1,10 +1,10 @@
 //! The harness: starts a scenario, lets the checker look, compares with the truth that
 //! its author wrote down. The only place where lab and checker meet.
 
-use std::{collections::BTreeMap, fmt::Write as _};
+use std::{collections::BTreeMap, fmt::Write as _, sync::Arc};
 
-use futures::{StreamExt as _, stream};
 use time::OffsetDateTime;
+use tokio::task::JoinSet;
 
 use crate::{
     check,
@@ -137,21 +137,35 @@ pub fn load(corpus: &Corpus, patterns: &[String]) -> Result<Vec<Case>, LoadError
     if errors.is_empty() { Ok(cases) } else { Err(LoadError::Scenarios(errors)) }
 }
 
-/// Runs cases side by side and tells of each as it ends.
+/// Runs cases side by side, on all cores, and tells of each as it ends. Dropping the future ends
+/// what is running.
 pub async fn run(
     cases: Vec<Case>,
-    backend: &Backend,
+    backend: &Arc<Backend>,
     jobs: usize,
     now: OffsetDateTime,
     mut ended: impl FnMut(&Case, CaseOutcome),
 ) {
-    let running = cases.into_iter().map(|case| async move {
-        let outcome = run_case(&case, backend, now).await;
-        (case, outcome)
-    });
-    let mut running = stream::iter(running).buffer_unordered(jobs.max(1));
-    while let Some((case, outcome)) = running.next().await {
-        ended(&case, outcome);
+    let mut waiting = cases.into_iter();
+    let mut running = JoinSet::new();
+    loop {
+        for case in waiting.by_ref().take(jobs.max(1) - running.len()) {
+            let backend = Arc::clone(backend);
+            running.spawn(async move {
+                let outcome = run_case(&case, &backend, now).await;
+                (case, outcome)
+            });
+        }
+        match running.join_next().await {
+            Some(Ok((case, outcome))) => ended(&case, outcome),
+            // A bug: it must not be counted as anything else.
+            Some(Err(error)) => {
+                if let Ok(panic) = error.try_into_panic() {
+                    std::panic::resume_unwind(panic);
+                }
+            }
+            None => return,
+        }
     }
 }
 

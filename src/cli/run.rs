@@ -5,6 +5,7 @@ use std::{
     fs,
     path::Path,
     process::ExitCode,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -34,12 +35,12 @@ pub(super) async fn run(arguments: RunArguments) -> Result<ExitCode, Failure> {
     if let (true, Some(folder)) = (arguments.update_snapshots, &arguments.corpus.scenarios) {
         check_writable(folder)?;
     }
-    let backend = open(arguments.backend, None).await?;
+    let backend = Arc::new(open(arguments.backend, None).await?);
     #[cfg(feature = "docker")]
-    if let Backend::Docker(docker) = &backend
+    if let Backend::Docker(docker) = &*backend
         && let Err(error) = docker.require_images(cases.iter().map(|case| case.kind.as_str())).await
     {
-        close(backend).await;
+        close(&backend).await;
         return Err(Failure::environment(exit::chain(&error)));
     }
     let jobs = arguments.jobs.map_or_else(|| default_jobs(arguments.backend), usize::from);
@@ -60,7 +61,7 @@ pub(super) async fn run(arguments: RunArguments) -> Result<ExitCode, Failure> {
         () = super::inside::ended() => true,
     };
     progress.finish_and_clear();
-    close(backend).await;
+    close(&backend).await;
     if let Some(failure) = write_error {
         return Err(failure);
     }
@@ -108,7 +109,7 @@ pub(super) async fn open(name: BackendName, kept: Option<String>) -> Result<Back
 }
 
 /// Leaves nothing behind, whatever was running.
-pub(super) async fn close(backend: Backend) {
+pub(super) async fn close(backend: &Backend) {
     match backend {
         Backend::Embedded => {}
         #[cfg(feature = "docker")]

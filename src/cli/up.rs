@@ -70,13 +70,13 @@ pub(super) async fn up(arguments: UpArguments) -> Result<ExitCode, Failure> {
     let id = format!("{:06x}", rand::random::<u32>() >> 8);
     let backend = run::open(arguments.backend, Some(id.clone())).await?;
     if let Err(reason) = backend.possible(&plan) {
-        run::close(backend).await;
+        run::close(&backend).await;
         return Err(Failure::usage(format!("{} on {} is not possible here: {reason}", case.id, case.kind)));
     }
     let running = match backend.start(&plan).await {
         Ok(running) => running,
         Err(error) => {
-            run::close(backend).await;
+            run::close(&backend).await;
             return Err(Failure::environment(exit::chain(&error)));
         }
     };
@@ -84,7 +84,7 @@ pub(super) async fn up(arguments: UpArguments) -> Result<ExitCode, Failure> {
         Ok(state) => state,
         Err(error) => {
             running.stop().await;
-            run::close(backend).await;
+            run::close(&backend).await;
             return Err(Failure::environment(format!("cannot write the state of the lab: {error}")));
         }
     };

@@ -269,7 +269,16 @@ impl Text<'_> {
         // A greeting often holds the time of day: its first words tell servers apart.
         let essence = |s: &[String; 3]| (s[0].split(' ').take(2).collect::<Vec<_>>().join(" "), s[1].clone(), s[2].clone());
         if summaries.iter().all(|summary| essence(summary) == essence(&summaries[0])) {
-            self.page.paragraph(2, "Every view saw the same greeting, the same STARTTLS and the same certificate.");
+            let is_seen = |view: &View| view.session.certificates.seen().is_some();
+            // Views that saw nothing are no witnesses of sameness.
+            let words = if views.iter().all(is_seen) {
+                "Every view saw the same greeting, the same STARTTLS and the same certificate."
+            } else if views.iter().any(|view| view.session.greeting.seen().is_some()) {
+                "Every view got equally far and saw the same; none saw a certificate."
+            } else {
+                "No view got as far as a greeting."
+            };
+            self.page.paragraph(2, words);
             return;
         }
         let mut rows = vec![["from", "STARTTLS", "certificate", "greeting"].map(str::to_owned).to_vec()];

@@ -1,7 +1,7 @@
 //! Every rule meets every scenario: one snapshot shows what each rule says of each. A rule that
 //! suddenly fires elsewhere is seen here before anyone believes it.
 
-use std::{collections::BTreeSet, fmt::Write as _};
+use std::{collections::BTreeSet, fmt::Write as _, sync::Arc};
 
 use mtalab::{
     finding::Outcome,
@@ -25,7 +25,7 @@ fn mark(outcome: &Outcome) -> char {
 async fn every_rule_meets_every_scenario() {
     let cases = verify::load(&Corpus::embedded().unwrap(), &[]).unwrap();
     let mut rows = Vec::new();
-    verify::run(cases, &Backend::Embedded, 16, OffsetDateTime::now_utc(), |case, outcome| {
+    verify::run(cases, &Arc::new(Backend::Embedded), 16, OffsetDateTime::now_utc(), |case, outcome| {
         let (CaseOutcome::Passed(seen) | CaseOutcome::Failed { seen, .. }) = outcome else {
             panic!("{}@{} was not judged: {outcome:?}", case.id, case.kind)
         };
