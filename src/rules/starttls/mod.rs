@@ -104,7 +104,8 @@ fn changed<'a>(address: &Address<'a>) -> Vec<(usize, &'a View)> {
     };
     let is_same = |a: &View, b: &View| a.source() == b.source() && a.vantage.label == b.vantage.label;
     let has_changed = |view: &View| {
-        let at_this_place = address.views.iter().filter(|(_, other, _)| is_same(view, other)).flat_map(|(_, other, _)| offers(other));
+        let at_this_place =
+            address.views.iter().filter(|(_, other, _)| is_same(view, other)).flat_map(|(_, other, _)| offers(other));
         let at_this_place: Vec<bool> = at_this_place.collect();
         at_this_place.contains(&true) && at_this_place.contains(&false)
     };
