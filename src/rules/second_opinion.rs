@@ -57,7 +57,7 @@ fn is_constrained(chain: &[Certificate], judgement: &Judgement, stores: &[TrustS
     let parse = |der| X509Certificate::from_der(der).ok().map(|(_, certificate)| certificate);
     let has_limits = |certificate: &X509Certificate| !matches!(certificate.name_constraints(), Ok(None));
     let path = || judgement.path.iter().map(|index| chain.get(*index).and_then(|certificate| parse(certificate.der())));
-    let top = path().last().flatten();
+    let top = path().next_back().flatten();
     let is_above = |anchor: &X509Certificate| top.as_ref().is_some_and(|top| top.issuer().as_raw() == anchor.subject().as_raw());
     let mut anchors = stores.iter().flat_map(|store| &store.anchors).filter_map(|anchor| parse(anchor));
     path().any(|certificate| certificate.as_ref().is_none_or(has_limits))
