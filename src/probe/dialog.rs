@@ -30,11 +30,13 @@ pub(super) struct Dialog<'a, S> {
     patience: &'a Patience,
     transcript: Vec<Line>,
     start: Instant,
+    /// Whether the server has closed, or said with 421 that it does (RFC 5321, 3.8).
+    is_over: bool,
 }
 
 impl<'a> Dialog<'a, TcpStream> {
     pub(super) fn new(stream: TcpStream, patience: &'a Patience) -> Self {
-        Self { stream, buffer: Vec::new(), patience, transcript: Vec::new(), start: Instant::now() }
+        Self { stream, buffer: Vec::new(), patience, transcript: Vec::new(), start: Instant::now(), is_over: false }
     }
 
     /// Holds the dialog to its end and fills the session with what was seen.
@@ -62,7 +64,7 @@ impl<'a> Dialog<'a, TcpStream> {
         match result.outcome {
             Ok((stream, tls)) => {
                 session.tls = Observed::Seen(tls);
-                let mut inside = Dialog { stream, buffer: Vec::new(), patience, transcript, start };
+                let mut inside = Dialog { stream, buffer: Vec::new(), patience, transcript, start, is_over: false };
                 session.ehlo_after = inside.say_ehlo(ehlo).await;
                 inside.quit(session).await;
                 // close_notify; what the server does about it no longer matters.
@@ -138,8 +140,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Dialog<'_, S> {
     }
 
     async fn quit(&mut self, session: &mut Session) {
-        // Where nothing was understood there is nobody to say goodbye to.
-        if session.greeting.seen().is_none() {
+        // Where nothing was understood, or nobody listens any more, there is nobody to say goodbye to.
+        if self.is_over || session.greeting.seen().is_none() {
             return;
         }
         session.quit = match timeout(QUIT_PATIENCE, self.ask("QUIT")).await {
@@ -201,6 +203,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Dialog<'_, S> {
             }
         });
         let outcome = read.await.unwrap_or_else(|_| Err(timed_out(patience)));
+        self.is_over = match &outcome {
+            Ok(reply) => reply.code == 421,
+            Err(failure) => matches!(failure, Failure::Closed | Failure::Reset),
+        };
         match &outcome {
             Ok(reply) => {
                 let last = reply.lines.len().saturating_sub(1);
