@@ -360,3 +360,31 @@ impl schemars::JsonSchema for Certificate {
         Shown::json_schema(generator)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rcgen::{CertificateParams, KeyPair, PKCS_ECDSA_P384_SHA384};
+    use rstest::rstest;
+
+    use super::*;
+
+    /// A certificate with a key on P-384, whose curve is then called otherwise.
+    fn on_curve(identifier: &[u8; 5]) -> PublicKey {
+        const P384: [u8; 7] = [0x06, 0x05, 0x2b, 0x81, 0x04, 0x00, 0x22];
+        let key = KeyPair::generate_for(&PKCS_ECDSA_P384_SHA384).unwrap();
+        let mut der = CertificateParams::new(["mx.example.test".to_owned()]).unwrap().self_signed(&key).unwrap().der().to_vec();
+        let place = der.windows(7).position(|window| *window == P384).unwrap();
+        der[place + 2..place + 7].copy_from_slice(identifier);
+        Certificate::from_der(&der).details().unwrap().key.clone()
+    }
+
+    #[rstest]
+    #[case(&[0x2b, 0x81, 0x04, 0x00, 0x22], 384, "EC P-384")]
+    #[case(&[0x2b, 0x81, 0x04, 0x00, 0x0a], 256, "EC secp256k1")]
+    #[case(&[0x2b, 0x81, 0x04, 0x00, 0x21], 224, "EC P-224")]
+    #[case(&[0x2b, 0x81, 0x04, 0x00, 0x7f], 0, "EC on an unknown curve")]
+    fn a_curve_is_told_by_its_name_not_by_its_size(#[case] identifier: &[u8; 5], #[case] bits: usize, #[case] words: &str) {
+        let key = on_curve(identifier);
+        assert_eq!((key.bits, key.to_string().as_str()), (bits, words));
+    }
+}

@@ -7,7 +7,7 @@
 use rustls_pki_types::{CertificateDer, UnixTime};
 use time::OffsetDateTime;
 use webpki::{ALL_VERIFICATION_ALGS, EndEntityCert, Error, KeyUsage, anchor_from_trusted_cert};
-use x509_parser::prelude::{FromDer as _, X509Certificate, X509Extension};
+use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 use super::path::{Judgement, MAX_CERTIFICATES};
 use crate::{facts::Certificate, trust::TrustStore};
@@ -19,7 +19,7 @@ pub enum Opinion {
     Accepts,
     /// The path breaks a rule of RFC 5280; the text says which.
     Refuses(String),
-    /// It cannot verify a signature, and so has not looked at the constraints; the text says which.
+    /// It cannot verify a signature, and so has not looked at name constraints; the text says so.
     RefusesSignature(String),
     /// It refuses for a reason that another rule reports, or that only this judge is strict about.
     RefusesForOtherReasons,
@@ -43,32 +43,25 @@ pub fn ask(chain: &[Certificate], judgement: &Judgement, stores: &[TrustStore], 
     match verified {
         Ok(()) => Opinion::Accepts,
         Err(error) => match opinion(error) {
-            // Signatures come before constraints: where there are none, nothing was missed.
-            Opinion::RefusesSignature(_) if !is_constrained(chain, judgement) => Opinion::RefusesForOtherReasons,
+            // Signatures come before name constraints: where there are none, nothing was missed.
+            Opinion::RefusesSignature(_) if !is_constrained(chain, judgement, stores) => Opinion::RefusesForOtherReasons,
             Opinion::RefusesSignature(why) => Opinion::Undecided(why),
             other => other,
         },
     }
 }
 
-/// Whether a certificate of the path says anything that limits it (RFC 5280, 4.2.1): names that a CA
-/// may certify, the length of the path, the usage, or what only its critical extension knows.
-fn is_constrained(chain: &[Certificate], judgement: &Judgement) -> bool {
-    judgement.path.iter().enumerate().any(|(below, index)| {
-        let parsed = chain.get(*index).and_then(|certificate| X509Certificate::from_der(certificate.der()).ok());
-        let Some((_, certificate)) = parsed else { return true };
-        let has_names = !matches!(certificate.name_constraints(), Ok(None));
-        let is_for_others = match certificate.extended_key_usage() {
-            Ok(None) => false,
-            Ok(Some(usage)) => !usage.value.server_auth && !usage.value.any,
-            Err(_) => true,
-        };
-        // The server's own certificate does not count towards the length.
-        let length = certificate.basic_constraints().ok().flatten().and_then(|basic| basic.value.path_len_constraint);
-        let is_too_long = length.is_some_and(|most| below > 0 && u32::try_from(below - 1).is_ok_and(|below| below > most));
-        let is_unknown = |extension: &X509Extension| extension.critical && extension.parsed_extension().unsupported();
-        has_names || is_for_others || is_too_long || certificate.extensions().iter().any(is_unknown)
-    })
+/// Whether a CA of the path, or an anchor that may stand above it, limits the names (RFC 5280, 4.2.1.10).
+/// The second judge looks at everything else while it climbs, and at names after the signatures.
+fn is_constrained(chain: &[Certificate], judgement: &Judgement, stores: &[TrustStore]) -> bool {
+    let parse = |der| X509Certificate::from_der(der).ok().map(|(_, certificate)| certificate);
+    let has_limits = |certificate: &X509Certificate| !matches!(certificate.name_constraints(), Ok(None));
+    let path = || judgement.path.iter().map(|index| chain.get(*index).and_then(|certificate| parse(certificate.der())));
+    let top = path().next_back().flatten();
+    let is_above = |anchor: &X509Certificate| top.as_ref().is_some_and(|top| top.issuer().as_raw() == anchor.subject().as_raw());
+    let mut anchors = stores.iter().flat_map(|store| &store.anchors).filter_map(|anchor| parse(anchor));
+    path().any(|certificate| certificate.as_ref().is_none_or(has_limits))
+        || anchors.any(|anchor| is_above(&anchor) && has_limits(&anchor))
 }
 
 /// `now`, moved into the time in which the whole path is valid; or where there is no such
@@ -114,14 +107,14 @@ fn opinion(error: Error) -> Opinion {
         Error::EmptyEkuExtension => "the extended key usage of a certificate is empty",
         Error::UnsupportedCriticalExtension => "a certificate has a critical extension that verifiers do not know",
         Error::SignatureAlgorithmMismatch => "a certificate names two different algorithms for its one signature",
-        // It verifies signatures before it looks at constraints. Where it cannot, nobody has looked.
+        // It verifies signatures before it looks at name constraints. Where it cannot, nobody has looked.
         Error::InvalidSignatureForPublicKey
         | Error::UnsupportedSignatureAlgorithmContext(_)
         | Error::UnsupportedSignatureAlgorithm
         | Error::UnsupportedSignatureAlgorithmForPublicKeyContext(_)
         | Error::UnsupportedSignatureAlgorithmForPublicKey => {
             return Opinion::RefusesSignature(
-                "rustls-webpki cannot verify a signature of the path, and so has not looked at its constraints".to_owned(),
+                "the name constraints of the path could not be checked: rustls-webpki cannot verify one of its signatures".to_owned(),
             );
         }
         // Dates have rules of their own.

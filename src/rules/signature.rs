@@ -194,6 +194,7 @@ mod tests {
     #[case(Key::Rsa(1024), Hash::Sha256)]
     #[case(Key::Rsa(512), Hash::Sha256)]
     #[case(Key::Rsa(1024), Hash::Sha1)]
+    #[case(Key::Rsa(2048), Hash::Sha224)]
     #[case(Key::Rsa(512), Hash::Md5)]
     #[case(Key::Rsa(1024), Hash::Md5)]
     fn a_signature_is_told_from_anothers(#[case] key: Key, #[case] hash: Hash) {

@@ -65,12 +65,26 @@ mod tests {
     #[case(220, "192.0.2.1 ESMTP", "not-applicable", "violated")]
     #[case(220, "", "not-applicable", "violated")]
     #[case(220, "*****************2****", "undetermined", "undetermined")]
+    #[case(250, "mx.example.test ESMTP", "undetermined", "undetermined")]
+    #[case(220, " mx.example.test ESMTP", "passed", "passed")]
+    #[case(220, "\t EX01", "not-applicable", "violated")]
     #[case(554, "go away", "undetermined", "undetermined")]
     fn the_first_word_counts(#[case] code: u16, #[case] text: &str, #[case] own: &str, #[case] unqualified: &str) {
         let world = World::correct();
         let judge = |rule| world.judge_from(1, rule, |views| views[0].session.greeting = Observed::Seen(reply(code, text)));
         assert_eq!(kind(&judge(&RULE)), own);
         assert_eq!(kind(&judge(&crate::rules::identity::greeting_name_unqualified::RULE)), unqualified);
+    }
+
+    /// RFC 5321, 4.2: only replies of 4xx and 5xx refuse.
+    #[test]
+    fn a_wrong_code_is_no_refusal() {
+        let world = World::correct();
+        let judge = |code| world.judge_from(1, &RULE, |views| views[0].session.greeting = Observed::Seen(reply(code, "mx")));
+        let why = |what: &str| Outcome::Undetermined(format!("the greeting seen from 192.0.2.1 is {what}"));
+        assert_eq!(judge(250), why("not a 220: 250 mx"));
+        assert_eq!(judge(354), why("not a 220: 354 mx"));
+        assert_eq!(judge(554), why("a refusal: 554 mx"));
     }
 
     #[test]

@@ -43,7 +43,7 @@ fn greeting_word(view: &View) -> Result<String, String> {
         return Err(format!("no greeting was seen from {from}: {}", why_not(view, &view.session.greeting)));
     };
     if greeting.code != 220 {
-        let what = if greeting.is_positive() { "not a 220" } else { "a refusal" };
+        let what = if greeting.code >= 400 { "a refusal" } else { "not a 220" };
         return Err(format!("the greeting seen from {from} is {what}: {}", short(&greeting.to_string())));
     }
     let line = greeting.lines.first().map_or("", |line| line.as_str());

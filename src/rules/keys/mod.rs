@@ -35,3 +35,51 @@ fn each_link(context: &Context, judge: impl Fn(&[Link]) -> Outcome) -> Outcome {
         known_path(judgement, outcome)
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use crate::{
+        facts::Certificate,
+        rules::{
+            Rule, find,
+            test_facts::{Key, World, kind},
+        },
+    };
+
+    /// The same certificate, said to be signed with ECDSA and SHA-224, which this build cannot verify on P-256.
+    fn unverifiable(certificate: &Certificate) -> Certificate {
+        const ECDSA_WITH_SHA256: [u8; 10] = [0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x03, 0x02];
+        let mut der = certificate.der().to_vec();
+        let places: Vec<usize> = (0..der.len() - 10).filter(|at| der[*at..].starts_with(&ECDSA_WITH_SHA256)).collect();
+        assert_eq!(places.len(), 2, "inside and outside of the signed part");
+        for at in places {
+            der[at + 9] = 1;
+        }
+        Certificate::from_der(&der)
+    }
+
+    /// The intermediate that was sent may be the issuer: nobody knows, so it is not left out either.
+    #[rstest]
+    #[case("broken-rsa-key")]
+    #[case("weak-rsa-key")]
+    #[case("weak-signature-hash")]
+    #[case("issuer-expired")]
+    #[case("not-yet-valid")]
+    #[case("issuer-expires-first")]
+    fn an_unknown_path_is_not_a_right_one(#[case] id: &str) {
+        let rule: &Rule = find(id).unwrap();
+        let mut world = World::correct();
+        assert_eq!(kind(&world.judge(rule)), "passed");
+        world.chain[0] = unverifiable(&world.chain[0]);
+        assert_eq!(kind(&world.judge(rule)), "undetermined");
+    }
+
+    #[test]
+    fn what_is_wrong_with_the_certificate_itself_stays_wrong() {
+        let mut world = World::correct();
+        world.chain[0] = unverifiable(&world.issuing.leaf_of(Key::Rsa(1024)));
+        assert_eq!(kind(&world.judge(find("weak-rsa-key").unwrap())), "violated");
+    }
+}

@@ -42,7 +42,12 @@ fn judge(context: &Context) -> Outcome {
             return Outcome::Violated(violations);
         }
         if let Some(link) = links.iter().find(|link| !is_judged(&link.details.key)) {
-            return Outcome::Undetermined(format!("how strong the key of {} is cannot be told: {}", link.what, link.details.key));
+            let key = &link.details.key;
+            return Outcome::Undetermined(if key.algorithm == KeyAlgorithm::Ec && key.bits > 0 {
+                format!("the key of {} is below the 112 bits of security that senders ask for, and no RSA key: {key}", link.what)
+            } else {
+                format!("how strong the key of {} is cannot be told: {key}", link.what)
+            });
         }
         Outcome::Passed(links.first().map_or_else(String::new, |leaf| leaf.details.key.to_string()))
     })

@@ -51,9 +51,8 @@ fn judge(context: &Context) -> Outcome {
 
 fn violation(address: &Address) -> Option<Violation> {
     let offered = address.with(|offer| *offer == Offer::Offered);
+    let absent = address.with(|offer| *offer == Offer::Absent);
     let changed = changed(address);
-    let absent: Vec<_> =
-        address.with(|offer| *offer == Offer::Absent).into_iter().filter(|(index, _)| !changed.iter().any(|(i, _)| i == index)).collect();
     if !changed.is_empty() {
         let whom = vantage_points(&changed);
         let mut violation = Violation::new(format!("{} offers STARTTLS to {whom} at one time and not at another", address.address));

@@ -12,17 +12,20 @@ rule! {
     /// ## What it checks
     ///
     /// The server answered STARTTLS with 220, and the TLS handshake with a client that speaks TLS 1.2
-    /// and 1.3 ended in a fatal alert or in a message that such a client cannot accept. A connection
-    /// that is dropped or falls silent shows nothing.
+    /// and 1.3 and has no certificate ended in a fatal alert of the server, or in a choice of an older version.
+    ///
+    /// The alerts `handshake_failure` and `insufficient_security` leave it open: the server may know
+    /// suites or groups that other senders offer, and this checker does not. So does a connection that is
+    /// dropped, falls silent or makes no sense.
     ///
     /// ## Why it matters
     ///
     /// Senders of today have the same trouble. Many go on in clear text or defer the mail. The usual
-    /// cause is a server that knows no TLS above 1.1, or only cipher suites that were given up.
+    /// cause is a server that knows no TLS above 1.1, or one that demands certificates of its clients.
     ///
     /// ## Remedy
     ///
-    /// Offer TLS 1.2 and 1.3 with ECDHE key exchange.
+    /// Offer TLS 1.2 and 1.3 with ECDHE key exchange, and demand no certificate on port 25.
     ///
     /// - Postfix: `smtpd_tls_protocols = >=TLSv1.2` on Postfix 3.6 or later; leave `smtpd_tls_ciphers` at `medium`.
     /// - Exim: with OpenSSL, `openssl_options = +no_sslv2 +no_sslv3 +no_tlsv1 +no_tlsv1_1`; with GnuTLS, remove
@@ -44,9 +47,10 @@ fn judge(context: &Context) -> Outcome {
         Offer::Offered => match (&view.session.starttls, &view.session.tls) {
             // In TLS 1.3 a server that demands a client certificate says so after the handshake (RFC 8446, 4.4.2.4).
             (_, Observed::Seen(_)) => match &view.session.ehlo_after {
-                Observed::Failed(Failure::Tls(why)) if alert(why).is_some() => {
-                    Outcome::Violated(vec![Violation::new(format!("the server refuses the TLS handshake: {}", short(why)))])
-                }
+                Observed::Failed(Failure::Tls(why)) => match alert(why) {
+                    Some(alert) => Outcome::Violated(vec![refusal(why, alert)]),
+                    None => Outcome::Passed(String::new()),
+                },
                 _ => Outcome::Passed(String::new()),
             },
             (Observed::Seen(reply), Observed::Failed(Failure::Tls(why))) if reply.is_positive() => match alert(why) {
@@ -57,8 +61,11 @@ fn judge(context: &Context) -> Outcome {
                     view.address,
                     short(why)
                 )),
-                Some(_) => {
-                    let violation = Violation::new(format!("the server refuses the TLS handshake: {}", short(why)));
+                Some(alert) => {
+                    Outcome::Violated(vec![refusal(why, alert).evidence(format!("reply to STARTTLS: {}", short(&reply.to_string())))])
+                }
+                None if why == OLDER_VERSION => {
+                    let violation = Violation::new("the server answers with a version of TLS below 1.2".to_owned());
                     Outcome::Violated(vec![violation.evidence(format!("reply to STARTTLS: {}", short(&reply.to_string())))])
                 }
                 None => Outcome::Undetermined(format!("nothing came of the TLS handshake with {}: {}", view.address, short(why))),
@@ -70,6 +77,16 @@ fn judge(context: &Context) -> Outcome {
         Outcome::Passed(_) => Outcome::Passed(works(context)),
         other => other,
     }
+}
+
+/// How this end gives up where the server chose an older version, as those do that know no newer way to refuse.
+const OLDER_VERSION: &str = "peer is incompatible: ServerDoesNotSupportTls12Or13";
+
+fn refusal(why: &str, alert: &str) -> Violation {
+    Violation::new(match alert {
+        "certificate_required" => format!("the server demands a client certificate: {}", short(why)),
+        _ => format!("the server refuses the TLS handshake: {}", short(why)),
+    })
 }
 
 /// The alert that the server sent, by its name in RFC 8446, 6; none where this end gave up.
@@ -124,7 +141,25 @@ mod tests {
         let outcome = World::correct().judge_from(1, &RULE, |views| {
             views[0].session.ehlo_after = Observed::Failed(failed("the server sent the alert certificate_required"));
         });
-        assert_eq!(messages(&outcome), ["the server refuses the TLS handshake: the server sent the alert certificate_required"]);
+        assert_eq!(messages(&outcome), ["the server demands a client certificate: the server sent the alert certificate_required"]);
+    }
+
+    /// After the handshake only an alert is an answer to it.
+    #[test]
+    fn other_troubles_after_the_handshake_are_not_its_own() {
+        let outcome = World::correct().judge_from(1, &RULE, |views| {
+            views[0].session.ehlo_after = Observed::Failed(failed("received corrupt message of type InvalidContentType"));
+        });
+        assert_eq!(kind(&outcome), "passed");
+    }
+
+    /// OpenSSL before 1.1.1 ignores `supported_versions` and chooses what it knows. The words are rustls's own.
+    #[test]
+    fn an_older_version_is_a_refusal() {
+        use rustls::{Error, PeerIncompatible};
+        let why = Error::from(PeerIncompatible::ServerDoesNotSupportTls12Or13).to_string();
+        let outcome = World::correct().judge_from(1, &RULE, |views| views[0].session.tls = Observed::Failed(failed(&why)));
+        assert_eq!(messages(&outcome), ["the server answers with a version of TLS below 1.2"]);
     }
 
     #[rstest]

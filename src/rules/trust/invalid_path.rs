@@ -62,7 +62,7 @@ mod tests {
     use time::Duration;
 
     use super::*;
-    use crate::rules::test_facts::{NOW, World, kind, messages};
+    use crate::rules::test_facts::{Hash, Key, NOW, World, kind, messages};
 
     type Params = rcgen::CertificateParams;
     type Change = fn(&mut Params);
@@ -118,6 +118,32 @@ mod tests {
         let mut world = World::correct();
         world.chain[0] = world.issuing.leaf(change);
         assert_eq!(kind(&world.judge(&RULE)), "passed");
+    }
+
+    /// The second judge verifies no SHA-224, SHA-1 or short key, and looks at names after that only.
+    #[rstest]
+    #[case::plain(|_: &mut Params| {}, "passed")]
+    #[case::for_servers(|p: &mut Params| p.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth], "passed")]
+    #[case::not_a_ca(|p: &mut Params| p.is_ca = IsCa::ExplicitNoCa, "violated")]
+    #[case::names(|p: &mut Params| p.name_constraints = Some(only("other.test")), "undetermined")]
+    #[case::usage(|p: &mut Params| p.extended_key_usages = vec![ExtendedKeyUsagePurpose::EmailProtection], "violated")]
+    #[case::critical(add_unknown_critical, "violated")]
+    fn what_no_verifier_looked_at_is_not_right(#[case] change: Change, #[case] expected: &str) {
+        for hash in [Hash::Sha224, Hash::Sha1] {
+            let mut world = World::correct();
+            let issuing = world.root.intermediate_of(Key::Rsa(2048), "Issuing CA", change);
+            world.chain = vec![hash.resign(issuing.leaf(|_| {}), &issuing), issuing.certificate.clone()];
+            assert_eq!(kind(&world.judge(&RULE)), expected);
+        }
+    }
+
+    #[test]
+    fn neither_is_what_an_anchor_limits() {
+        let mut world = World::correct();
+        let anchor = world.root.intermediate_of(Key::Rsa(2048), "Anchor CA", |p| p.name_constraints = Some(only("other.test")));
+        world.chain = vec![Hash::Sha224.resign(anchor.leaf(|_| {}), &anchor)];
+        world.stores[0].anchors = vec![anchor.certificate.der().to_vec().into()];
+        assert_eq!(kind(&world.judge(&RULE)), "undetermined");
     }
 
     #[test]
