@@ -132,20 +132,29 @@ fn snapshots_are_not_written_where_they_cannot_be() {
     assert!(err.contains("good.postfix.snap"), "{err}");
 }
 
-#[test]
-fn a_lab_stays_up_until_it_is_told_to_end() {
-    use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-    let home = tempfile::tempdir().unwrap();
+/// `mtalab up` of the story, with its state in a folder of its own, and what it says of itself.
+fn story(home: &Path, kind: &str) -> (std::process::Child, serde_json::Value) {
+    use std::{
+        io::{BufRead as _, BufReader},
+        process::Stdio,
+    };
     let mut up = std::process::Command::new(env!("CARGO_BIN_EXE_mtalab"))
-        .args(["up", "vantage/the-story", "--kind", "exchange-2010"])
-        .env("XDG_RUNTIME_DIR", home.path())
-        .stdout(std::process::Stdio::piped())
-        .stderr(std::process::Stdio::null())
+        .args(["up", "vantage/the-story", "--kind", kind])
+        .env("XDG_RUNTIME_DIR", home)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
         .spawn()
         .unwrap();
     let mut line = String::new();
     BufReader::new(up.stdout.take().unwrap()).read_line(&mut line).unwrap();
-    let lab: serde_json::Value = serde_json::from_str(&line).unwrap();
+    (up, serde_json::from_str(&line).unwrap())
+}
+
+#[test]
+fn a_lab_stays_up_until_it_is_told_to_end() {
+    use std::io::{Read as _, Write as _};
+    let home = tempfile::tempdir().unwrap();
+    let (mut up, lab) = story(home.path(), "exchange-2010");
     let (id, address) = (lab["id"].as_str().unwrap(), lab["address"].as_str().unwrap());
     assert!(fs::read_to_string(lab["ca_file"].as_str().unwrap()).unwrap().contains("BEGIN CERTIFICATE"));
 
@@ -168,18 +177,8 @@ fn a_lab_stays_up_until_it_is_told_to_end() {
 
 #[test]
 fn reports_from_two_places_become_one() {
-    use std::io::{BufRead as _, BufReader};
     let home = tempfile::tempdir().unwrap();
-    let mut up = std::process::Command::new(env!("CARGO_BIN_EXE_mtalab"))
-        .args(["up", "vantage/the-story", "--kind", "postfix"])
-        .env("XDG_RUNTIME_DIR", home.path())
-        .stdout(std::process::Stdio::piped())
-        .stderr(std::process::Stdio::null())
-        .spawn()
-        .unwrap();
-    let mut line = String::new();
-    BufReader::new(up.stdout.take().unwrap()).read_line(&mut line).unwrap();
-    let lab: serde_json::Value = serde_json::from_str(&line).unwrap();
+    let (mut up, lab) = story(home.path(), "postfix");
     let text = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
     let mut reports = Vec::new();
     for vantage in lab["vantages"].as_array().unwrap() {
