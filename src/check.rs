@@ -8,9 +8,12 @@ use time::OffsetDateTime;
 use crate::{
     facts::{Facts, Target, Vantage},
     name::Name,
-    probe::{self, Patience},
+    probe::{self, Budget, Patience},
     report::Report,
-    rules::{self, Context},
+    rules::{
+        self, Context, Outcome, Rule,
+        policy::{self, Policy},
+    },
     trust::TrustStore,
 };
 
@@ -23,14 +26,16 @@ pub struct CheckOptions {
     pub now: OffsetDateTime,
     /// The name to give in EHLO; the address literal of the source if absent.
     pub ehlo: Option<Name>,
-    /// How long to wait and how often to ask.
+    /// How long to wait, how much and how often to ask.
     pub patience: Patience,
+    /// The guideline to judge by, where guidelines differ; [`policy::default`] is ours.
+    pub policy: &'static Policy,
 }
 
 /// Looks at every address of the target from every vantage point of this machine, and judges.
 pub async fn check(target: Target, addresses: &[SocketAddr], vantages: &[Vantage], options: &CheckOptions) -> Report {
     let facts = observe(target, addresses, vantages, options).await;
-    judge(facts, &options.stores, options.now)
+    judge_by(options.policy, facts, &options.stores, options.now)
 }
 
 /// Looks, without judging. Addresses are asked side by side, the vantage points of one
@@ -39,10 +44,12 @@ pub async fn observe(target: Target, addresses: &[SocketAddr], vantages: &[Vanta
     let target_ref = &target;
     let per_address = addresses.iter().map(|address| async move {
         let mut views = Vec::with_capacity(vantages.len());
+        let budget = Budget::new(&options.patience);
         // A source of the other family cannot reach this address; another vantage point may.
         let fitting = vantages.iter().filter(|v| v.source.is_none_or(|source| source.is_ipv4() == address.is_ipv4()));
         for vantage in fitting {
-            views.push(probe::observe(target_ref, *address, vantage.clone(), options.ehlo.as_ref(), &options.patience).await);
+            let (ehlo, patience) = (options.ehlo.as_ref(), &options.patience);
+            views.push(probe::observe_within(target_ref, *address, vantage.clone(), ehlo, patience, &budget).await);
         }
         views
     });
@@ -50,9 +57,18 @@ pub async fn observe(target: Target, addresses: &[SocketAddr], vantages: &[Vanta
     Facts { target, views }
 }
 
-/// Judges facts, wherever and whenever they were seen.
+/// Judges facts by the default policy, wherever and whenever they were seen.
 pub fn judge(facts: Facts, stores: &[TrustStore], now: OffsetDateTime) -> Report {
-    let context = Context::new(&facts, stores, now);
-    let outcomes = rules::catalogue().iter().map(|rule| (*rule, (rule.judge)(&context))).collect();
-    Report::new(facts, outcomes, stores, now)
+    judge_by(policy::default(), facts, stores, now)
+}
+
+/// Judges facts by a policy.
+pub fn judge_by(policy: &'static Policy, facts: Facts, stores: &[TrustStore], now: OffsetDateTime) -> Report {
+    let context = Context::new(&facts, stores, policy, now);
+    let outcome = |rule: &Rule| match policy.severity(rule) {
+        Some(_) => (rule.judge)(&context),
+        None => Outcome::NotApplicable(format!("the policy {} does not ask for it", policy.name)),
+    };
+    let outcomes = rules::catalogue().iter().map(|rule| (*rule, outcome(rule))).collect();
+    Report::new(facts, outcomes, stores, policy, now)
 }

@@ -161,12 +161,21 @@ pub struct Violation {
     pub evidence: Vec<String>,
     /// The views that it was seen in, as indices into [`crate::facts::Facts::views`].
     pub views: Vec<usize>,
+    /// What it makes of the practice, where that is milder than what its rule makes of it.
+    pub severity: Option<Severity>,
 }
 
 impl Violation {
-    /// A violation without a view; [`crate::rules::each_view`] adds it.
+    /// A violation without a view; the rule that looks at each view adds it.
     pub fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into(), evidence: Vec::new(), views: Vec::new() }
+        Self { message: message.into(), evidence: Vec::new(), views: Vec::new(), severity: None }
+    }
+
+    /// The same, made milder than its rule.
+    #[must_use]
+    pub fn graded(mut self, severity: Severity) -> Self {
+        self.severity = Some(severity);
+        self
     }
 
     /// Adds a line of evidence.

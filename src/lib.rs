@@ -30,8 +30,13 @@ pub mod check;
 pub mod cli;
 pub mod facts;
 pub mod finding;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzzing;
+pub mod hello;
 pub mod lab;
 pub mod name;
+pub mod nearest;
 pub mod plan;
 pub mod practice;
 pub mod probe;
@@ -39,6 +44,7 @@ pub mod report;
 pub mod rules;
 pub mod scenario;
 pub mod smtp;
+pub mod tls;
 pub mod trust;
 pub mod verify;
 pub mod wire;

@@ -47,11 +47,15 @@ struct Tally<'a> {
 impl<'a> Tally<'a> {
     fn add(&mut self, severity: Severity, outcome: &'a Outcome) {
         match outcome {
-            Outcome::Violated(violations) => match severity {
-                Severity::Fail => self.fails.extend(violations),
-                Severity::Warn => self.warnings.extend(violations),
-                Severity::Notice => self.notices.extend(violations),
-            },
+            Outcome::Violated(violations) => {
+                for violation in violations {
+                    match violation.severity.unwrap_or(severity) {
+                        Severity::Fail => self.fails.push(violation),
+                        Severity::Warn => self.warnings.push(violation),
+                        Severity::Notice => self.notices.push(violation),
+                    }
+                }
+            }
             Outcome::Undetermined(why) if severity == Severity::Notice => push_new(&mut self.small_doubts, why),
             Outcome::Undetermined(why) => push_new(&mut self.doubts, why),
             Outcome::Passed(words) => {
@@ -157,6 +161,13 @@ mod tests {
     #[case(&[], Verdict::NotApplicable, "no rule of this version judges it")]
     fn the_worst_outcome_decides(#[case] outcomes: &[(Severity, Outcome)], #[case] verdict: Verdict, #[case] reason: &str) {
         assert_eq!(keys(outcomes), (verdict, reason.to_owned()));
+    }
+
+    /// A policy fails what it does not allow, and warns of what it phases out.
+    #[test]
+    fn a_violation_may_be_milder_than_its_rule() {
+        let mild = Outcome::Violated(vec![Violation::new("old").graded(Warn)]);
+        assert_eq!(keys(&[(Fail, mild)]), (Verdict::Warn, "old".to_owned()));
     }
 
     #[test]

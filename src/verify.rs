@@ -1,14 +1,18 @@
 //! The harness: starts a scenario, lets the checker look, compares with the truth that
 //! its author wrote down. The only place where lab and checker meet.
 
-use std::{collections::BTreeMap, fmt::Write as _, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    fmt::Write as _,
+    sync::{Arc, LazyLock},
+};
 
 use time::OffsetDateTime;
 use tokio::task::JoinSet;
 
 use crate::{
     check,
-    facts::{Facts, Target, Vantage, View},
+    facts::{Depth, Facts, Target, Vantage, View},
     finding::{Practice, Verdict},
     lab::{Backend, LabError, Running, persona},
     plan::{Plan, PlanError},
@@ -18,7 +22,7 @@ use crate::{
         redact::Redactor,
         text::{self, TextOptions},
     },
-    rules,
+    rules::{self, policy},
     scenario::{Corpus, CorpusError, Known, Scenario, ScenarioErrors, parse},
     wire::WireText,
 };
@@ -82,6 +86,9 @@ pub enum CaseError {
         /// What is wrong with it.
         why: String,
     },
+    /// It names a policy that there is not.
+    #[error(transparent)]
+    Policy(#[from] policy::UnknownPolicy),
     /// The task that made the keys was cancelled.
     #[error("interrupted")]
     Interrupted,
@@ -99,15 +106,17 @@ pub enum LoadError {
 }
 
 /// The names that a scenario may use.
-pub fn known_names() -> (Vec<&'static str>, Vec<&'static str>) {
-    (rules::catalogue().iter().map(|rule| rule.id).collect(), persona::kinds())
+pub fn known() -> Known<'static> {
+    static RULES: LazyLock<Vec<&str>> = LazyLock::new(|| rules::catalogue().iter().map(|rule| rule.id).collect());
+    static KINDS: LazyLock<Vec<&str>> = LazyLock::new(persona::kinds);
+    static POLICIES: LazyLock<Vec<&str>> = LazyLock::new(|| policy::all().iter().map(|policy| &*policy.name).collect());
+    Known { rules: &RULES, kinds: &KINDS, policies: &POLICIES }
 }
 
 /// Parses the selected scenarios of a corpus; one case for each kind of server.
 /// An empty selection takes all.
 pub fn load(corpus: &Corpus, patterns: &[String]) -> Result<Vec<Case>, LoadError> {
-    let (rules, kinds) = known_names();
-    let known = Known { rules: &rules, kinds: &kinds };
+    let known = known();
     let mut entries = Vec::new();
     if patterns.is_empty() {
         entries.extend(corpus.iter());
@@ -183,23 +192,29 @@ async fn try_case(case: &Case, backend: &Backend, now: OffsetDateTime) -> Result
         return Ok(CaseOutcome::NotPossible(reason));
     }
     let running = backend.start(&plan).await?;
-    let observed = look(&running, &plan).await;
+    let observed = look(&running, &plan, &patience(&case.scenario)).await;
     let server_log = running.log().await;
     running.stop().await;
     let facts = observed?;
 
     let trust = std::slice::from_ref(&plan.trust);
-    let report = check::judge(facts.clone(), trust, plan.now);
+    let policy = match &case.scenario.policy {
+        Some(name) => policy::find(name)?,
+        None => policy::default(),
+    };
+    let report = check::judge_by(policy, facts.clone(), trust, plan.now);
     let mut failures =
         compare(&report, &case.scenario.expect.must, &case.scenario.expect.must_not, &case.scenario.expect.verdicts);
     for (vantage, expect) in &case.scenario.expect.from {
         let views = facts.views.iter().filter(|view| view.vantage.label.as_ref().is_some_and(|label| label.as_str() == vantage));
         let alone = Facts { target: facts.target.clone(), views: views.cloned().collect() };
-        let alone = check::judge(alone, trust, plan.now);
+        let alone = check::judge_by(policy, alone, trust, plan.now);
         let from = compare(&alone, &expect.must, &expect.must_not, &expect.verdicts);
         failures.extend(from.into_iter().map(|failure| format!("from {vantage} alone: {failure}")));
     }
-    failures.extend(too_many_connections(&report));
+    if case.scenario.probe == Depth::Quick {
+        failures.extend(too_many_connections(&report));
+    }
     let redacted = text::render_redacted(&report, &TextOptions::snapshot(), &Redactor::new(&report.facts));
     if let Some(expected) = case.snapshot.as_deref().map(snapshot_body)
         && expected != redacted.trim()
@@ -217,17 +232,23 @@ pub async fn resolve(case: &Case, now: OffsetDateTime) -> Result<Plan, CaseError
     Ok(tokio::task::spawn_blocking(resolve).await.map_err(|_| CaseError::Interrupted)??)
 }
 
+/// How deep a scenario has the checker look, and how long wait.
+fn patience(scenario: &Scenario) -> Patience {
+    let lab = Patience { depth: scenario.probe, ..Patience::lab() };
+    scenario.patience.map_or(lab.clone(), |wait| lab.waiting(wait.0))
+}
+
 /// Looks at the running server from each of its vantage points.
-async fn look(running: &Running, plan: &Plan) -> Result<Facts, CaseError> {
+async fn look(running: &Running, plan: &Plan, patience: &Patience) -> Result<Facts, CaseError> {
     // The scenario's port is 25, as far as its report is concerned; see the redactor.
     let target = Target { name: plan.server.host.clone(), port: 25 };
     let mut views = Vec::new();
     for vantage in &running.vantages {
         let asked = Vantage { label: Some(WireText::from(vantage.name.as_str())), source: Some(vantage.source) };
         let view = if vantage.is_remote {
-            look_from_afar(running, &target, &vantage.name, asked).await?
+            look_from_afar(running, &target, &vantage.name, asked, patience).await?
         } else {
-            probe::observe(&target, running.address, asked, None, &Patience::lab()).await
+            probe::observe(&target, running.address, asked, None, patience).await
         };
         views.push(view);
     }
@@ -236,8 +257,16 @@ async fn look(running: &Running, plan: &Plan) -> Result<Facts, CaseError> {
 
 /// Has `mtalab observe` look from a vantage point where this process does not stand.
 #[cfg(feature = "docker")]
-async fn look_from_afar(running: &Running, target: &Target, name: &str, asked: Vantage) -> Result<View, CaseError> {
-    let arguments = ["observe", target.name.as_str(), &running.address.to_string()].map(str::to_owned);
+async fn look_from_afar(
+    running: &Running,
+    target: &Target,
+    name: &str,
+    asked: Vantage,
+    patience: &Patience,
+) -> Result<View, CaseError> {
+    let (depth, wait, address) =
+        (patience.depth.name(), format!("{}ms", patience.reply.as_millis()), running.address.to_string());
+    let arguments = ["observe", "--probe", depth, "--patience", &wait, target.name.as_str(), &address].map(str::to_owned);
     let printed = running.exec(name, &arguments).await?;
     let view: View = serde_json::from_slice(&printed)
         .map_err(|error| CaseError::Vantage { vantage: name.to_owned(), why: error.to_string() })?;
@@ -245,7 +274,7 @@ async fn look_from_afar(running: &Running, target: &Target, name: &str, asked: V
 }
 
 #[cfg(not(feature = "docker"))]
-async fn look_from_afar(_: &Running, _: &Target, name: &str, _: Vantage) -> Result<View, CaseError> {
+async fn look_from_afar(_: &Running, _: &Target, name: &str, _: Vantage, _: &Patience) -> Result<View, CaseError> {
     Err(CaseError::Vantage { vantage: name.to_owned(), why: "this build has no containers".to_owned() })
 }
 

@@ -31,6 +31,29 @@ impl WireText {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// The words between spaces and tabs, escaped like the text itself.
+    pub fn words(&self) -> impl Iterator<Item = Self> + use<'_> {
+        const TAB: &str = "\\x09";
+        let mut rest = self.0.as_str();
+        std::iter::from_fn(move || {
+            rest = rest.trim_start_matches(' ');
+            while let Some(after) = rest.strip_prefix(TAB) {
+                rest = after.trim_start_matches(' ');
+            }
+            let mut end = 0;
+            while let Some(c) = rest[end..].chars().next() {
+                if c == ' ' || rest[end..].starts_with(TAB) {
+                    break;
+                }
+                // An escaped backslash is one character: what follows it begins anew.
+                end += if rest[end..].starts_with("\\\\") { 2 } else { c.len_utf8() };
+            }
+            let (word, after) = rest.split_at(end);
+            rest = after;
+            (!word.is_empty()).then(|| Self(word.to_owned()))
+        })
+    }
 }
 
 fn escape_into(out: &mut String, text: &str) {
@@ -97,6 +120,17 @@ mod tests {
     use rstest::rstest;
 
     use super::*;
+
+    #[rstest::rstest]
+    #[case(b"a b", &["a", "b"])]
+    #[case(b"\t a\t\tb ", &["a", "b"])]
+    #[case(b"a\\x09b c", &["a\\\\x09b", "c"])]
+    #[case(b"a\\\tb", &["a\\\\", "b"])]
+    #[case(b" \t", &[])]
+    fn words_are_between_spaces_and_tabs(#[case] wire: &[u8], #[case] expected: &[&str]) {
+        let text = WireText::from_bytes(wire);
+        assert_eq!(text.words().map(|word| word.as_str().to_owned()).collect::<Vec<_>>(), expected);
+    }
 
     #[rstest]
     #[case(b"220 mx ESMTP", "220 mx ESMTP")]

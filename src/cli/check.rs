@@ -5,6 +5,7 @@ use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
     process::ExitCode,
+    time::Duration,
 };
 
 use super::{CheckArguments, Format, OutputArguments, TrustArguments, exit, exit::Failure, out};
@@ -12,7 +13,7 @@ use crate::{
     check::{self, CheckOptions},
     facts::{Target, Vantage},
     name::Name,
-    probe::{Patience, resolve},
+    probe::{Patience, Progress, Watch, resolve},
     report::{Report, json, text},
     trust::TrustStore,
     wire::WireText,
@@ -30,29 +31,60 @@ pub(super) async fn run(arguments: CheckArguments) -> Result<ExitCode, Failure> 
         None => addresses(&target, &mut notes).await?,
     };
     let vantages = vantages(&arguments, &addresses)?;
-    let patience = Patience { greeting: arguments.patience, reply: arguments.patience, ..Patience::default() };
-    let options = CheckOptions { stores, now: arguments.moment.moment(), ehlo: arguments.ehlo, patience };
+    let patience = Patience {
+        greeting: arguments.patience,
+        reply: arguments.patience,
+        depth: arguments.probe,
+        parallel: usize::from(arguments.parallel),
+        interval: arguments.rate.map_or(Duration::ZERO, |per_minute| Duration::from_secs(60) / per_minute),
+        ..Patience::default()
+    };
+    let watch = patience.watch.clone();
+    let policy = arguments.policy.policy;
+    let options = CheckOptions { stores, now: arguments.moment.moment(), ehlo: arguments.ehlo, patience, policy };
     let checking = check::check(target, &addresses, &vantages, &options);
-    let mut report = with_progress(&arguments.target, checking).await?;
+    let mut report = with_progress(&arguments.target, &watch, checking).await?;
     report.notes.extend(notes);
     print(&report, &arguments.output);
     Ok(exit::of_report(&report, arguments.output.fail_on))
 }
 
-/// Shows on a terminal that something is being waited for; ends on Ctrl-C.
-async fn with_progress(what: &str, work: impl Future<Output = Report>) -> Result<Report, Failure> {
+/// Shows on a terminal what is being asked. Ctrl-C ends the questions, and the report says what is known by then; a
+/// second one ends the program.
+async fn with_progress(what: &str, watch: &Watch, work: impl Future<Output = Report>) -> Result<Report, Failure> {
     let spinner = indicatif::ProgressBar::new_spinner();
     if !out::is_watched() {
         spinner.set_draw_target(indicatif::ProgressDrawTarget::hidden());
     }
-    spinner.set_message(format!("asking {}", WireText::from(what)));
-    spinner.enable_steady_tick(std::time::Duration::from_millis(120));
-    let report = tokio::select! {
-        report = work => Ok(report),
-        _ = tokio::signal::ctrl_c() => Err(Failure::environment("interrupted before the server had answered")),
+    let what = WireText::from(what);
+    spinner.set_message(format!("asking {what}"));
+    spinner.enable_steady_tick(Duration::from_millis(120));
+    let mut tick = tokio::time::interval(Duration::from_millis(120));
+    let mut work = std::pin::pin!(work);
+    let report = loop {
+        tokio::select! {
+            report = &mut work => break Ok(report),
+            _ = tick.tick() => {
+                let Progress { connections, question } = watch.progress();
+                if !question.is_empty() && !watch.is_stopped() {
+                    spinner.set_message(format!("asking {what}: {question} (connection {connections})"));
+                }
+            }
+            _ = tokio::signal::ctrl_c() => {
+                if watch.is_stopped() {
+                    break Err(Failure::environment("interrupted before the questions had ended"));
+                }
+                spinner.set_message("ending; what is known so far follows (Ctrl-C again to leave at once)");
+                watch.stop();
+            }
+        }
     };
     spinner.finish_and_clear();
-    report
+    let mut report = report?;
+    if watch.is_stopped() {
+        report.notes.push("interrupted: what was not asked by then is missing from this report".to_owned());
+    }
+    Ok(report)
 }
 
 /// Prints a report in the form that was asked for.

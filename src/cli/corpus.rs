@@ -1,13 +1,14 @@
-//! `list`, `show`, `explain`, `personas`, `schema`: what there is to know without running anything.
+//! `list`, `show`, `explain`, `personas`, `policies`, `schema`: what there is to know without running anything.
 
 use std::process::ExitCode;
 
 use super::{CorpusArguments, SchemaOf, exit::Failure, out};
 use crate::{
     lab::persona::{self, Persona},
+    nearest::nearest,
     report::{explain, json},
-    rules,
-    scenario::{Corpus, Known, parse, schema as scenario_schema},
+    rules::{self, policy},
+    scenario::{Corpus, parse, schema as scenario_schema},
     verify,
 };
 
@@ -41,9 +42,8 @@ pub(super) fn list(arguments: &CorpusArguments) -> Result<ExitCode, Failure> {
 pub(super) fn show(id: &str, arguments: &CorpusArguments) -> Result<ExitCode, Failure> {
     let corpus = open(arguments)?;
     let entry = corpus.get(id).map_err(|error| Failure::usage(error.to_string()))?;
-    let (rules, kinds) = verify::known_names();
-    let scenario = parse(&entry.source, &Known { rules: &rules, kinds: &kinds })
-        .map_err(|errors| Failure::from(verify::LoadError::Scenarios(vec![errors])))?;
+    let scenario =
+        parse(&entry.source, &verify::known()).map_err(|errors| Failure::from(verify::LoadError::Scenarios(vec![errors])))?;
     let heading = format!("{id}: {}\n{}", scenario.title, "=".repeat(id.len() + 2 + scenario.title.chars().count()));
     // Parsing has refused every control character in it.
     out::print(&format!("{heading}\n\n{}", String::from_utf8_lossy(&entry.source.bytes)));
@@ -57,9 +57,8 @@ pub(super) fn explain(rule: Option<&str>) -> Result<ExitCode, Failure> {
     };
     let Some(rule) = rules::find(id) else {
         let shown = crate::wire::WireText::from(id);
-        let nearest =
-            rules::catalogue().iter().max_by(|a, b| strsim::jaro_winkler(a.id, id).total_cmp(&strsim::jaro_winkler(b.id, id)));
-        let hint = nearest.map(|rule| format!(". Did you mean `{}`?", rule.id)).unwrap_or_default();
+        let ids = rules::catalogue().iter().map(|rule| rule.id);
+        let hint = nearest(id, ids).map(|id| format!(". Did you mean `{id}`?")).unwrap_or_default();
         return Err(Failure::usage(format!("there is no rule `{shown}`{hint}\n`mtalab explain` lists all of them")));
     };
     out::print(&explain::page(rule, out::width(), out::is_coloured()));
@@ -74,12 +73,14 @@ pub(super) fn personas() -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
+pub(super) fn policies() -> Result<ExitCode, Failure> {
+    out::print(&explain::policies(policy::all(), out::width(), out::is_coloured()));
+    Ok(ExitCode::SUCCESS)
+}
+
 pub(super) fn schema(of: SchemaOf) -> Result<ExitCode, Failure> {
     let schema = match of {
-        SchemaOf::Scenario => {
-            let (rules, kinds) = verify::known_names();
-            scenario_schema(&Known { rules: &rules, kinds: &kinds })
-        }
+        SchemaOf::Scenario => scenario_schema(&verify::known()),
         SchemaOf::Report => json::schema(),
     };
     out::print(&format!("{schema:#}"));

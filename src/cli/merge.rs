@@ -9,7 +9,7 @@ use std::{
 
 use time::OffsetDateTime;
 
-use super::{MomentArguments, OutputArguments, TrustArguments, check, exit, exit::Failure};
+use super::{MomentArguments, OutputArguments, PolicyArguments, TrustArguments, check, exit, exit::Failure};
 use crate::{facts::merge, report::json, wire::WireText};
 
 pub(super) fn run(
@@ -17,6 +17,7 @@ pub(super) fn run(
     output: &OutputArguments,
     trust: &TrustArguments,
     moment: &MomentArguments,
+    policy: &PolicyArguments,
 ) -> Result<ExitCode, Failure> {
     let stores = check::stores(trust)?;
     let mut facts = Vec::new();
@@ -38,7 +39,7 @@ pub(super) fn run(
     // As of the newest report, unless told otherwise: merging tomorrow must not age what was seen today.
     // A report from the future, wrong or forged, must not age it either.
     let now = moment.now.or(judged_at.map(|at| at.min(OffsetDateTime::now_utc()))).unwrap_or_else(|| moment.moment());
-    let mut report = crate::check::judge(facts, &stores, now);
+    let mut report = crate::check::judge_by(policy.policy, facts, &stores, now);
     report.notes.extend(notes);
     check::print(&report, output);
     Ok(exit::of_report(&report, output.fail_on))

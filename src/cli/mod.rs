@@ -8,15 +8,29 @@ mod images;
 mod inside;
 mod merge;
 mod out;
+mod relay;
 mod run;
 mod up;
 
-use std::{net::IpAddr, path::PathBuf, process::ExitCode, time::Duration};
+use std::{
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+    process::ExitCode,
+    time::Duration,
+};
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{
+    Args, Parser, Subcommand, ValueEnum,
+    builder::{PossibleValuesParser, TypedValueParser},
+};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
-use crate::name::Name;
+use crate::{
+    facts::Depth,
+    name::Name,
+    probe::Patience,
+    rules::policy::{self, Policy},
+};
 use exit::Failure;
 
 /// The test lab and the checker for SMTP over TLS.
@@ -71,9 +85,15 @@ enum Command {
         trust: TrustArguments,
         #[command(flatten)]
         moment: MomentArguments,
+        #[command(flatten)]
+        policy: PolicyArguments,
     },
+    /// Stand before a server and make the way to it worse: slow, lossy, limited.
+    Relay(RelayArguments),
     /// List the kinds of server that the lab can be.
     Personas,
+    /// List the guidelines that a check can judge by.
+    Policies,
     /// Print the JSON Schema of scenario files or of reports.
     Schema {
         /// Of what.
@@ -91,7 +111,7 @@ enum Command {
         plan: PathBuf,
         /// Where to listen.
         #[arg(long)]
-        listen: std::net::SocketAddr,
+        listen: SocketAddr,
     },
     /// Look at one address and print what was seen, as JSON; runs inside containers.
     #[command(hide = true)]
@@ -99,7 +119,13 @@ enum Command {
         /// The name of the server.
         name: Name,
         /// Its address.
-        address: std::net::SocketAddr,
+        address: SocketAddr,
+        /// How much to ask.
+        #[arg(long, value_name = "DEPTH", value_parser = parse_depth())]
+        probe: Depth,
+        /// How long to wait for each answer.
+        #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
+        patience: Duration,
     },
     /// Wait until ended; runs inside containers.
     #[command(hide = true)]
@@ -112,8 +138,8 @@ struct CheckArguments {
     #[arg(value_name = "NAME[:PORT]")]
     target: String,
     /// Connect here instead of asking DNS.
-    #[arg(long, value_name = "ADDRESS:PORT")]
-    connect: Option<std::net::SocketAddr>,
+    #[arg(long, value_name = "ADDRESS:PORT", value_parser = parse_endpoint)]
+    connect: Option<SocketAddr>,
     /// Look from this source address of this machine; repeat for more vantage points.
     #[arg(long, value_name = "ADDRESS")]
     from: Vec<IpAddr>,
@@ -124,12 +150,23 @@ struct CheckArguments {
     #[arg(long, value_name = "NAME")]
     ehlo: Option<Name>,
     /// How long to wait for the greeting and for each reply; RFC 5321 allows servers 5m.
-    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration, default_value = "60s")]
+    #[arg(long, value_name = "DURATION", value_parser = parse_patience, default_value = "60s")]
     patience: Duration,
+    /// How much to ask: one handshake in at most 3 connections, grouped questions in about a dozen more, or complete lists.
+    #[arg(long, value_name = "DEPTH", value_parser = parse_depth(), default_value = "quick")]
+    probe: Depth,
+    /// How many connections to one address at a time.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64), default_value_t = 1)]
+    parallel: u16,
+    /// No more than N connections per minute to one address.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=60_000))]
+    rate: Option<u32>,
     #[command(flatten)]
     trust: TrustArguments,
     #[command(flatten)]
     moment: MomentArguments,
+    #[command(flatten)]
+    policy: PolicyArguments,
     #[command(flatten)]
     output: OutputArguments,
 }
@@ -155,6 +192,13 @@ impl MomentArguments {
     fn moment(&self) -> OffsetDateTime {
         self.now.unwrap_or_else(OffsetDateTime::now_utc)
     }
+}
+
+#[derive(Debug, Args)]
+struct PolicyArguments {
+    /// The guideline to judge by; `mtalab policies` lists them.
+    #[arg(long, value_name = "NAME", value_parser = policy::find, default_value = "mtalab")]
+    policy: &'static Policy,
 }
 
 #[derive(Debug, Args)]
@@ -261,6 +305,34 @@ enum LabFormat {
     Dotenv,
 }
 
+#[derive(Debug, Args)]
+struct RelayArguments {
+    /// The server to stand before.
+    #[arg(value_name = "ADDRESS:PORT", value_parser = parse_endpoint)]
+    to: SocketAddr,
+    /// Where to listen; a free port of 127.0.0.1 by default.
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:0")]
+    listen: SocketAddr,
+    /// Add this to every round trip.
+    #[arg(long, value_name = "DURATION", value_parser = parse_delay, default_value = "0s")]
+    round_trip: Duration,
+    /// Hold the greeting back.
+    #[arg(long, value_name = "DURATION", value_parser = parse_delay, default_value = "0s")]
+    greeting_delay: Duration,
+    /// Close every Nth connection when its ClientHello has come.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    drop_hello: u32,
+    /// Answer 421 after N connections.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    total: u32,
+    /// Answer 421 to more than N connections within a minute.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    per_minute: u32,
+    /// Write EHLO keywords in lower case.
+    #[arg(long)]
+    lower_case: bool,
+}
+
 /// The images of the Docker backend.
 #[cfg(feature = "docker")]
 #[derive(Debug, Subcommand)]
@@ -273,6 +345,33 @@ enum ImagesCommand {
     },
     /// List the images and whether they are built.
     List,
+}
+
+/// An address that can be connected to.
+fn parse_endpoint(text: &str) -> Result<SocketAddr, String> {
+    let address: SocketAddr =
+        text.parse().map_err(|_| "expected an address with a port, such as 192.0.2.1:25 or [2001:db8::1]:25".to_owned())?;
+    if address.port() == 0 { Err("no server listens on port 0".to_owned()) } else { Ok(address) }
+}
+
+/// A time to wait that is neither nothing nor longer than anybody waits.
+fn parse_patience(text: &str) -> Result<Duration, String> {
+    const HOUR: Duration = Duration::from_secs(3600);
+    let patience = humantime::parse_duration(text).map_err(|error| format!("{error}; expected a duration such as 60s or 5m"))?;
+    if (Duration::from_secs(1)..=HOUR).contains(&patience) { Ok(patience) } else { Err("expected 1s to 1h".to_owned()) }
+}
+
+/// The name of a depth.
+fn parse_depth() -> impl TypedValueParser<Value = Depth> {
+    PossibleValuesParser::new(Depth::ALL.map(Depth::name))
+        .map(|name| Depth::ALL.into_iter().find(|depth| depth.name() == name).unwrap_or_default())
+}
+
+/// A delay that a relay can hold data back for.
+fn parse_delay(text: &str) -> Result<Duration, String> {
+    const LONGEST: Duration = Duration::from_secs(600);
+    let delay = humantime::parse_duration(text).map_err(|error| format!("{error}; expected a duration such as 50ms"))?;
+    if delay <= LONGEST { Ok(delay) } else { Err("expected 10m at most".to_owned()) }
 }
 
 fn parse_moment(text: &str) -> Result<OffsetDateTime, String> {
@@ -306,13 +405,18 @@ async fn dispatch(command: Command) -> Result<ExitCode, Failure> {
         Command::Ps => up::ps().await,
         Command::Down { id } => up::down(id.as_deref()).await,
         Command::Explain { rule } => corpus::explain(rule.as_deref()),
-        Command::Merge { reports, output, trust, moment } => merge::run(&reports, &output, &trust, &moment),
+        Command::Relay(arguments) => relay::run(arguments).await,
+        Command::Merge { reports, output, trust, moment, policy } => merge::run(&reports, &output, &trust, &moment, &policy),
         Command::Personas => corpus::personas(),
+        Command::Policies => corpus::policies(),
         Command::Schema { of } => corpus::schema(of),
         #[cfg(feature = "docker")]
         Command::Images(command) => images::run(command).await,
         Command::Serve { plan, listen } => inside::serve(&plan, listen).await,
-        Command::Observe { name, address } => inside::observe(name, address).await,
+        Command::Observe { name, address, probe, patience } => {
+            let patience = Patience { depth: probe, ..Patience::lab() }.waiting(patience);
+            inside::observe(name, address, &patience).await
+        }
         Command::Idle => inside::idle().await,
     }
 }

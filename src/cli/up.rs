@@ -16,7 +16,7 @@ use time::OffsetDateTime;
 
 use super::{BackendName, LabFormat, UpArguments, corpus, exit, exit::Failure, inside, out, run};
 use crate::{
-    lab::{Running, owner::Owner},
+    lab::{Backend, Running, owner::Owner},
     plan::Plan,
     verify::{self, Case},
     wire::WireText,
@@ -73,19 +73,15 @@ pub(super) async fn up(arguments: UpArguments) -> Result<ExitCode, Failure> {
         run::close(&backend).await;
         return Err(Failure::usage(format!("{} on {} is not possible here: {reason}", case.id, case.kind)));
     }
-    let running = match backend.start(&plan).await {
-        Ok(running) => running,
-        Err(error) => {
-            run::close(&backend).await;
-            return Err(Failure::environment(exit::chain(&error)));
-        }
+    let started = tokio::select! {
+        started = start(id, &plan, &backend, &arguments) => started,
+        () = inside::ended() => Err(Failure::environment("interrupted before the lab was up")),
     };
-    let state = match State::write(id, &plan, &running, &arguments) {
-        Ok(state) => state,
-        Err(error) => {
-            running.stop().await;
+    let (running, state) = match started {
+        Ok(lab) => lab,
+        Err(failure) => {
             run::close(&backend).await;
-            return Err(Failure::environment(format!("cannot write the state of the lab: {error}")));
+            return Err(failure);
         }
     };
     out::print(&match arguments.format {
@@ -113,8 +109,23 @@ pub(super) async fn up(arguments: UpArguments) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// Starts the server, and writes down where it is.
+async fn start(id: String, plan: &Plan, backend: &Backend, arguments: &UpArguments) -> Result<(Running, State), Failure> {
+    let running = backend.start(plan).await.map_err(|error| Failure::environment(exit::chain(&error)))?;
+    let state = State::write(id, plan, &running, arguments);
+    let state = state.map_err(|error| Failure::environment(format!("cannot write the state of the lab: {error}")))?;
+    #[cfg(feature = "docker")]
+    if let Backend::Docker(docker) = backend
+        && let Err(error) = docker.keep().await
+    {
+        state.remove();
+        return Err(Failure::environment(exit::chain(&error)));
+    }
+    Ok((running, state))
+}
+
 pub(super) async fn ps() -> Result<ExitCode, Failure> {
-    let labs = State::all()?;
+    let labs = State::all().await?;
     if labs.is_empty() {
         out::print("no lab is up; `mtalab up SCENARIO` starts one");
         return Ok(ExitCode::SUCCESS);
@@ -130,7 +141,7 @@ pub(super) async fn ps() -> Result<ExitCode, Failure> {
 }
 
 pub(super) async fn down(id: Option<&str>) -> Result<ExitCode, Failure> {
-    let labs = State::all()?;
+    let labs = State::all().await?;
     let chosen: Vec<State> = labs.into_iter().filter(|state| id.is_none_or(|id| state.lab.id == id)).collect();
     if chosen.is_empty() {
         let Some(id) = id else {
@@ -184,21 +195,33 @@ impl State {
         Ok(Self { path, lab })
     }
 
-    /// Every lab that is up. What a killed `up` left of an embedded one is removed.
-    fn all() -> Result<Vec<Self>, Failure> {
+    /// Every lab that is up. What is left in files of one that is not is removed.
+    async fn all() -> Result<Vec<Self>, Failure> {
         let folder = folder().map_err(|error| Failure::environment(format!("cannot read the folder of labs: {error}")))?;
         let Ok(entries) = fs::read_dir(folder) else { return Ok(Vec::new()) };
         let mut paths: Vec<_> = entries.flatten().map(|entry| entry.path()).collect();
         paths.retain(|path| path.extension().is_some_and(|extension| extension == "json"));
         paths.sort();
         let read = |path: PathBuf| Some(Self { lab: serde_json::from_slice(&fs::read(&path).ok()?).ok()?, path });
-        let (alive, dead): (Vec<_>, Vec<_>) = paths.into_iter().filter_map(read).partition(Self::is_alive);
+        let labs: Vec<Self> = paths.into_iter().filter_map(read).collect();
+        let kept = if labs.iter().any(|state| state.lab.backend == "docker") { kept_in_docker().await } else { None };
+        let (alive, dead): (Vec<_>, Vec<_>) = labs.into_iter().partition(|state| state.is_up(kept.as_deref()));
+        #[cfg(feature = "docker")]
+        for state in dead.iter().filter(|state| state.lab.backend == "docker") {
+            // Its network is of no use without it.
+            let _ = crate::lab::docker::remove_kept(&state.lab.id).await;
+        }
         dead.iter().for_each(Self::remove);
         Ok(alive)
     }
 
+    /// Whether it is up, by the names of the labs that Docker keeps; those may be up if nobody knows.
+    fn is_up(&self, kept: Option<&[String]>) -> bool {
+        if self.lab.backend == "docker" { kept.is_none_or(|kept| kept.contains(&self.lab.id)) } else { self.is_alive() }
+    }
+
     fn is_alive(&self) -> bool {
-        self.lab.backend == "docker" || Owner::parse(&self.lab.owner).is_some_and(|owner| !owner.is_dead(&Owner::me()))
+        Owner::parse(&self.lab.owner).is_some_and(|owner| !owner.is_dead(&Owner::me()))
     }
 
     async fn end(&self) -> Result<(), Failure> {
@@ -227,6 +250,14 @@ impl State {
         let _ = fs::remove_file(&self.lab.ca_file);
         let _ = fs::remove_file(&self.path);
     }
+}
+
+/// The names of the labs that still have a container; none known where no engine tells.
+async fn kept_in_docker() -> Option<Vec<String>> {
+    #[cfg(feature = "docker")]
+    return crate::lab::docker::list_kept().await.ok();
+    #[cfg(not(feature = "docker"))]
+    None
 }
 
 /// A folder of this user alone: the runtime folder, which the system empties, or the cache.

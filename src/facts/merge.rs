@@ -66,6 +66,7 @@ mod tests {
     fn view(label: &str) -> View {
         View {
             earlier: Vec::new(),
+            offers: View::no_offers(),
             vantage: Vantage { label: Some(WireText::from(label)), source: None },
             address: "192.0.2.10:25".parse().unwrap(),
             connections: 1,

@@ -2,6 +2,7 @@
 
 mod certificate;
 mod merge;
+mod offers;
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -9,6 +10,10 @@ use serde::{Deserialize, Serialize};
 
 pub use certificate::{Certificate, CertificateDetails, KeyAlgorithm, PublicKey, SanEntry, SignatureHash};
 pub use merge::{MAX_VIEWS, MergeError, merge};
+pub use offers::{
+    Alpn, Answer, ClientCertificate, Depth, DhGroup, Features, GroupList, HelloTrait, Intolerance, Offered, Offers, Preference,
+    Question, Refusal, SchemeList, ServedChain, Sni, Taken, VersionOffer,
+};
 
 use crate::{
     name::Name,
@@ -51,9 +56,17 @@ pub struct View {
     /// The dialogs of earlier connections, oldest first, where a retry was needed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub earlier: Vec<Session>,
+    /// What else was asked of its TLS.
+    #[serde(default = "View::no_offers")]
+    pub offers: Observed<Offers>,
 }
 
 impl View {
+    /// Nothing was asked but what one session shows.
+    pub fn no_offers() -> Observed<Offers> {
+        Observed::NotAttempted(format!("not asked at --probe {}", Depth::Quick.name()))
+    }
+
     /// `from 192.0.2.1` or `from partner (192.0.2.1)`.
     pub fn vantage_text(&self) -> String {
         match (&self.vantage.label, self.source()) {
@@ -61,6 +74,17 @@ impl View {
             (Some(label), None) => label.to_string(),
             (None, Some(source)) => source.to_string(),
             (None, None) => "this machine".to_owned(),
+        }
+    }
+
+    /// Whether a client certificate was asked for, in the session or in what was asked besides.
+    pub fn client_certificate(&self) -> &Observed<ClientCertificate> {
+        let besides = self.offers.seen().map(|offers| &offers.client_certificate);
+        match (&self.session.client_certificate, besides) {
+            (Observed::Seen(ClientCertificate::NotRequested), Some(requested @ Observed::Seen(_))) => requested,
+            (seen @ Observed::Seen(_), _) => seen,
+            (_, Some(besides)) => besides,
+            (unseen, None) => unseen,
         }
     }
 
@@ -189,6 +213,8 @@ pub struct Session {
     pub certificates: Observed<Vec<Certificate>>,
     /// Whether the server proved that it holds the key of the first certificate.
     pub possession: Observed<Possession>,
+    /// Whether the handshake asked this client for a certificate; it has none to show.
+    pub client_certificate: Observed<ClientCertificate>,
     /// The reply to the second EHLO, inside TLS.
     pub ehlo_after: Observed<Ehlo>,
     /// The reply to QUIT.
@@ -212,6 +238,7 @@ impl Session {
             tls: not(why),
             certificates: not(why),
             possession: not(why),
+            client_certificate: not(why),
             ehlo_after: not(why),
             quit: not(why),
             transcript: Vec::new(),

@@ -2,11 +2,15 @@
 //!
 //! The lab knows nothing of the checker. It shares only vocabulary with it.
 
+mod dh;
 #[cfg(feature = "docker")]
 pub mod docker;
 pub mod embedded;
+#[cfg(feature = "docker")]
+mod openssl;
 pub(crate) mod owner;
 pub mod persona;
+pub mod relay;
 
 use std::{
     collections::BTreeMap,

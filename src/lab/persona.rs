@@ -4,7 +4,10 @@ use std::{collections::BTreeMap, sync::LazyLock};
 
 use serde::Deserialize;
 
-use crate::scenario::TlsVersion;
+use crate::{
+    scenario::{DhGroupName, Order, TlsVersion},
+    tls::{Group, SignatureScheme, Suite, Version},
+};
 
 /// What one kind of server says. Texts are whole reply lines with `{placeholders}`.
 #[derive(Clone, Debug, Deserialize)]
@@ -20,8 +23,10 @@ pub struct Persona {
     pub ehlo: EhloReply,
     /// Its replies to STARTTLS.
     pub starttls: StarttlsReplies,
-    /// The TLS versions that it offers unless a scenario says otherwise.
-    pub tls: TlsRange,
+    /// The TLS versions that it offers unless a scenario says otherwise; those of `stock` if absent.
+    pub tls: Option<TlsRange>,
+    /// TLS as the product ships it on its operating system.
+    pub stock: Stock,
     /// Its replies to the other commands; `.` is the end of the data.
     pub commands: BTreeMap<String, Saying>,
 }
@@ -66,9 +71,12 @@ pub struct StarttlsReplies {
     pub not_offered: Saying,
     /// Inside TLS.
     pub already_active: Saying,
+    /// To the first command inside TLS of a client that had to show a certificate and did not; the connection ends.
+    /// Without it the handshake fails.
+    pub no_client_certificate: Option<Saying>,
 }
 
-/// The TLS versions of a product on its operating system. Versions below 1.2 are not served yet.
+/// The TLS versions of a product that is well looked after.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct TlsRange {
@@ -76,6 +84,44 @@ pub struct TlsRange {
     pub min: TlsVersion,
     /// The highest.
     pub max: TlsVersion,
+    /// Where this is known from.
+    pub source: String,
+}
+
+/// How a stack chooses its group of finite-field Diffie-Hellman.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DhChoice {
+    /// It has one.
+    Fixed(DhGroupName),
+    /// By the strength of the certificate's key or, where there is none, of the cipher, as OpenSSL does by itself.
+    ByStrength,
+}
+
+/// The TLS stack of a product, as it comes.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Stock {
+    /// The versions.
+    pub versions: Vec<Version>,
+    /// The suites of all versions, in its order.
+    pub suites: Vec<Suite>,
+    /// The key exchange groups, in its order.
+    pub groups: Vec<Group>,
+    /// The schemes that it signs with, in its order.
+    pub schemes: Vec<SignatureScheme>,
+    /// The group of finite-field Diffie-Hellman up to TLS 1.2.
+    pub dh_group: DhChoice,
+    /// Whose order of suites decides.
+    pub preference: Order,
+    /// Whether the extended master secret is confirmed (RFC 7627).
+    pub extended_master_secret: bool,
+    /// Whether encrypt-then-MAC is confirmed (RFC 7366).
+    pub encrypt_then_mac: bool,
+    /// Whether session tickets are confirmed (RFC 5077).
+    pub session_tickets: bool,
+    /// Whether it reads supported_versions; stacks that are older than TLS 1.3 do not (RFC 8446, 4.2.1).
+    pub supported_versions: bool,
     /// Where this is known from.
     pub source: String,
 }
@@ -147,7 +193,7 @@ mod tests {
         let Greetings { ready, throttled, blocked, after_blocked } = &persona.greeting;
         let tls = &persona.starttls;
         let fixed = [ready, throttled, blocked, &tls.ready, &tls.unavailable, &tls.not_offered, &tls.already_active];
-        fixed.into_iter().chain(after_blocked).chain(persona.commands.values()).collect()
+        fixed.into_iter().chain(&tls.no_client_certificate).chain(after_blocked).chain(persona.commands.values()).collect()
     }
 
     #[test]
@@ -155,8 +201,9 @@ mod tests {
         assert!(kinds().len() >= 4, "{:?}", kinds());
         for (kind, persona) in all() {
             assert!(persona.keywords(false).iter().any(|k| k == "STARTTLS"), "{kind} never offers STARTTLS");
-            assert!(!persona.ehlo.source.is_empty() && !persona.tls.source.is_empty());
-            assert!(persona.tls.min <= persona.tls.max);
+            assert!(!persona.ehlo.source.is_empty() && !persona.stock.source.is_empty());
+            assert!(persona.tls.as_ref().is_none_or(|range| range.min <= range.max && !range.source.is_empty()));
+            assert!(!persona.stock.suites.is_empty() && persona.stock.versions.is_sorted(), "{kind}");
             for saying in sayings(persona) {
                 assert!(!saying.source.is_empty(), "{kind}: {:?} has no source", saying.says);
                 let mut reader = ReplyReader::default();

@@ -5,9 +5,11 @@ mod keys;
 mod pki;
 mod server;
 
+use std::time::Duration;
+
 use time::OffsetDateTime;
 
-pub use server::{Answer, Credentials, GreetingPlan, Offer, ServerPlan};
+pub use server::{Answer, Credentials, GreetingPlan, Offer, ServerPlan, TlsPlan};
 
 use crate::{
     scenario::{RefusedReply, Scenario},
@@ -67,16 +69,16 @@ impl Plan {
     pub fn resolve(id: &str, scenario: &Scenario, kind: &str, now: OffsetDateTime) -> Result<Self, PlanError> {
         // Certificates have whole seconds; so has everything that is compared with them.
         let now = now.replace_nanosecond(0).unwrap_or(now);
-        let (credentials, trust) = pki::issue(scenario, now)?;
+        let (issued, trust) = pki::issue(scenario, now)?;
         let mut vantages: Vec<_> = scenario.vantage.keys().cloned().collect();
         if vantages.is_empty() {
             vantages.push(DEFAULT_VANTAGE.to_owned());
         }
-        Ok(Self { scenario: id.to_owned(), now, trust, vantages, server: server(scenario, kind, credentials) })
+        Ok(Self { scenario: id.to_owned(), now, trust, vantages, server: server(scenario, kind, issued) })
     }
 }
 
-fn server(scenario: &Scenario, kind: &str, credentials: Credentials) -> ServerPlan {
+fn server(scenario: &Scenario, kind: &str, issued: pki::Issued) -> ServerPlan {
     let (spec, fault) = (&scenario.server, &scenario.fault);
     let is = |flag: Option<bool>| flag == Some(true);
     let offer = match &fault.starttls_only_to {
@@ -85,15 +87,7 @@ fn server(scenario: &Scenario, kind: &str, credentials: Credentials) -> ServerPl
         None if is(fault.starttls_masked) => Offer::Masked,
         None => Offer::Everyone,
     };
-    let answer = if is(fault.starttls_unavailable) {
-        Answer::Unavailable
-    } else if is(fault.closed_at_client_hello) {
-        Answer::CloseAtClientHello
-    } else if is(fault.obsolete_tls_only) {
-        Answer::ObsoleteTlsOnly
-    } else {
-        Answer::Handshake
-    };
+    let answer = if is(fault.starttls_unavailable) { Answer::Unavailable } else { Answer::Handshake };
     let host = spec.host.clone();
     ServerPlan {
         kind: kind.to_owned(),
@@ -110,8 +104,18 @@ fn server(scenario: &Scenario, kind: &str, credentials: Credentials) -> ServerPl
         offer,
         answer,
         offered_in_tls: is(fault.starttls_offered_in_tls),
-        min_tls: scenario.tls.min,
-        max_tls: scenario.tls.max,
-        credentials,
+        tls: TlsPlan {
+            settings: scenario.tls.clone(),
+            stack: fault.tls.clone(),
+            sni: fault.sni,
+            client_certificate: fault.client_certificate,
+            intolerant_of: fault.intolerant_of,
+            handshake: fault.handshake,
+            delay: fault.slow_handshake.map_or(Duration::ZERO, |delay| delay.0),
+            no_close_notify: is(fault.no_close_notify),
+        },
+        credentials: issued.first,
+        second: issued.second,
+        nameless: issued.nameless,
     }
 }

@@ -15,7 +15,7 @@ use yasna::{DERWriter, Tag, models::ObjectIdentifier};
 
 use super::{Credentials, PlanError, keys::LabKey};
 use crate::{
-    scenario::{Key, Scenario, WeakHash},
+    scenario::{Faults, Key, Scenario, SniFault, WeakHash},
     trust::TrustStore,
 };
 
@@ -25,8 +25,15 @@ const AUTHORITY_YEARS: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
 /// id-pe-authorityInfoAccess, RFC 5280, 4.2.2.1.
 const AUTHORITY_INFO_ACCESS: &[u64] = &[1, 3, 6, 1, 5, 5, 7, 1, 1];
 
+/// What a server presents.
+pub(super) struct Issued {
+    pub first: Credentials,
+    pub second: Option<Credentials>,
+    pub nameless: Option<Credentials>,
+}
+
 /// Issues what the scenario's server presents, and what a checker is to trust.
-pub(super) fn issue(scenario: &Scenario, now: OffsetDateTime) -> Result<(Credentials, TrustStore), PlanError> {
+pub(super) fn issue(scenario: &Scenario, now: OffsetDateTime) -> Result<(Issued, TrustStore), PlanError> {
     let fault = &scenario.fault;
     let root = Authority::root("mtalab lab root", now)?;
     let trust = TrustStore { name: "lab".to_owned(), public: true, anchors: vec![root.certificate.der().clone()] };
@@ -77,7 +84,37 @@ pub(super) fn issue(scenario: &Scenario, now: OffsetDateTime) -> Result<(Credent
         }
     };
     let signing_key = if is(fault.other_key) { LabKey::strong(Key::Rsa2048, "other")? } else { key };
-    Ok((Credentials { chain, key_pem: signing_key.to_pem()? }, trust))
+    let first = Credentials { chain, key_pem: signing_key.to_pem()? };
+    let second = match scenario.certificate.second_key {
+        Some(key) => Some(second(scenario, key, &intermediate, now)?),
+        None => None,
+    };
+    let nameless = if fault.sni == Some(SniFault::OtherCertificate) { Some(nameless(now)?) } else { None };
+    Ok((Issued { first, second, nameless }, trust))
+}
+
+/// The certificate beside the first one, from the same CA.
+fn second(scenario: &Scenario, key: Key, issuer: &Authority, now: OffsetDateTime) -> Result<Credentials, PlanError> {
+    let fault = Faults {
+        expired: scenario.fault.second_expired,
+        expires_in: scenario.fault.second_expires_in,
+        wrong_names: scenario.fault.second_names.clone(),
+        ..Faults::default()
+    };
+    let scenario = Scenario { fault, ..scenario.clone() };
+    let key = LabKey::strong(key, "second")?;
+    let certificate = issuer.sign(&leaf(&scenario, &key, now)?, &key)?;
+    Ok(Credentials { chain: vec![certificate, issuer.der()], key_pem: key.to_pem()? })
+}
+
+/// What an appliance comes with, and sends to those who do not ask for a name that it knows.
+fn nameless(now: OffsetDateTime) -> Result<Credentials, PlanError> {
+    let key = LabKey::strong(Key::Rsa2048, "appliance")?;
+    let mut params = CertificateParams::new(vec!["appliance.lab.test".to_owned()])?;
+    params.distinguished_name = DistinguishedName::new();
+    params.distinguished_name.push(DnType::CommonName, "appliance.lab.test");
+    (params.not_before, params.not_after) = (now - DAY * 365, now + DAY * 3650);
+    Ok(Credentials { chain: vec![params.self_signed(&key)?.der().to_vec()], key_pem: key.to_pem()? })
 }
 
 /// A CA of the lab: its certificate, and what it needs to sign.

@@ -1,10 +1,15 @@
 //! What one server of a scenario does, down to the byte. Serialisable, so that it can
 //! be carried into a container.
 
+use std::time::Duration;
+
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::{name::Name, scenario::TlsVersion};
+use crate::{
+    name::Name,
+    scenario::{ClientCertificateFault, HandshakeFault, IntoleranceFault, SniFault, StackFault, TlsSpec},
+};
 
 /// Everything that a backend needs to start one server.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -29,12 +34,45 @@ pub struct ServerPlan {
     pub answer: Answer,
     /// Whether STARTTLS is offered again inside TLS.
     pub offered_in_tls: bool,
-    /// The lowest TLS version; that of the kind of server if absent.
-    pub min_tls: Option<TlsVersion>,
-    /// The highest TLS version; that of the kind of server if absent.
-    pub max_tls: Option<TlsVersion>,
+    /// How it speaks TLS.
+    pub tls: TlsPlan,
     /// The certificates and the key; none where TLS is off.
     pub credentials: Credentials,
+    /// A second certificate, with a key of another algorithm.
+    pub second: Option<Credentials>,
+    /// What is sent where the host is not asked for by name; none where the name makes no difference.
+    pub nameless: Option<Credentials>,
+}
+
+/// How a server speaks TLS: the scenario's own words, since what they leave out is the kind of server's.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct TlsPlan {
+    /// The settings of the correct world.
+    pub settings: TlsSpec,
+    /// What is old or odd about the stack.
+    pub stack: Option<StackFault>,
+    /// What the name in the ClientHello does.
+    pub sni: Option<SniFault>,
+    /// Whether clients are asked for a certificate.
+    pub client_certificate: Option<ClientCertificateFault>,
+    /// The ClientHello that is not borne.
+    pub intolerant_of: Option<IntoleranceFault>,
+    /// Where the handshake breaks off.
+    pub handshake: Option<HandshakeFault>,
+    /// How long the answer to the ClientHello takes.
+    pub delay: Duration,
+    /// Whether the connection ends without close_notify.
+    pub no_close_notify: bool,
+}
+
+impl TlsPlan {
+    /// Whether it is nothing but a range of TLS 1.2 and 1.3.
+    pub fn is_plain(&self) -> bool {
+        let TlsSpec { min: _, max: _, stock, preference, groups } = &self.settings;
+        let is_set = [stock.is_some(), preference.is_some(), groups.is_some(), self.stack.is_some(), self.sni.is_some()];
+        let is_bent = [self.client_certificate.is_some(), self.intolerant_of.is_some(), self.handshake.is_some()];
+        !is_set.contains(&true) && !is_bent.contains(&true) && self.delay.is_zero()
+    }
 }
 
 /// What is said at connect.
@@ -68,10 +106,6 @@ pub enum Answer {
     Handshake,
     /// 454: TLS not available due to a temporary reason (RFC 3207, 4).
     Unavailable,
-    /// 220, and the connection is closed when the ClientHello has come.
-    CloseAtClientHello,
-    /// 220, and a handshake in which nothing above TLS 1.1 is offered.
-    ObsoleteTlsOnly,
 }
 
 /// A certificate chain as it is to be sent, and the key of its first certificate.

@@ -11,11 +11,17 @@ use tokio::{
     time::timeout,
 };
 
-use super::{Patience, handshake, timed_out};
+use super::{
+    Patience,
+    handshake::{self, Refused},
+    timed_out,
+};
 use crate::{
-    facts::{Failure, Line, Observed, Session, Speaker},
+    facts::{ClientCertificate, Failure, Line, Observed, Session, Speaker},
+    hello::{Flight, FlightReader, goodbye},
     name::Name,
     smtp::{Ehlo, Reply, ReplyReader},
+    tls::Version,
     wire::WireText,
 };
 
@@ -32,29 +38,110 @@ pub(super) struct Dialog<'a, S> {
     start: Instant,
     /// Whether the server has closed, or said with 421 that it does (RFC 5321, 3.8).
     is_over: bool,
+    /// Bytes sent and received in the clear.
+    bytes: u64,
+}
+
+/// What came of a ClientHello that no handshake follows.
+pub(super) struct Exchange {
+    /// The server's answer.
+    pub flight: Result<Flight, Failure>,
+    /// Whether the server was ready for TLS at all.
+    pub began_tls: bool,
+    /// Bytes sent and received.
+    pub bytes: u64,
 }
 
 impl<'a> Dialog<'a, TcpStream> {
     pub(super) fn new(stream: TcpStream, patience: &'a Patience) -> Self {
-        Self { stream, buffer: Vec::new(), patience, transcript: Vec::new(), start: Instant::now(), is_over: false }
+        Self { stream, buffer: Vec::new(), patience, transcript: Vec::new(), start: Instant::now(), is_over: false, bytes: 0 }
     }
 
-    /// Holds the dialog to its end and fills the session with what was seen.
-    pub(super) async fn hold(mut self, name: &Name, ehlo: &str, session: &mut Session) {
+    /// Holds the dialog up to STARTTLS, sends these bytes where a ClientHello is due, reads what is answered in the
+    /// clear, and says goodbye.
+    pub(super) async fn exchange(mut self, ehlo: &str, hello: &[u8], version: Version) -> Exchange {
+        let mut session = Session::not_attempted("the dialog did not get that far");
+        if !self.until_starttls(ehlo, &mut session).await {
+            self.quit(&mut session).await;
+            return Exchange { flight: Err(why_no_tls(session)), began_tls: false, bytes: self.bytes };
+        }
+        let mut reader = FlightReader::default();
+        let read = async {
+            self.stream.write_all(hello).await.map_err(|error| io_failure(&error))?;
+            let mut chunk = [0; 8192];
+            loop {
+                let count = match self.stream.read(&mut chunk).await {
+                    Ok(0) => return Err(Failure::Closed),
+                    Ok(count) => count,
+                    Err(error) => return Err(io_failure(&error)),
+                };
+                match reader.push(&chunk[..count]) {
+                    Ok(true) => return Ok(()),
+                    Ok(false) => {}
+                    Err(error) => return Err(Failure::Tls(error.to_string())),
+                }
+            }
+        };
+        let outcome = timeout(self.patience.handshake, read).await.unwrap_or_else(|_| Err(timed_out(self.patience.handshake)));
+        let bytes = self.bytes + count(hello.len()) + count(reader.bytes());
+        let flight = outcome.map(|()| reader.into_flight());
+        if let Ok(Flight { alert: None, ssl2: None, hello: answered, .. }) = &flight {
+            let version = answered.as_ref().map_or(version, |hello| hello.version);
+            let _ = timeout(QUIT_PATIENCE, self.stream.write_all(&goodbye(version))).await;
+        }
+        let _ = timeout(QUIT_PATIENCE, self.stream.shutdown()).await;
+        // What arrived meanwhile is taken, or the system would answer it with a reset.
+        let mut chunk = [0; 8192];
+        while matches!(self.stream.try_read(&mut chunk), Ok(count) if count > 0) {}
+        Exchange { flight, began_tls: true, bytes }
+    }
+
+    /// Holds the dialog up to STARTTLS and does a handshake as it is wanted; quits inside TLS.
+    pub(super) async fn shake(mut self, ehlo: &str, wanted: &handshake::Wanted) -> Result<handshake::Handshake, Failure> {
+        let mut session = Session::not_attempted("the dialog did not get that far");
+        if !self.until_starttls(ehlo, &mut session).await {
+            self.quit(&mut session).await;
+            return Err(why_no_tls(session));
+        }
+        let mut result = handshake::connect(self.stream, wanted, self.patience.handshake).await;
+        if let Ok((stream, _)) = &mut result.outcome {
+            let _ = timeout(QUIT_PATIENCE, async {
+                stream.write_all(b"QUIT\r\n").await?;
+                stream.flush().await?;
+                // The farewell itself is of no interest, only that it was said.
+                let mut farewell = [0; 512];
+                let _ = stream.read(&mut farewell).await?;
+                stream.shutdown().await
+            })
+            .await;
+        }
+        Ok(result)
+    }
+
+    /// Holds the dialog to its end and fills the session with what was seen. True where the server answered the
+    /// handshake and would not go on with it before it had shown its certificate: something plainer may show more.
+    pub(super) async fn hold(mut self, name: &Name, ehlo: &str, session: &mut Session) -> Option<Refused> {
         let secured = self.until_starttls(ehlo, session).await;
         if !secured {
             self.quit(session).await;
             session.transcript = self.transcript;
-            return;
+            return None;
         }
         let Self { stream, patience, mut transcript, start, .. } = self;
-        let result = handshake::connect(stream, name, patience.handshake).await;
+        let result = handshake::connect(stream, &handshake::Wanted::usual(name), patience.handshake).await;
+        // What fails after the certificate is another matter than what was offered.
+        let refusal = result.refusal.filter(|_| result.certificates.is_none());
         session.certificates = match result.certificates {
             Some(certificates) => Observed::Seen(certificates),
             None => Observed::NotAttempted("the handshake ended before the certificate".to_owned()),
         };
         if let Some(possession) = result.possession {
             session.possession = Observed::Seen(possession);
+        }
+        match (result.certificate_request, &result.outcome) {
+            (Some(ca_bytes), _) => session.client_certificate = Observed::Seen(ClientCertificate::Requested { ca_bytes }),
+            (None, Ok(_)) => session.client_certificate = Observed::Seen(ClientCertificate::NotRequested),
+            (None, Err(_)) => {}
         }
         let event = match &result.outcome {
             Ok((_, tls)) => format!("{} {}", tls.version, tls.suite),
@@ -64,7 +151,7 @@ impl<'a> Dialog<'a, TcpStream> {
         match result.outcome {
             Ok((stream, tls)) => {
                 session.tls = Observed::Seen(tls);
-                let mut inside = Dialog { stream, buffer: Vec::new(), patience, transcript, start, is_over: false };
+                let mut inside = Dialog { stream, buffer: Vec::new(), patience, transcript, start, is_over: false, bytes: 0 };
                 session.ehlo_after = inside.say_ehlo(ehlo).await;
                 inside.quit(session).await;
                 // close_notify; what the server does about it no longer matters.
@@ -79,6 +166,7 @@ impl<'a> Dialog<'a, TcpStream> {
                 session.transcript = transcript;
             }
         }
+        refusal
     }
 
     /// The plaintext part. True when the server is ready for the handshake.
@@ -108,7 +196,8 @@ impl<'a> Dialog<'a, TcpStream> {
         }
         session.starttls = self.ask("STARTTLS").await;
         match &session.starttls {
-            Observed::Seen(reply) if reply.code == 220 => {}
+            // RFC 3207, 4 says 220; senders take every positive reply.
+            Observed::Seen(reply) if reply.is_positive() => {}
             Observed::Seen(reply) => {
                 let why = format!("STARTTLS was answered {reply}");
                 session.tls = Observed::NotAttempted(why.clone());
@@ -162,7 +251,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Dialog<'_, S> {
             self.stream.flush().await
         });
         match sent.await {
-            Ok(Ok(())) => {}
+            Ok(Ok(())) => self.bytes += count(wire.len()),
             Ok(Err(error)) => return Observed::Failed(io_failure(&error)),
             Err(_) => return Observed::Failed(timed_out(self.patience.reply)),
         }
@@ -197,7 +286,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Dialog<'_, S> {
                 let mut chunk = [0; 4096];
                 match self.stream.read(&mut chunk).await {
                     Ok(0) => return Err(Failure::Closed),
-                    Ok(read) => self.buffer.extend_from_slice(&chunk[..read]),
+                    Ok(read) => {
+                        self.bytes += count(read);
+                        self.buffer.extend_from_slice(&chunk[..read]);
+                    }
                     Err(error) => return Err(io_failure(&error)),
                 }
             }
@@ -220,6 +312,22 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Dialog<'_, S> {
             Err(failure) => self.transcript.push(line(Speaker::Event, failure.to_string().as_bytes(), self.start)),
         }
         outcome
+    }
+}
+
+/// Why a dialog did not get as far as TLS.
+fn why_no_tls(session: Session) -> Failure {
+    if let Observed::Failed(failure) = session.greeting {
+        return failure;
+    }
+    if let Observed::Failed(failure) = session.ehlo {
+        return failure;
+    }
+    match (session.starttls, session.tls) {
+        (Observed::Failed(failure), _) | (_, Observed::Failed(failure)) => failure,
+        (Observed::Seen(reply), _) if reply.is_transient() => Failure::Throttled(reply),
+        (Observed::Seen(reply), _) => Failure::Blocked(reply),
+        (Observed::NotAttempted(why), _) => Failure::Tls(why),
     }
 }
 
@@ -252,6 +360,10 @@ pub(super) fn lost_connection(error: &io::Error) -> Option<Failure> {
 
 fn line(from: Speaker, text: &[u8], start: Instant) -> Line {
     Line { from, text: WireText::from_bytes(text), millis: millis_since(start) }
+}
+
+fn count(bytes: usize) -> u64 {
+    u64::try_from(bytes).unwrap_or(u64::MAX)
 }
 
 fn millis_since(start: Instant) -> u64 {

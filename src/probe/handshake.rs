@@ -7,9 +7,13 @@ use std::{
 };
 
 use rustls::{
-    ClientConfig, DigitallySignedStruct, Error as TlsError, SignatureScheme,
-    client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
+    ClientConfig, DigitallySignedStruct, Error as TlsError, PeerIncompatible, SignatureScheme,
+    client::{
+        ResolvesClientCert,
+        danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
+    },
     crypto::aws_lc_rs,
+    sign::CertifiedKey,
 };
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 use tokio::{net::TcpStream, time::timeout};
@@ -19,6 +23,7 @@ use super::{possession, timed_out};
 use crate::{
     facts::{Certificate, Failure, Possession, TlsSession},
     name::Name,
+    tls::Alert,
     wire::WireText,
 };
 
@@ -30,33 +35,79 @@ pub(super) struct Handshake {
     pub certificates: Option<Vec<Certificate>>,
     /// What the server's signature over the handshake proved, if it was sent.
     pub possession: Option<Possession>,
+    /// Where a client certificate was asked for, the size of the names of authorities in bytes.
+    pub certificate_request: Option<u32>,
+    /// The protocol that the server chose by ALPN.
+    pub alpn: Option<Vec<u8>>,
+    /// How the server refused it, if that was its answer.
+    pub refusal: Option<Refused>,
+}
+
+/// The server answered, and the answer was that there is nothing in common.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Refused {
+    /// The alert that said so; none where the server chose what this client does not have.
+    pub alert: Option<Alert>,
+    /// Whether it was the versions that were refused, whatever else was offered with them.
+    pub is_of_versions: bool,
+}
+
+/// What a handshake offers besides versions and suites.
+pub(super) struct Wanted {
+    /// The server name indication.
+    pub server_name: String,
+    /// Whether it is sent.
+    pub with_sni: bool,
+    /// The schemes to sign with, which decide between certificates.
+    pub schemes: Vec<SignatureScheme>,
+    /// The protocols of ALPN.
+    pub alpn: Vec<Vec<u8>>,
+}
+
+impl Wanted {
+    /// What a mail server that sends would offer.
+    pub fn usual(name: &Name) -> Self {
+        Self { server_name: name.as_str().to_owned(), with_sni: true, schemes: possession::OFFERED.to_vec(), alpn: Vec::new() }
+    }
 }
 
 /// Certificates of one chain that are kept; a server may send more, a report need not hold them.
 const MAX_CERTIFICATES: usize = 64;
 
-/// Does the handshake with `name` as SNI; ends within `patience`.
-pub(super) async fn connect(stream: TcpStream, name: &Name, patience: Duration) -> Handshake {
-    let recorder = Arc::new(Recorder::default());
-    let outcome = match timeout(patience, finish(stream, name, Arc::clone(&recorder))).await {
+/// Does the handshake as it is wanted; ends within `patience`.
+pub(super) async fn connect(stream: TcpStream, wanted: &Wanted, patience: Duration) -> Handshake {
+    let recorder = Arc::new(Recorder { schemes: wanted.schemes.clone(), seen: Mutex::default() });
+    let outcome = match timeout(patience, finish(stream, wanted, Arc::clone(&recorder))).await {
         Ok(outcome) => outcome,
         Err(_) => Err(timed_out(patience)),
     };
-    let seen = std::mem::take(&mut *recorder.seen.lock().unwrap_or_else(PoisonError::into_inner));
-    Handshake { outcome, certificates: seen.certificates, possession: seen.possession }
+    let Seen { certificates, possession, certificate_request, refusal } =
+        std::mem::take(&mut *recorder.seen.lock().unwrap_or_else(PoisonError::into_inner));
+    let alpn = outcome.as_ref().ok().and_then(|(stream, _)| stream.get_ref().1.alpn_protocol()).map(<[u8]>::to_vec);
+    Handshake { outcome, certificates, possession, certificate_request, alpn, refusal }
 }
 
-async fn finish(stream: TcpStream, name: &Name, recorder: Arc<Recorder>) -> Result<(TlsStream<TcpStream>, TlsSession), Failure> {
-    let server_name = ServerName::try_from(name.as_str().to_owned())
+async fn finish(
+    stream: TcpStream,
+    wanted: &Wanted,
+    recorder: Arc<Recorder>,
+) -> Result<(TlsStream<TcpStream>, TlsSession), Failure> {
+    let name = &wanted.server_name;
+    let server_name = ServerName::try_from(name.clone())
         .map_err(|_| Failure::Local(format!("{name} cannot be sent as server name indication")))?;
     let mut config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
         .with_protocol_versions(&[&rustls::version::TLS12, &rustls::version::TLS13])
         .map_err(|error| Failure::Local(error.to_string()))?
         .dangerous()
-        .with_custom_certificate_verifier(recorder)
-        .with_no_client_auth();
+        .with_custom_certificate_verifier(Arc::clone(&recorder) as Arc<dyn ServerCertVerifier>)
+        .with_client_cert_resolver(Arc::clone(&recorder) as Arc<dyn ResolvesClientCert>);
     config.resumption = rustls::client::Resumption::disabled();
-    let stream = TlsConnector::from(Arc::new(config)).connect(server_name, stream).await.map_err(|error| failure(&error))?;
+    config.enable_sni = wanted.with_sni;
+    config.alpn_protocols.clone_from(&wanted.alpn);
+    let stream = TlsConnector::from(Arc::new(config)).connect(server_name, stream).await.map_err(|error| {
+        recorder.record(|seen| seen.refusal = refusal(&error));
+        failure(&error)
+    })?;
     let (_, connection) = stream.get_ref();
     let session = TlsSession {
         version: match connection.protocol_version() {
@@ -72,6 +123,23 @@ async fn finish(stream: TcpStream, name: &Name, recorder: Arc<Recorder>) -> Resu
 /// A fatal alert is an answer; an end of the stream is none.
 fn failure(error: &io::Error) -> Failure {
     super::dialog::lost_connection(error).unwrap_or_else(|| tls_failure(error))
+}
+
+/// How the server refused what it was offered; none where it was lost or talked nonsense.
+fn refusal(error: &io::Error) -> Option<Refused> {
+    match error.get_ref().and_then(|inner| inner.downcast_ref::<TlsError>())? {
+        TlsError::AlertReceived(alert) => {
+            let alert = Alert(u8::from(*alert));
+            Some(Refused { alert: Some(alert), is_of_versions: alert == Alert::PROTOCOL_VERSION })
+        }
+        // A version or suite that this library does not have.
+        TlsError::PeerIncompatible(why) => {
+            let is_of_versions = matches!(why, PeerIncompatible::ServerDoesNotSupportTls12Or13);
+            Some(Refused { alert: None, is_of_versions })
+        }
+        TlsError::PeerMisbehaved(_) => Some(Refused { alert: None, is_of_versions: false }),
+        _ => None,
+    }
 }
 
 /// What a TLS error says, an alert by its name in RFC 8446, 6.
@@ -113,8 +181,9 @@ fn iana_group(group: rustls::NamedGroup) -> String {
 
 /// Takes every certificate and records what was shown: whether it is any good is for the
 /// rules to say, over the recorded chain.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Recorder {
+    schemes: Vec<SignatureScheme>,
     seen: Mutex<Seen>,
 }
 
@@ -122,12 +191,18 @@ struct Recorder {
 struct Seen {
     certificates: Option<Vec<Certificate>>,
     possession: Option<Possession>,
+    certificate_request: Option<u32>,
+    refusal: Option<Refused>,
 }
 
 impl Recorder {
+    fn record(&self, write: impl FnOnce(&mut Seen)) {
+        write(&mut self.seen.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
     fn record_signature(&self, message: &[u8], certificate: &CertificateDer<'_>, signed: &DigitallySignedStruct) {
         let possession = possession::verify(message, certificate, signed.scheme, signed.signature());
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner).possession = Some(possession);
+        self.record(|seen| seen.possession = Some(possession));
     }
 }
 
@@ -142,7 +217,7 @@ impl ServerCertVerifier for Recorder {
     ) -> Result<ServerCertVerified, TlsError> {
         let chain = std::iter::once(end_entity).chain(others).take(MAX_CERTIFICATES);
         let certificates = chain.map(|der| Certificate::from_der(der)).collect();
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner).certificates = Some(certificates);
+        self.record(|seen| seen.certificates = Some(certificates));
         Ok(ServerCertVerified::assertion())
     }
 
@@ -167,6 +242,20 @@ impl ServerCertVerifier for Recorder {
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        possession::OFFERED.to_vec()
+        self.schemes.clone()
+    }
+}
+
+/// There is no client certificate; what is recorded is that one was asked for.
+impl ResolvesClientCert for Recorder {
+    fn resolve(&self, authorities: &[&[u8]], _: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        // Each name is sent with a length of two bytes (RFC 8446, 4.2.4).
+        let bytes = authorities.iter().map(|name| name.len() + 2).sum::<usize>();
+        self.record(|seen| seen.certificate_request = Some(u32::try_from(bytes).unwrap_or(u32::MAX)));
+        None
+    }
+
+    fn has_certs(&self) -> bool {
+        false
     }
 }

@@ -2,9 +2,12 @@
 //!
 //! [`observe`] looks at one address from one vantage point. It holds one dialog
 //! (greeting, EHLO, STARTTLS, handshake, EHLO, QUIT) and repeats it, within the budget
-//! of connections, only when the server gave no answer that it would give again.
+//! of connections, only when the server gave no answer that it would give again. Where more is asked for,
+//! `enumerate` follows with questions of its own, within the same budget.
 
+mod budget;
 mod dialog;
+mod enumerate;
 mod handshake;
 mod possession;
 pub mod resolve;
@@ -19,13 +22,19 @@ use tokio::{
     time::timeout,
 };
 
+pub use budget::{Budget, Progress, Watch};
+
 use crate::{
-    facts::{Connection, Failure, Observed, Session, Target, Vantage, View},
+    facts::{Connection, Depth, Failure, Observed, Session, Target, Vantage, View},
     name::Name,
 };
 use dialog::Dialog;
+use enumerate::Asker;
+use handshake::Refused;
+#[cfg(any(test, fuzzing))]
+pub(crate) use possession::{verify, verify_key_exchange};
 
-/// How long to wait, and how often to ask.
+/// How long to wait, how much and how often to ask, and who may end it early.
 #[derive(Clone, Debug)]
 pub struct Patience {
     /// For the TCP connection.
@@ -36,10 +45,20 @@ pub struct Patience {
     pub reply: Duration,
     /// For the whole TLS handshake.
     pub handshake: Duration,
-    /// Connections per address and source, retries included.
+    /// Connections per address and source for the session, retries included; at quick depth there are no others.
     pub max_connections: u32,
     /// The pause before the first retry; it doubles with each one.
     pub backoff: Duration,
+    /// How much is asked.
+    pub depth: Depth,
+    /// Connections to one address side by side. One means lock-step.
+    pub parallel: usize,
+    /// The least time between the beginnings of two connections to one address.
+    pub interval: Duration,
+    /// Connections per address for everything together.
+    pub ceiling: u32,
+    /// Shows how far it is, and ends it early.
+    pub watch: Watch,
 }
 
 impl Default for Patience {
@@ -51,6 +70,11 @@ impl Default for Patience {
             handshake: Duration::from_secs(30),
             max_connections: 3,
             backoff: Duration::from_secs(2),
+            depth: Depth::Quick,
+            parallel: 1,
+            interval: Duration::ZERO,
+            ceiling: 400,
+            watch: Watch::default(),
         }
     }
 }
@@ -67,6 +91,11 @@ impl Patience {
             ..Self::default()
         }
     }
+
+    /// The same, but each answer and each handshake is waited for so long.
+    pub fn waiting(self, wait: Duration) -> Self {
+        Self { greeting: wait, reply: wait, handshake: wait, ..self }
+    }
 }
 
 /// Looks at one address of the target from one vantage point.
@@ -74,25 +103,71 @@ impl Patience {
 /// `ehlo` is the name to give in EHLO; without one it is the address literal of the
 /// source (RFC 5321, 4.1.4), which every server can check.
 pub async fn observe(target: &Target, address: SocketAddr, vantage: Vantage, ehlo: Option<&Name>, patience: &Patience) -> View {
-    let mut earlier = Vec::new();
+    observe_within(target, address, vantage, ehlo, patience, &Budget::new(patience)).await
+}
+
+/// The same within a budget that others may take from: whoever asks the same address.
+pub async fn observe_within(
+    target: &Target,
+    address: SocketAddr,
+    vantage: Vantage,
+    ehlo: Option<&Name>,
+    patience: &Patience,
+    budget: &Budget,
+) -> View {
+    let mut sessions = Vec::new();
     let mut connections = 0;
-    let mut backoff = patience.backoff;
-    let session = loop {
+    let mut refusal = None;
+    loop {
+        patience.watch.asks("the usual handshake");
+        let permit = match budget.permit().await {
+            Ok(permit) => permit,
+            Err(failure) => {
+                if sessions.is_empty() {
+                    let not_allowed = Session::not_attempted("no connection was opened");
+                    sessions.push(Session { connection: Observed::Failed(failure), ..not_allowed });
+                }
+                break;
+            }
+        };
         connections += 1;
-        let session = hold(target, address, vantage.source, ehlo, patience).await;
-        if connections >= patience.max_connections || !is_worth_a_retry(&session) {
-            break session;
+        let (session, refused) = tokio::select! {
+            held = hold(target, address, vantage.source, ehlo, patience) => held,
+            () = patience.watch.stopped() => (Session::not_attempted("it was interrupted"), None),
+        };
+        let lost = worth_a_retry(&session).cloned();
+        sessions.push(session);
+        refusal = refused;
+        match lost {
+            Some(failure) => permit.turned_away(&failure),
+            None => permit.answered(),
         }
-        earlier.push(session);
-        tokio::time::sleep(backoff).await;
-        backoff *= 2;
-    };
+        if lost_for_good(connections, patience, sessions.last()) {
+            break;
+        }
+    }
     // The session that shows most speaks for the view; what the others saw is kept as evidence.
-    let mut sessions = earlier;
-    sessions.push(session);
     let furthest = (0..sessions.len()).max_by_key(|index| (progress(&sessions[*index]), *index)).unwrap_or_default();
     let session = sessions.remove(furthest);
-    View { vantage, address, connections, session, earlier: sessions }
+    let asker = Asker::new(target, address, vantage.source, ehlo, patience, budget);
+    let offers = match patience.depth {
+        Depth::Quick => match refusal {
+            Some(refused) if connections < patience.max_connections => {
+                let left = patience.max_connections - connections;
+                Observed::Seen(enumerate::fallback(&asker, refused, left).await)
+            }
+            _ => View::no_offers(),
+        },
+        depth if session.starttls.seen().is_some_and(|reply| reply.code == 220) => {
+            Observed::Seen(enumerate::offers(&asker, depth, &session).await)
+        }
+        _ => Observed::NotAttempted("the server was never ready for TLS".to_owned()),
+    };
+    View { vantage, address, connections: connections + asker.connections(), session, earlier: sessions, offers }
+}
+
+fn lost_for_good(connections: u32, patience: &Patience, last: Option<&Session>) -> bool {
+    connections >= patience.max_connections || last.and_then(worth_a_retry).is_none()
 }
 
 /// How much of the server a session shows: certificates are worth more than an offer, an offer more
@@ -111,40 +186,51 @@ fn progress(session: &Session) -> usize {
     stages.iter().rposition(|reached| *reached).map_or(0, |last| last + 1)
 }
 
-/// Whether the session broke off at a point where another try may get further.
-fn is_worth_a_retry(session: &Session) -> bool {
-    let failure = |failure: &Failure| failure.is_worth_a_retry();
-    matches!(&session.connection, Observed::Failed(f) if failure(f))
-        || matches!(&session.greeting, Observed::Failed(f) if failure(f))
-        || matches!(&session.ehlo, Observed::Failed(f) if failure(f))
-        || matches!(&session.starttls, Observed::Failed(f) if failure(f))
-        || matches!(&session.tls, Observed::Failed(f) if failure(f))
+/// What the session broke off with, where another try may get further.
+fn worth_a_retry(session: &Session) -> Option<&Failure> {
+    fn failure<T>(observed: &Observed<T>) -> Option<&Failure> {
+        match observed {
+            Observed::Failed(failure) if failure.is_worth_a_retry() => Some(failure),
+            _ => None,
+        }
+    }
+    failure(&session.connection)
+        .or_else(|| failure(&session.greeting))
+        .or_else(|| failure(&session.ehlo))
+        .or_else(|| failure(&session.starttls))
+        .or_else(|| failure(&session.tls))
 }
 
-async fn hold(target: &Target, address: SocketAddr, source: Option<IpAddr>, ehlo: Option<&Name>, patience: &Patience) -> Session {
+async fn hold(
+    target: &Target,
+    address: SocketAddr,
+    source: Option<IpAddr>,
+    ehlo: Option<&Name>,
+    patience: &Patience,
+) -> (Session, Option<Refused>) {
     let mut session = Session::not_attempted("the dialog did not get that far");
     let stream = match timeout(patience.connect, connect(address, source)).await {
         Ok(Ok(stream)) => stream,
         Ok(Err(error)) => {
             session.connection = Observed::Failed(connect_failure(&error, patience.connect));
-            return session;
+            return (session, None);
         }
         Err(_) => {
             session.connection = Observed::Failed(timed_out(patience.connect));
-            return session;
+            return (session, None);
         }
     };
     let source = match stream.local_addr() {
         Ok(source) => source,
         Err(error) => {
             session.connection = Observed::Failed(Failure::Local(error.to_string()));
-            return session;
+            return (session, None);
         }
     };
     session.connection = Observed::Seen(Connection { source });
     let ehlo = ehlo.map_or_else(|| address_literal(source.ip()), ToString::to_string);
-    Dialog::new(stream, patience).hold(&target.name, &ehlo, &mut session).await;
-    session
+    let refusal = Dialog::new(stream, patience).hold(&target.name, &ehlo, &mut session).await;
+    (session, refusal)
 }
 
 async fn connect(address: SocketAddr, source: Option<IpAddr>) -> std::io::Result<TcpStream> {

@@ -5,6 +5,7 @@
 //! the signature is verified: with aws-lc for curves, with the `rsa` crate for RSA of any size.
 
 use aws_lc_rs::signature::{self, UnparsedPublicKey, VerificationAlgorithm};
+use md5::Md5;
 use rsa::{BoxedUint, Pkcs1v15Sign, PublicKey, pss::Pss};
 use rustls::SignatureScheme;
 use sha1::Sha1;
@@ -16,7 +17,7 @@ use x509_parser::{
     x509::SubjectPublicKeyInfo,
 };
 
-use crate::facts::Possession;
+use crate::{facts::Possession, tls};
 
 /// The schemes that the ClientHello offers, best first; the last ones for servers that know
 /// nothing better. PKCS#1 with SHA-256 stands before its longer sisters, since OpenSSL takes the
@@ -46,13 +47,47 @@ const P521: Oid = oid!(1.3.132.0.35);
 const RSA_BITS: std::ops::RangeInclusive<usize> = 512..=16384;
 
 /// Verifies the server's signature over `message` with the key of its certificate.
-pub(super) fn verify(message: &[u8], certificate: &[u8], scheme: SignatureScheme, signed: &[u8]) -> Possession {
+pub(crate) fn verify(message: &[u8], certificate: &[u8], scheme: SignatureScheme, signed: &[u8]) -> Possession {
     let name = scheme_name(scheme);
     match is_right(message, certificate, scheme, signed) {
         Ok(true) => Possession::Proven(name),
         Ok(false) => Possession::Refuted(name),
         Err(why) => Possession::NotVerified(format!("{name}: {why}")),
     }
+}
+
+/// Verifies the signature of a ServerKeyExchange, whose scheme is said only since TLS 1.2. Before, it was MD5 and
+/// SHA-1 side by side for RSA, and SHA-1 for all else (RFC 4346, 7.4.3; RFC 8422, 5.4).
+pub(crate) fn verify_key_exchange(
+    message: &[u8],
+    certificate: &[u8],
+    scheme: Option<tls::SignatureScheme>,
+    signed: &[u8],
+) -> Possession {
+    if let Some(scheme) = scheme {
+        return verify(message, certificate, SignatureScheme::from(scheme.0), signed);
+    }
+    let Ok((_, parsed)) = X509Certificate::from_der(certificate) else {
+        return Possession::NotVerified("the certificate cannot be parsed".to_owned());
+    };
+    match parsed.public_key().parsed() {
+        Ok(SubjectKey::RSA(rsa)) => {
+            let name = "rsa_pkcs1_md5_sha1".to_owned();
+            let digests = [&Md5::digest(message)[..], &Sha1::digest(message)[..]].concat();
+            match rsa_key(rsa.modulus, rsa.exponent) {
+                Ok(key) if key.verify(Pkcs1v15Sign::new_unprefixed(), &digests, signed).is_ok() => Possession::Proven(name),
+                Ok(_) => Possession::Refuted(name),
+                Err(why) => Possession::NotVerified(format!("{name}: {why}")),
+            }
+        }
+        Ok(SubjectKey::EC(_)) => verify(message, certificate, SignatureScheme::ECDSA_SHA1_Legacy, signed),
+        _ => Possession::NotVerified("this build cannot verify it with a key like that of the certificate".to_owned()),
+    }
+}
+
+fn rsa_key(modulus: &[u8], exponent: &[u8]) -> Result<PublicKey, String> {
+    let number = |bytes: &[u8]| BoxedUint::from_be_slice_vartime(bytes);
+    PublicKey::new_with_size_limits(number(modulus), number(exponent), RSA_BITS).map_err(|error| error.to_string())
 }
 
 fn is_right(message: &[u8], certificate: &[u8], scheme: SignatureScheme, signed: &[u8]) -> Result<bool, String> {
@@ -107,8 +142,7 @@ fn ecdsa(key: &SubjectPublicKeyInfo, hash: Hash) -> Result<&'static dyn Verifica
 }
 
 fn is_right_rsa(message: &[u8], modulus: &[u8], exponent: &[u8], scheme: SignatureScheme, signed: &[u8]) -> Result<bool, String> {
-    let number = |bytes: &[u8]| BoxedUint::from_be_slice_vartime(bytes);
-    let key = PublicKey::new_with_size_limits(number(modulus), number(exponent), RSA_BITS).map_err(|error| error.to_string())?;
+    let key = rsa_key(modulus, exponent)?;
     let verified = match scheme {
         SignatureScheme::RSA_PSS_SHA256 => key.verify(Pss::<Sha256>::new(), &Sha256::digest(message), signed),
         SignatureScheme::RSA_PSS_SHA384 => key.verify(Pss::<Sha384>::new(), &Sha384::digest(message), signed),
@@ -138,7 +172,7 @@ fn scheme_name(scheme: SignatureScheme) -> String {
         SignatureScheme::RSA_PKCS1_SHA256 => "rsa_pkcs1_sha256",
         SignatureScheme::RSA_PKCS1_SHA384 => "rsa_pkcs1_sha384",
         SignatureScheme::RSA_PKCS1_SHA512 => "rsa_pkcs1_sha512",
-        other => return format!("{:#06x}", u16::from(other)),
+        other => return tls::SignatureScheme(u16::from(other)).to_string(),
     }
     .to_owned()
 }

@@ -5,7 +5,10 @@ use anstyle::Style;
 use super::layout::{Page, pad, style};
 use crate::{
     finding::{Practice, Severity},
-    rules::{self, Rule},
+    rules::{
+        self, Rule,
+        policy::{self, Policy},
+    },
 };
 
 /// A rule's page for the terminal.
@@ -16,6 +19,10 @@ pub fn page(rule: &Rule, width: usize, colour: bool) -> String {
     page.blank();
     page.field(2, 14, "practice", &format!("{} {}", rule.practice.number(), rule.practice.title()));
     page.field(2, 14, "severity", severity_word(rule.severity));
+    let changes = changes(rule);
+    if !changes.is_empty() {
+        page.field(2, 14, "policies", &changes.join(", "));
+    }
     if let Some(result) = rule.result_type {
         page.field(2, 14, "RFC 8460", &format!("{}, as a sender would report it", result.id()));
     }
@@ -26,6 +33,26 @@ pub fn page(rule: &Rule, width: usize, colour: bool) -> String {
             Block::Bullet(text) => page.bullet(2, text),
             Block::Code(line) => page.paragraph(4, line),
         }
+    }
+    page.finish()
+}
+
+/// `fail under ncsc-nl-2025`: what policies make of the rule that is not what it says itself.
+fn changes(rule: &Rule) -> Vec<String> {
+    let change = |policy: &Policy| {
+        let word = policy.change(rule)?.severity().map_or("off", severity_word);
+        Some(format!("{word} under {}", policy.name))
+    };
+    policy::all().iter().filter_map(change).collect()
+}
+
+/// The policies, each with its title and its source.
+pub fn policies(policies: &[Policy], width: usize, colour: bool) -> String {
+    let mut page = Page::new(width, colour);
+    for policy in policies {
+        page.line(&[(style::RULE, &policy.name)]);
+        page.paragraph(2, &policy.title);
+        page.field(2, 10, "source", &policy.source);
     }
     page.finish()
 }
@@ -87,7 +114,11 @@ fn markdown(rules: &[&Rule]) -> String {
             let result = rule.result_type.map_or("none".to_owned(), |result| format!("`{}`", result.id()));
             let severity = severity_word(rule.severity);
             out.push_str(&format!("\n### `{}`\n\n{}.\n", rule.id, rule.title()));
-            out.push_str(&format!("\nSeverity: {severity}. Result type (RFC 8460, 4.3): {result}.\n\n"));
+            let changes = match changes(rule) {
+                changes if changes.is_empty() => String::new(),
+                changes => format!(" ({})", changes.join(", ")),
+            };
+            out.push_str(&format!("\nSeverity: {severity}{changes}. Result type (RFC 8460, 4.3): {result}.\n\n"));
             let lines = rule.page.lines().map(unindented).skip_while(|line| !line.starts_with("## "));
             let body: Vec<String> =
                 lines.map(|line| line.strip_prefix("## ").map_or(line.to_owned(), |h| format!("#### {h}"))).collect();
@@ -197,6 +228,14 @@ mod tests {
     #[test]
     fn a_page_reads_well_in_a_terminal() {
         insta::assert_snapshot!("explain", page(&samples::EXPIRED, 60, false));
+    }
+
+    #[test]
+    fn what_policies_change_is_said() {
+        let text = page(rules::find("tls10-offered").unwrap(), 80, false);
+        assert!(text.contains("fail under ncsc-nl-2025, fail under mozilla-intermediate"), "{text}");
+        let text = policies(policy::all(), 60, false);
+        assert!(text.contains("ncsc-nl-2025") && text.lines().all(|line| display_width(line) <= 60), "{text}");
     }
 
     #[test]

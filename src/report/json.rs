@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
-use super::{ExitClass, NOT_ASKED, Report, StoreName};
+use super::{ExitClass, Report, StoreName, not_asked};
 use crate::{
     facts::{Facts, MAX_VIEWS},
     finding::{Outcome, Practice, ResultType, Severity, Verdict},
@@ -137,6 +137,8 @@ struct Document<'a> {
     exit: ExitClass,
     /// Whom the check trusted.
     trust_stores: &'a [StoreName],
+    /// The guideline that it was judged by.
+    policy: PolicyName<'a>,
     /// The seven practices, in order.
     practices: Vec<PracticeEntry<'a>>,
     /// Every observed defect, the worst first.
@@ -144,7 +146,7 @@ struct Document<'a> {
     /// What each rule said.
     rules: Vec<RuleEntry<'a>>,
     /// The questions that this depth of check does not ask.
-    not_asked: &'a [&'static str],
+    not_asked: Vec<&'static str>,
     /// What else a reader must know.
     notes: &'a [String],
     /// What was seen. All of the above follows from it, the trust stores and the moment.
@@ -157,6 +159,17 @@ struct Document<'a> {
 struct Tool {
     name: &'static str,
     version: &'static str,
+}
+
+/// A guideline, without what it says.
+#[derive(Serialize, schemars::JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct PolicyName<'a> {
+    /// As `--policy` takes it.
+    name: &'a str,
+    title: &'a str,
+    /// Where it comes from.
+    source: &'a str,
 }
 
 /// The verdict of one practice.
@@ -223,6 +236,7 @@ fn document(report: &Report) -> Document<'_> {
         judged_at: report.now,
         exit: report.exit_class(Severity::Fail),
         trust_stores: &report.stores,
+        policy: PolicyName { name: &report.policy.name, title: &report.policy.title, source: &report.policy.source },
         practices: report
             .practices
             .iter()
@@ -257,11 +271,11 @@ fn document(report: &Report) -> Document<'_> {
                     Outcome::Undetermined(why) => (OutcomeWord::Undetermined, Some(why.as_str())),
                     Outcome::Violated(_) => (OutcomeWord::Violated, None),
                 };
-                let (practice, severity) = (rule.practice, rule.severity);
+                let (practice, severity) = (rule.practice, report.policy.severity(rule).unwrap_or(rule.severity));
                 RuleEntry { id: rule.id, title: rule.title(), practice, severity, outcome, reason }
             })
             .collect(),
-        not_asked: &NOT_ASKED,
+        not_asked: not_asked(&report.facts),
         notes: &report.notes,
         facts: &report.facts,
     }
@@ -296,6 +310,7 @@ mod tests {
     #[rstest]
     #[case(samples::story())]
     #[case(samples::healthy())]
+    #[case(samples::offered())]
     #[case(samples::unreachable())]
     #[case(samples::hostile("\x1b[31m\u{9b}\u{202e}\u{e0001} ok"))]
     fn the_facts_are_read_back_and_the_schema_fits(#[case] report: Report) {
@@ -316,6 +331,7 @@ mod tests {
         assert_eq!(value["exit"], "violated");
         assert_eq!(value["judged_at"], "2026-03-01T12:30:45Z");
         assert_eq!(value["trust_stores"], json!([{ "name": "lab", "public": true }]));
+        assert_eq!(value["policy"]["name"], "mtalab");
         assert_eq!(value["tool"], json!({ "name": "mtalab", "version": env!("CARGO_PKG_VERSION") }));
         let verdicts: Vec<_> = value["practices"].as_array().unwrap().iter().map(|p| p["verdict"].as_str().unwrap()).collect();
         let expected = ["inconclusive", "inconclusive", "pass", "fail", "not-applicable", "not-applicable", "fail"];

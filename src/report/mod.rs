@@ -18,23 +18,39 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
 use crate::{
-    facts::Facts,
+    facts::{Depth, Facts},
     finding::{Finding, Outcome, Severity, Verdict},
     practice::{self, PracticeLine},
-    rules::Rule,
+    rules::{Rule, policy::Policy},
     trust::TrustStore,
 };
 
 pub use explain::markdown_catalogue;
 
+/// How deep the check looked: as deep as it did at every address and from every vantage point.
+pub fn depth(facts: &Facts) -> Depth {
+    facts.views.iter().map(|view| view.offers.seen().map_or(Depth::Quick, |offers| offers.depth)).min().unwrap_or_default()
+}
+
 /// The questions that this depth of check does not ask; a report says so, since silence
 /// would read as "nothing found".
-pub const NOT_ASKED: [&str; 4] = [
-    "SSLv3, TLS 1.0, TLS 1.1, and the suites and groups that were not negotiated: whether the server accepts them",
-    "revocation: CRLs and OCSP",
-    "what DNS says of this host: other MX, other addresses, PTR",
-    "DANE (TLSA), MTA-STS and TLSRPT",
-];
+pub fn not_asked(facts: &Facts) -> Vec<&'static str> {
+    let about_tls = match depth(facts) {
+        Depth::Quick => {
+            Some("SSLv3, TLS 1.0, TLS 1.1, and the suites and groups that were not negotiated: whether the server accepts them")
+        }
+        Depth::Standard => {
+            Some("the complete lists of suites, groups and signature schemes: whether the server accepts others than those named")
+        }
+        Depth::Full => None,
+    };
+    let never = [
+        "revocation: CRLs and OCSP",
+        "what DNS says of this host: other MX, other addresses, PTR",
+        "DANE (TLSA), MTA-STS and TLSRPT",
+    ];
+    about_tls.into_iter().chain(never).collect()
+}
 
 /// What was seen of a target, and what follows from it.
 #[derive(Clone, Debug)]
@@ -49,6 +65,8 @@ pub struct Report {
     pub practices: [PracticeLine; 7],
     /// Every observed defect, the worst first, then in the order of the practices.
     pub findings: Vec<Finding>,
+    /// The guideline that it was judged by.
+    pub policy: &'static Policy,
     /// What each rule said, in the order of the catalogue.
     pub outcomes: Vec<(&'static Rule, Outcome)>,
     /// What else a reader must know, one sentence each.
@@ -80,12 +98,20 @@ pub enum ExitClass {
 
 impl Report {
     /// Judges the practices and sorts the findings.
-    pub fn new(facts: Facts, outcomes: Vec<(&'static Rule, Outcome)>, stores: &[TrustStore], now: OffsetDateTime) -> Self {
-        let practices = practice::judge(outcomes.iter().map(|(rule, outcome)| (rule.practice, rule.severity, outcome)));
-        let mut findings: Vec<Finding> = outcomes.iter().flat_map(|(rule, outcome)| findings_of(rule, outcome)).collect();
+    pub fn new(
+        facts: Facts,
+        outcomes: Vec<(&'static Rule, Outcome)>,
+        stores: &[TrustStore],
+        policy: &'static Policy,
+        now: OffsetDateTime,
+    ) -> Self {
+        let severity = |rule: &Rule| policy.severity(rule).unwrap_or(rule.severity);
+        let practices = practice::judge(outcomes.iter().map(|(rule, outcome)| (rule.practice, severity(rule), outcome)));
+        let mut findings: Vec<Finding> =
+            outcomes.iter().flat_map(|(rule, outcome)| findings_of(rule, severity(rule), outcome)).collect();
         findings.sort_by_key(|finding| (std::cmp::Reverse(finding.severity), finding.practice));
         let stores = stores.iter().map(|store| StoreName { name: store.name.clone(), public: store.public }).collect();
-        Self { facts, now, stores, practices, findings, outcomes, notes: Vec::new() }
+        Self { facts, now, stores, practices, findings, policy, outcomes, notes: Vec::new() }
     }
 
     /// What an exit code tells: findings of at least `fail_on` are violations and outrank doubt.
@@ -109,12 +135,12 @@ impl Report {
     }
 }
 
-fn findings_of(rule: &'static Rule, outcome: &Outcome) -> Vec<Finding> {
+fn findings_of(rule: &'static Rule, severity: Severity, outcome: &Outcome) -> Vec<Finding> {
     let Outcome::Violated(violations) = outcome else { return Vec::new() };
     let finding = |violation: &crate::finding::Violation| Finding {
         rule: rule.id,
         practice: rule.practice,
-        severity: rule.severity,
+        severity: violation.severity.unwrap_or(severity),
         result_type: rule.result_type,
         violation: violation.clone(),
     };
@@ -129,10 +155,11 @@ mod tests {
     use crate::{
         finding::Violation,
         report::samples::{self, NOW},
+        rules::policy,
     };
 
     fn report(outcomes: Vec<(&'static Rule, Outcome)>) -> Report {
-        Report::new(samples::refused(), outcomes, &[], NOW)
+        Report::new(samples::refused(), outcomes, &[], policy::default(), NOW)
     }
 
     fn violated(messages: &[&str]) -> Outcome {

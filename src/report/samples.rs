@@ -5,13 +5,15 @@ use time::{Duration, OffsetDateTime, macros::datetime};
 
 use crate::{
     facts::{
-        Certificate, Connection, Facts, Failure, Line, Observed, Possession, Session, Speaker, Target, TlsSession, Vantage, View,
+        Alpn, Answer, Certificate, Connection, Facts, Failure, HelloTrait, Intolerance, Line, Observed, Offers, Possession,
+        Question, Refusal, Session, Speaker, Target, TlsSession, Vantage, View,
     },
     finding::{Outcome, Practice, ResultType, Severity, Violation},
     name::Name,
     report::Report,
-    rules::Rule,
+    rules::{Rule, policy},
     smtp::{Ehlo, Keyword, Reply},
+    tls::{Alert, Group, Suite, SuiteFamily, Version},
     trust::TrustStore,
     wire::WireText,
 };
@@ -94,7 +96,14 @@ fn facts(views: Vec<View>) -> Facts {
 
 fn view(label: &str, source: &str, session: Session) -> View {
     let vantage = Vantage { label: Some(WireText::from(label)), source: Some(source.parse().unwrap()) };
-    View { vantage, address: "192.0.2.10:25".parse().unwrap(), connections: 1, session, earlier: Vec::new() }
+    View {
+        vantage,
+        address: "192.0.2.10:25".parse().unwrap(),
+        connections: 1,
+        session,
+        earlier: Vec::new(),
+        offers: View::no_offers(),
+    }
 }
 
 /// A server that refuses the connection.
@@ -190,7 +199,7 @@ pub(super) fn story() -> Report {
         (&ADDRESS_RESTRICTED, Outcome::Violated(vec![restricted])),
         (&EXPIRED, Outcome::Violated(vec![expired])),
     ];
-    Report::new(facts, outcomes, &stores(), NOW)
+    Report::new(facts, outcomes, &stores(), policy::default(), NOW)
 }
 
 /// Nothing wrong, seen from one place.
@@ -202,7 +211,32 @@ pub(super) fn healthy() -> Report {
         (&ADDRESS_RESTRICTED, Outcome::NotApplicable("seen from one vantage point only".to_owned())),
         (&EXPIRED, Outcome::Passed("the certificate is valid for 61 more days".to_owned())),
     ];
-    Report::new(facts(vec![encrypted(61)]), outcomes, &stores(), NOW)
+    Report::new(facts(vec![encrypted(61)]), outcomes, &stores(), policy::default(), NOW)
+}
+
+/// A server that was asked everything and takes too much.
+pub(super) fn offered() -> Report {
+    let lost = || (SuiteFamily::Rc4, Failure::TimedOut { millis: 30_000 });
+    let offers = Offers::good()
+        .accept(Version::Tls10, &["TLS_ECDHE_RSA_WITH_AES_256_CBC_SHA", "TLS_RSA_WITH_3DES_EDE_CBC_SHA"])
+        .client_order(Version::Tls10)
+        .lose(Version::Ssl2)
+        .dh(1024, "17")
+        .with(|offers| {
+            let tls10 = &mut offers.versions[2].suites;
+            (tls10.refused, tls10.unknown) = (vec![SuiteFamily::Null, SuiteFamily::Export], vec![lost()]);
+            offers.chains[0].certificates = Observed::Seen(chain(20));
+            offers.chains[2].answer = Observed::Seen(Answer::Refused(Refusal::Alert(Alert(112))));
+            offers.intolerance =
+                Observed::Seen(vec![Intolerance { of: HelloTrait::Large, how: "connection closed by the server".to_owned() }]);
+            let question =
+                |what: &str, answered| Question { what: what.to_owned(), answered, unanswered: 1, bytes: 9_000, millis: 700 };
+            offers.questions = vec![question("suites of TLSv1.0", 4), question("a hello without a server name", 1)];
+        });
+    let mut view = encrypted(61);
+    view.offers = Observed::Seen(offers);
+    view.connections = 9;
+    Report::new(facts(vec![view]), vec![(&OLD_HASH, Outcome::Passed(String::new()))], &stores(), policy::default(), NOW)
 }
 
 /// No connection at all.
@@ -210,7 +244,7 @@ pub(super) fn unreachable() -> Report {
     let why = "no certificate was seen from home (203.0.113.9): there is no connection";
     let outcomes = [&SELF_SIGNED, &OLD_HASH, &LOOSE_NAME, &ADDRESS_RESTRICTED, &EXPIRED];
     let outcomes = outcomes.map(|rule| (rule, Outcome::Undetermined(why.to_owned()))).to_vec();
-    Report::new(refused(), outcomes, &stores(), NOW)
+    Report::new(refused(), outcomes, &stores(), policy::default(), NOW)
 }
 
 /// Everything that a peer or a forged report controls, set to `text`.
@@ -229,7 +263,8 @@ pub(super) fn hostile(text: &str) -> Report {
     session.tls = Observed::Seen(TlsSession { version: text.to_owned(), suite: text.to_owned(), group: Some(text.to_owned()) });
     session.possession = Observed::Seen(Possession::Refuted(text.to_owned()));
     session.quit = Observed::NotAttempted(text.to_owned());
-    session.transcript = vec![Line { from: Speaker::Server, text: wire, millis: u64::MAX }; 20];
+    session.transcript = vec![Line { from: Speaker::Server, text: wire.clone(), millis: u64::MAX }; 20];
+    view.offers = Observed::Seen(hostile_offers(text, wire));
     let violation = Violation { views: vec![0, 7], ..Violation::new(text).evidence(text).evidence(text) };
     let outcomes = vec![
         (&SELF_SIGNED, Outcome::Undetermined(text.to_owned())),
@@ -238,9 +273,30 @@ pub(super) fn hostile(text: &str) -> Report {
         (&EXPIRED, Outcome::Violated(vec![violation])),
     ];
     let stores = [TrustStore { name: text.to_owned(), public: false, anchors: Vec::new() }];
-    let mut report = Report::new(facts(vec![view, clear()]), outcomes, &stores, NOW);
+    let mut report = Report::new(facts(vec![view, clear()]), outcomes, &stores, policy::default(), NOW);
     report.notes.push(text.to_owned());
     report
+}
+
+fn hostile_offers(text: &str, wire: WireText) -> Offers {
+    let failure = || Failure::Tls(text.to_owned());
+    Offers::good().dh(u32::MAX, text).with(|offers| {
+        offers.versions[0].answer = Observed::Failed(failure());
+        offers.versions[1].suites.unknown = vec![(SuiteFamily::Rc4, failure()); 100];
+        offers.versions[4].suites.accepted = (0..1000).map(Suite).collect();
+        offers.versions = vec![offers.versions[4].clone(); 100];
+        offers.groups.accepted = (0..1000).map(Group).collect();
+        offers.dh = vec![offers.dh[0].clone(); 1000];
+        offers.alpn = Observed::Seen(Alpn::Chosen(wire));
+        offers.client_certificate = Observed::Failed(failure());
+        offers.intolerance = Observed::Seen(vec![Intolerance { of: HelloTrait::Tls13, how: text.to_owned() }; 100]);
+        offers.chains[0].possession = Observed::Seen(Possession::Proven(text.to_owned()));
+        offers.chains[1].answer = Observed::Failed(failure());
+        offers.chains[1].certificates = Observed::NotAttempted(text.to_owned());
+        let question =
+            Question { what: text.to_owned(), answered: u32::MAX, unanswered: u32::MAX, bytes: u64::MAX, millis: u64::MAX };
+        offers.questions = vec![question; 200];
+    })
 }
 
 fn stores() -> [TrustStore; 1] {

@@ -1,16 +1,20 @@
 //! The report for people: the seven lines first, what they rest on below.
 
+mod comparison;
+mod offers;
+
 use anstyle::Style;
 use time::{OffsetDateTime, format_description::FormatItem, macros::format_description};
 
 use super::{
-    NOT_ASKED, Report,
+    Report,
     explain::{self, Block},
     layout::{Page, clean, join_some, pad, style},
+    not_asked,
     redact::Redactor,
 };
 use crate::{
-    facts::{Certificate, Observed, Possession, Session, Speaker, View},
+    facts::{Certificate, ClientCertificate, Depth, Observed, Possession, Session, Speaker, View},
     finding::{Finding, Outcome, Verdict},
     rules::Rule,
     smtp::{Ehlo, Keyword, Reply},
@@ -114,8 +118,12 @@ impl Text<'_> {
         let judged = self.show(&format!("{} UTC", moment(self.report.now, TIME)), MAX_NAME);
         self.field(2, "address", &or_none(&addresses, "none"));
         self.field(2, "seen from", &or_none(&places, "nowhere"));
-        self.field(2, "connections", &connections.to_string());
+        // How often a thorough check must ask again differs from run to run.
+        let is_stable = super::depth(facts) == Depth::Quick;
+        let connections = if self.redactor.is_some() && !is_stable { "[count]".to_owned() } else { connections.to_string() };
+        self.field(2, "connections", &connections);
         self.field(2, "judged", &format!("{judged}, trusting {trusting}"));
+        self.field(2, "policy", &self.report.policy.name);
     }
 
     /// The scoreboard: title and verdict aligned, the reason below.
@@ -258,69 +266,6 @@ impl Text<'_> {
         }
     }
 
-    /// Who saw what, if there are several views.
-    fn comparison(&mut self) {
-        let views = &self.report.facts.views;
-        if views.len() < 2 {
-            return;
-        }
-        self.page.heading("Who saw what");
-        let summaries: Vec<[String; 3]> = (0..views.len()).map(|index| self.summary(index)).collect();
-        // A greeting often holds the time of day: its first words tell servers apart.
-        let essence = |s: &[String; 3]| (s[0].split(' ').take(2).collect::<Vec<_>>().join(" "), s[1].clone(), s[2].clone());
-        if summaries.iter().all(|summary| essence(summary) == essence(&summaries[0])) {
-            let is_seen = |view: &View| view.session.certificates.seen().is_some();
-            // Views that saw nothing are no witnesses of sameness.
-            let words = if views.iter().all(is_seen) {
-                "Every view saw the same greeting, the same STARTTLS and the same certificate."
-            } else if views.iter().any(|view| view.session.greeting.seen().is_some()) {
-                "Every view got equally far and saw the same; none saw a certificate."
-            } else {
-                "No view got as far as a greeting."
-            };
-            self.page.paragraph(2, words);
-            return;
-        }
-        let mut rows = vec![["from", "STARTTLS", "certificate", "greeting"].map(str::to_owned).to_vec()];
-        for (view, [greeting, starttls, certificate]) in views.iter().zip(summaries) {
-            rows.push(vec![self.show(&self.view_name(view), MAX_NAME), starttls, certificate, greeting]);
-        }
-        self.page.table(2, &rows);
-    }
-
-    /// Greeting, STARTTLS and certificate of a view, in a few words each.
-    fn summary(&self, index: usize) -> [String; 3] {
-        let view = &self.report.facts.views[index];
-        let session = &view.session;
-        let greeting = match (&session.connection, &session.greeting) {
-            (Observed::Seen(_), Observed::Seen(reply)) => reply.to_string(),
-            (Observed::Seen(_), other) => format!("none: {}", other.why_not()),
-            (other, _) => format!("none: {}", other.why_not()),
-        };
-        let certificate = match &session.certificates {
-            Observed::Seen(chain) => match chain.first().map(Certificate::details) {
-                Some(Ok(leaf)) => {
-                    format!("chain {}, {}", self.chain_number(chain), days(leaf.not_before, leaf.not_after, self.report.now))
-                }
-                Some(Err(_)) => format!("chain {}, unreadable", self.chain_number(chain)),
-                None => "an empty message".to_owned(),
-            },
-            _ => "none seen".to_owned(),
-        };
-        [self.show(&greeting, MAX_NAME), starttls_word(session).to_owned(), certificate]
-    }
-
-    /// Equal chains have equal numbers, counted from 1 in the order of the views.
-    fn chain_number(&self, chain: &[Certificate]) -> usize {
-        let mut distinct: Vec<&[Certificate]> = Vec::new();
-        for seen in self.report.facts.views.iter().filter_map(|view| view.session.certificates.seen()) {
-            if !distinct.contains(&seen.as_slice()) {
-                distinct.push(seen);
-            }
-        }
-        distinct.iter().position(|known| *known == chain).map_or(0, |position| position + 1)
-    }
-
     /// What one view saw, in the order of the dialog.
     fn view(&mut self, index: usize) {
         let view = &self.report.facts.views[index];
@@ -335,6 +280,10 @@ impl Text<'_> {
             self.dialog_rows(session, &mut unasked);
             self.certificates(index, &mut unasked);
         }
+        if let Observed::Seen(ClientCertificate::Requested { ca_bytes }) = view.client_certificate() {
+            self.field(2, "client cert.", &format!("asked for, with {ca_bytes} bytes of CA names"));
+        }
+        self.offers(view);
         for (why, keys) in &unasked.0 {
             let value = self.show(&format!("{}: {why}", keys.join(", ")), MAX_VALUE);
             self.field(2, "not asked", &value);
@@ -482,7 +431,7 @@ impl Text<'_> {
 
     fn not_asked(&mut self) {
         self.page.heading("Not asked at this depth");
-        for question in NOT_ASKED {
+        for question in not_asked(&self.report.facts) {
             self.page.bullet(2, question);
         }
     }
@@ -527,19 +476,6 @@ fn verdict_style(verdict: Verdict) -> (Style, &'static str) {
         Verdict::Fail => (style::FAIL, "✗"),
         Verdict::Inconclusive => (style::DOUBT, "?"),
         Verdict::NotApplicable => (style::DIM, "–"),
-    }
-}
-
-/// What became of STARTTLS. Without evidence it is never "not offered".
-fn starttls_word(session: &Session) -> &'static str {
-    match (&session.ehlo, &session.starttls, &session.tls) {
-        (_, _, Observed::Seen(_)) => "works",
-        (_, Observed::Seen(reply), Observed::Failed(_)) if reply.is_positive() => "handshake fails",
-        (_, Observed::Seen(reply), _) if !reply.is_positive() => "refused",
-        (_, Observed::Failed(_), _) => "no answer",
-        (Observed::Seen(ehlo), ..) if ehlo.offers("STARTTLS") => "offered",
-        (Observed::Seen(_), ..) => "not offered",
-        _ => "not seen",
     }
 }
 
@@ -620,6 +556,13 @@ mod tests {
     }
 
     #[test]
+    fn what_was_asked_lines_up() {
+        insta::assert_snapshot!("offered", snapshot(&samples::offered(), 80));
+        let text = render(&samples::offered(), &TextOptions::default());
+        insta::assert_snapshot!("offered-costs", &text[text.find("  what the questions cost").unwrap()..]);
+    }
+
+    #[test]
     fn no_connection_is_inconclusive_not_bad() {
         insta::assert_snapshot!("unreachable", snapshot(&samples::unreachable(), 80));
     }
@@ -689,7 +632,7 @@ mod tests {
     #[test]
     fn silence_is_never_not_offered() {
         let views = samples::refused().views;
-        assert_eq!(starttls_word(&views[0].session), "not seen");
+        assert_eq!(comparison::starttls_word(&views[0].session), "not seen");
     }
 
     proptest! {

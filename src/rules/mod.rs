@@ -7,26 +7,35 @@
 //! topic's `rules!`, and give it a scenario that trips it.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
+mod handshake;
 mod identity;
 mod keys;
+mod offers;
 mod path;
+pub mod policy;
 mod renewal;
 mod second_opinion;
 mod signature;
 mod starttls;
 #[cfg(test)]
 mod test_facts;
+#[cfg(test)]
+mod test_offers;
+mod tls;
 mod trust;
+mod views;
 
-use std::{cell::OnceCell, sync::LazyLock};
+use std::sync::LazyLock;
 
 use time::OffsetDateTime;
 
 pub use crate::finding::{Outcome, Practice, ResultType, Severity, Violation};
 use crate::{
-    facts::{Certificate, CertificateDetails, Facts, Failure, Observed, View},
+    facts::{Certificate, Facts},
+    rules::policy::Policy,
     trust::TrustStore,
 };
+use views::{Chain, each_leaf, each_path, each_possession, each_view, join, known_path, nothing_tried, tried, why_not};
 
 /// Everything that a rule may look at.
 #[derive(Debug)]
@@ -37,14 +46,21 @@ pub struct Context<'a> {
     pub stores: &'a [TrustStore],
     /// The moment of judgement; days are floored from it.
     pub now: OffsetDateTime,
-    /// The certification path of each view: signatures are checked once, whichever rule asks first.
-    paths: Vec<OnceCell<path::Judgement>>,
+    /// What the guideline of the check says where guidelines differ.
+    pub policy: &'a Policy,
+    /// The chains that each view saw.
+    chains: Vec<Vec<Chain<'a>>>,
 }
 
 impl<'a> Context<'a> {
     /// What the rules may look at in one judgement.
-    pub fn new(facts: &'a Facts, stores: &'a [TrustStore], now: OffsetDateTime) -> Self {
-        Self { facts, stores, now, paths: facts.views.iter().map(|_| OnceCell::new()).collect() }
+    pub fn new(facts: &'a Facts, stores: &'a [TrustStore], policy: &'a Policy, now: OffsetDateTime) -> Self {
+        Self { facts, stores, now, policy, chains: facts.views.iter().map(Chain::all).collect() }
+    }
+
+    /// The chains that the view at that place saw.
+    fn chains(&self, view: usize) -> &[Chain<'a>] {
+        &self.chains[view]
     }
 }
 
@@ -116,155 +132,16 @@ use {rule, rules};
 
 /// Every rule, in the order of the practices.
 pub fn catalogue() -> &'static [&'static Rule] {
-    static ALL: LazyLock<Vec<&Rule>> =
-        LazyLock::new(|| [trust::RULES, keys::RULES, identity::RULES, starttls::RULES, renewal::RULES].concat());
+    static ALL: LazyLock<Vec<&Rule>> = LazyLock::new(|| {
+        let topics = [trust::RULES, keys::RULES, tls::RULES, identity::RULES, starttls::RULES, handshake::RULES, renewal::RULES];
+        topics.concat()
+    });
     &ALL
 }
 
 /// The rule of that id.
 pub fn find(id: &str) -> Option<&'static Rule> {
     catalogue().iter().copied().find(|rule| rule.id == id)
-}
-
-/// Judges each view alone and joins the outcomes: a violation anywhere outranks doubt,
-/// doubt outranks a pass. Violations that read alike become one, with all their views.
-///
-/// A view that this machine could not even try (no route, no such source address) is no
-/// evidence of anything and is left out, unless there is no other.
-pub fn each_view(context: &Context, judge: impl Fn(&View) -> Outcome) -> Outcome {
-    join(tried(context).map(|(index, view)| (index, judge(view)))).unwrap_or_else(|| nothing_tried(context))
-}
-
-/// Judges what depends on TLS in each view, as [`each_view`] does.
-///
-/// Where some view has a certificate, those that were simply not offered STARTTLS are left
-/// out: they show who is offered it, and nothing about TLS.
-pub fn each_tls_view(context: &Context, judge: impl Fn(&View) -> Outcome) -> Outcome {
-    each_tls_view_by_index(context, |_, view| judge(view))
-}
-
-fn each_tls_view_by_index(context: &Context, judge: impl Fn(usize, &View) -> Outcome) -> Outcome {
-    let has_certificate = |view: &View| view.session.certificates.seen().is_some();
-    let is_any = tried(context).any(|(_, view)| has_certificate(view));
-    let is_evidence = |view: &View| has_certificate(view) || !(is_any && is_without_starttls(view));
-    let views = tried(context).filter(|(_, view)| is_evidence(view));
-    join(views.map(|(index, view)| (index, judge(index, view)))).unwrap_or_else(|| nothing_tried(context))
-}
-
-/// Judges the certificate chain of each view, as [`each_tls_view`] does; a view without one
-/// is undetermined, with the reason why none was seen.
-pub fn each_chain(context: &Context, judge: impl Fn(&View, &[Certificate]) -> Outcome) -> Outcome {
-    each_tls_view(context, |view| with_chain(view, |chain| judge(view, chain)))
-}
-
-fn with_chain(view: &View, judge: impl Fn(&[Certificate]) -> Outcome) -> Outcome {
-    match view.session.certificates.seen().map(Vec::as_slice) {
-        Some([]) => Outcome::Undetermined("the server sent an empty certificate message".to_owned()),
-        Some(chain) => judge(chain),
-        None => Outcome::Undetermined(no_certificate(view)),
-    }
-}
-
-/// Judges the end-entity certificate of each view; one that cannot be read is undetermined.
-pub fn each_leaf(context: &Context, judge: impl Fn(&View, &CertificateDetails) -> Outcome) -> Outcome {
-    each_chain(context, |view, chain| match chain[0].details() {
-        Ok(details) => judge(view, details),
-        Err(why) => Outcome::Undetermined(format!("the certificate cannot be read: {why}")),
-    })
-}
-
-/// Judges the chain of each view together with its certification path.
-fn each_path(context: &Context, judge: impl Fn(&[Certificate], &path::Judgement) -> Outcome) -> Outcome {
-    each_tls_view_by_index(context, |index, view| {
-        with_chain(view, |chain| {
-            let path = context.paths[index].get_or_init(|| path::judge(chain, context.stores, context.now));
-            judge(chain, path)
-        })
-    })
-}
-
-/// Where the path could not be followed, what is right about the part of it that was seen says
-/// nothing about the rest; what is wrong stays wrong.
-fn known_path(judgement: &path::Judgement, outcome: Outcome) -> Outcome {
-    match (&judgement.end, outcome) {
-        (path::End::Undecided(why), Outcome::Passed(_)) => Outcome::Undetermined(why.clone()),
-        (_, outcome) => outcome,
-    }
-}
-
-/// The views that this machine could at least try, with their places.
-fn tried<'a>(context: &Context<'a>) -> impl Iterator<Item = (usize, &'a View)> + use<'a> {
-    let is_tried =
-        |view: &View| !matches!(view.session.connection, Observed::NotAttempted(_) | Observed::Failed(Failure::Local(_)));
-    context.facts.views.iter().enumerate().filter(move |(_, view)| is_tried(view))
-}
-
-fn nothing_tried(context: &Context) -> Outcome {
-    Outcome::Undetermined(match context.facts.views.first() {
-        Some(view) => format!("{} was not asked: {}", view.address, view.session.connection.why_not()),
-        None => "nothing was observed".to_owned(),
-    })
-}
-
-/// Joins the outcomes of several views; none where there are none.
-fn join(outcomes: impl Iterator<Item = (usize, Outcome)>) -> Option<Outcome> {
-    /// How many different texts of passed views are told.
-    const MAX_WORDS: usize = 3;
-    let mut violations: Vec<Violation> = Vec::new();
-    let mut undetermined = None;
-    let mut passed: Option<Vec<String>> = None;
-    let mut not_applicable = None;
-    for (index, outcome) in outcomes {
-        match outcome {
-            Outcome::Violated(found) => {
-                for mut violation in found {
-                    violation.views = vec![index];
-                    match violations.iter_mut().find(|v| v.message == violation.message && v.evidence == violation.evidence) {
-                        Some(same) if same.views.contains(&index) => {}
-                        Some(same) => same.views.push(index),
-                        None => violations.push(violation),
-                    }
-                }
-            }
-            Outcome::Undetermined(why) => _ = undetermined.get_or_insert(why),
-            Outcome::Passed(words) => {
-                let known = passed.get_or_insert_default();
-                if !words.is_empty() && !known.contains(&words) {
-                    known.push(words);
-                }
-            }
-            Outcome::NotApplicable(why) => _ = not_applicable.get_or_insert(why),
-        }
-    }
-    if !violations.is_empty() {
-        return Some(Outcome::Violated(violations));
-    }
-    let passed = passed.map(|words| Outcome::Passed(listed(words.iter(), MAX_WORDS, "; ")));
-    undetermined.map(Outcome::Undetermined).or(passed).or(not_applicable.map(Outcome::NotApplicable))
-}
-
-/// Whether the server answered EHLO without offering STARTTLS.
-fn is_without_starttls(view: &View) -> bool {
-    view.session.ehlo.seen().is_some_and(|ehlo| !ehlo.offers("STARTTLS"))
-}
-
-/// Why no certificate was seen in this view, in words.
-fn no_certificate(view: &View) -> String {
-    format!("no certificate was seen from {}: {}", view.vantage_text(), why_not(view, &view.session.certificates))
-}
-
-/// Why a fact of this view is missing: what failed first tells more than what was then not attempted.
-fn why_not<T>(view: &View, fact: &Observed<T>) -> String {
-    fn failure<T>(fact: &Observed<T>) -> Option<String> {
-        matches!(fact, Observed::Failed(_)).then(|| fact.why_not())
-    }
-    let session = &view.session;
-    let first = failure(&session.connection)
-        .or_else(|| failure(&session.greeting))
-        .or_else(|| failure(&session.ehlo))
-        .or_else(|| failure(&session.starttls))
-        .or_else(|| failure(&session.tls));
-    short(&first.unwrap_or_else(|| fact.why_not()))
 }
 
 /// The first `most` of some texts, and how many more there are.
@@ -305,15 +182,17 @@ mod tests {
 
     use super::*;
     use crate::{
-        facts::Session,
+        facts::{Failure, Observed, Offers, Session, View},
         rules::test_facts::{World, kind},
     };
 
-    const TOPICS: [(&str, Practice, &[&Rule], &[&str]); 5] = [
+    const TOPICS: [(&str, Practice, &[&Rule], &[&str]); 7] = [
         ("trust", Practice::PublicCa, trust::RULES, trust::FILES),
         ("keys", Practice::StrongKeys, keys::RULES, keys::FILES),
+        ("tls", Practice::StrongKeys, tls::RULES, tls::FILES),
         ("identity", Practice::Identity, identity::RULES, identity::FILES),
         ("starttls", Practice::OpportunisticTls, starttls::RULES, starttls::FILES),
+        ("handshake", Practice::OpportunisticTls, handshake::RULES, handshake::FILES),
         ("renewal", Practice::Renewal, renewal::RULES, renewal::FILES),
     ];
 
@@ -374,6 +253,11 @@ mod tests {
         }
     }
 
+    /// What only other questions than the session's show; without them a rule about it does not apply.
+    fn is_about_offers(rule: &Rule) -> bool {
+        [tls::RULES, handshake::RULES].concat().iter().any(|other| other.id == rule.id)
+    }
+
     /// No evidence is no verdict, however it went missing.
     #[rstest]
     #[case::never_asked(Session::not_attempted("no address"))]
@@ -384,12 +268,45 @@ mod tests {
         let world = World::correct();
         let mut facts = world.facts(1);
         facts.views[0].session = session;
-        for rule in catalogue() {
+        for rule in catalogue().iter().filter(|rule| !is_about_offers(rule)) {
             assert_eq!(kind(&(rule.judge)(&world.context(&facts))), "undetermined", "{}", rule.id);
+        }
+        for rule in catalogue().iter().filter(|rule| is_about_offers(rule)) {
+            assert_ne!(kind(&(rule.judge)(&world.context(&facts))), "passed", "{}", rule.id);
         }
         facts.views.clear();
         for rule in catalogue() {
-            assert_eq!(kind(&(rule.judge)(&world.context(&facts))), "undetermined", "{} without views", rule.id);
+            let expected = if rule.id.ends_with("-outside-policy") { "not-applicable" } else { "undetermined" };
+            assert_eq!(kind(&(rule.judge)(&world.context(&facts))), expected, "{} without views", rule.id);
+        }
+    }
+
+    /// Asked and not answered is not the same as not asked.
+    #[test]
+    fn without_answers_nothing_about_offers_is_right() {
+        let world = World::correct();
+        for rule in [tls::RULES, handshake::RULES].concat() {
+            let mut facts = world.facts(1);
+            facts.views[0].session.tls = Observed::Failed(Failure::Closed);
+            facts.views[0].session.client_certificate = Observed::Failed(Failure::Closed);
+            facts.views[0].offers = Observed::Failed(Failure::TimedOut { millis: 30_000 });
+            let outcome = (rule.judge)(&world.context(&facts));
+            assert!(!matches!(outcome, Outcome::Passed(_) | Outcome::Violated(_)), "{}: {outcome:?}", rule.id);
+            facts.views[0].offers = Observed::Seen(Offers::unanswered());
+            let outcome = (rule.judge)(&world.context(&facts));
+            assert!(!matches!(outcome, Outcome::Passed(_) | Outcome::Violated(_)), "{}: {outcome:?}", rule.id);
+        }
+    }
+
+    /// A server that was asked everything and has nothing to hide.
+    #[test]
+    fn good_offers_violate_nothing() {
+        let world = World::correct();
+        for policy in policy::all() {
+            for rule in catalogue() {
+                let outcome = world.judge_by(policy, rule, Offers::good());
+                assert!(matches!(outcome, Outcome::Passed(_) | Outcome::NotApplicable(_)), "{}: {outcome:?}", rule.id);
+            }
         }
     }
 
@@ -417,13 +334,16 @@ mod tests {
         let world = World::correct();
         let mut facts = world.facts(2);
         spoil(&mut facts.views[1]);
-        for rule in catalogue().iter().filter(|rule| rule.practice == Practice::StrongKeys && rule.severity == Severity::Fail) {
+        let is_about_keys =
+            |rule: &&&Rule| keys::RULES.iter().any(|other| other.id == rule.id) && rule.severity == Severity::Fail;
+        for rule in catalogue().iter().filter(is_about_keys) {
             assert_eq!(kind(&(rule.judge)(&world.context(&facts))), expected, "{}", rule.id);
         }
         spoil(&mut facts.views[0]);
         for rule in catalogue()
             .iter()
             .filter(|rule| [Practice::PublicCa, Practice::StrongKeys, Practice::Renewal].contains(&rule.practice))
+            .filter(|rule| !is_about_offers(rule))
         {
             assert_eq!(kind(&(rule.judge)(&world.context(&facts))), "undetermined", "{}", rule.id);
         }

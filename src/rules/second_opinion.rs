@@ -77,21 +77,32 @@ fn moment(chain: &[Certificate], judgement: &Judgement, now: OffsetDateTime) -> 
     UnixTime::since_unix_epoch(std::time::Duration::from_secs(u64::try_from(moment.unix_timestamp()).unwrap_or(0)))
 }
 
+/// A server signs its key exchange or has a secret encrypted to its key; a key that may do neither
+/// (nor agree on one) is of no use in TLS, and OpenSSL refuses it (RFC 5280, 4.2.1.3).
+fn unusable_leaf(chain: &[Certificate]) -> Option<String> {
+    let (_, certificate) = X509Certificate::from_der(chain.first()?.der()).ok()?;
+    let usage = certificate.key_usage().ok()??.value;
+    let is_usable = usage.digital_signature() || usage.key_encipherment() || usage.key_agreement();
+    (!is_usable).then(|| "the server's certificate may not be used in TLS, by its key usage".to_owned())
+}
+
 /// What rustls-webpki does not look at, or does not say clearly.
 fn broken_issuer(chain: &[Certificate], judgement: &Judgement) -> Option<String> {
-    judgement.intermediates().iter().find_map(|index| {
-        let (_, certificate) = X509Certificate::from_der(chain.get(*index)?.der()).ok()?;
-        let what = super::certificate_text(chain, *index);
-        if certificate.version().0 < 2 {
-            return Some(format!("{what} is an X.509 version 1 certificate, which cannot say that it is a CA"));
-        }
-        match certificate.key_usage() {
-            // RFC 5280, 4.2.1.3
-            Ok(Some(usage)) if !usage.value.key_cert_sign() => {
-                Some(format!("{what} may not sign certificates, by its key usage"))
+    unusable_leaf(chain).or_else(|| {
+        judgement.intermediates().iter().find_map(|index| {
+            let (_, certificate) = X509Certificate::from_der(chain.get(*index)?.der()).ok()?;
+            let what = super::certificate_text(chain, *index);
+            if certificate.version().0 < 2 {
+                return Some(format!("{what} is an X.509 version 1 certificate, which cannot say that it is a CA"));
             }
-            _ => None,
-        }
+            match certificate.key_usage() {
+                // RFC 5280, 4.2.1.3
+                Ok(Some(usage)) if !usage.value.key_cert_sign() => {
+                    Some(format!("{what} may not sign certificates, by its key usage"))
+                }
+                _ => None,
+            }
+        })
     })
 }
 

@@ -17,7 +17,10 @@ use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 use super::{Context, Outcome, Rule};
 use crate::{
-    facts::{Certificate, Connection, Facts, Failure, Observed, Possession, Session, Target, TlsSession, Vantage, View},
+    facts::{
+        Certificate, ClientCertificate, Connection, Facts, Failure, Observed, Possession, Session, Target, TlsSession, Vantage,
+        View,
+    },
     name::Name,
     smtp::{Ehlo, Reply},
     trust::TrustStore,
@@ -99,6 +102,7 @@ impl World {
         let source = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1 + index as u8));
         let not_asked = || Observed::NotAttempted("not needed".to_owned());
         View {
+            offers: View::no_offers(),
             earlier: Vec::new(),
             vantage: Vantage { label: None, source: Some(source) },
             address: SocketAddr::from(([198, 51, 100, 10], 25)),
@@ -116,6 +120,7 @@ impl World {
                 }),
                 certificates: Observed::Seen(self.chain.clone()),
                 possession: Observed::Seen(Possession::Proven("ecdsa_secp256r1_sha256".to_owned())),
+                client_certificate: Observed::Seen(ClientCertificate::NotRequested),
                 ehlo_after: ehlo(HOST, &["PIPELINING"]),
                 quit: Observed::Seen(reply(221, "2.0.0 Bye")),
                 transcript: Vec::new(),
@@ -125,7 +130,7 @@ impl World {
 
     /// The context of a judgement in this world.
     pub fn context<'a>(&'a self, facts: &'a Facts) -> Context<'a> {
-        Context::new(facts, &self.stores, NOW)
+        Context::new(facts, &self.stores, super::policy::default(), NOW)
     }
 
     /// Judges as seen from one vantage point.
@@ -259,7 +264,14 @@ impl Authority {
 
     /// The server's certificate with that kind of key.
     pub fn leaf_of(&self, key: Key) -> Certificate {
-        self.sign(&leaf_params(), &key.generate())
+        self.leaf_with(key, |_| {})
+    }
+
+    /// The server's certificate with that kind of key, and with changes.
+    pub fn leaf_with(&self, key: Key, change: impl FnOnce(&mut CertificateParams)) -> Certificate {
+        let mut params = leaf_params();
+        change(&mut params);
+        self.sign(&params, &key.generate())
     }
 
     /// A certificate of this CA for another one: a cross-certificate.

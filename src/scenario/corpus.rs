@@ -9,9 +9,10 @@ use std::{
 use rust_embed::RustEmbed;
 
 use super::{
-    error::{nearest, quote, show_path},
+    error::{quote, show_path},
     parse::{ReadError, SourceFile, read_file},
 };
+use crate::nearest::nearest;
 
 /// The repository's own scenarios and their snapshots.
 #[derive(RustEmbed)]

@@ -4,7 +4,7 @@ use std::{ops::Range, path::Path};
 
 use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
 
-use crate::wire::WireText;
+use crate::{nearest::nearest, wire::WireText};
 
 /// A file with more mistakes than this is not a scenario, and nobody reads on.
 const MAX_SHOWN: usize = 40;
@@ -183,15 +183,6 @@ pub(super) fn did_you_mean<'a>(text: &str, names: impl IntoIterator<Item = &'a s
     nearest(text, names).map(|name| format!("did you mean `{name}`?"))
 }
 
-/// The name that was probably meant.
-pub(super) fn nearest<'a>(text: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    // The distance is quadratic in the length; no name is longer than this.
-    let text: String = text.chars().take(80).map(|c| if c == '_' { '-' } else { c.to_ascii_lowercase() }).collect();
-    let limit = (text.chars().count() / 3).max(1);
-    let by_distance = names.into_iter().map(|name| (strsim::osa_distance(&text, &name.to_ascii_lowercase()), name));
-    by_distance.filter(|(distance, _)| *distance <= limit).min_by_key(|(distance, _)| *distance).map(|(_, name)| name)
-}
-
 /// The valid names, all of them or the closest ones.
 pub(super) fn list<'a>(text: &str, what: &str, names: impl IntoIterator<Item = &'a str>) -> String {
     const MAX_LISTED: usize = 30;
@@ -213,15 +204,6 @@ mod tests {
     use rstest::rstest;
 
     use super::*;
-
-    #[rstest]
-    #[case("must_not", Some("must-not"))]
-    #[case("Must", Some("must"))]
-    #[case("msut", Some("must"))]
-    #[case("frobnicate", None)]
-    fn the_nearest_name_is_near(#[case] text: &str, #[case] expected: Option<&str>) {
-        assert_eq!(nearest(text, ["must", "must-not", "verdicts"]), expected);
-    }
 
     #[rstest]
     #[case('a', false)]

@@ -8,13 +8,18 @@ mod error;
 mod parse;
 mod schema;
 mod structure;
+mod tls;
 mod types;
 
 pub use corpus::{Corpus, CorpusError, Entry};
 pub use error::ScenarioErrors;
 pub use parse::{MAX_FILE_BYTES, ReadError, SourceFile, parse, read_file};
 pub use schema::{Known, schema};
+pub use tls::{
+    ClientCertificateFault, DhGroupName, Flight, HandshakeEnd, HandshakeFault, HelloKind, IntoleranceFault, Order, SniFault,
+    StackFault, TlsSpec, TlsVersion,
+};
 pub use types::{
     CertificateSpec, DurationError, DurationText, Expect, ExpectFrom, Faults, Key, Knob, RefusedReply, Scenario, ServerSpec,
-    TlsSpec, TlsVersion, VantageSpec, WeakHash,
+    VantageSpec, WeakHash,
 };

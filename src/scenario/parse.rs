@@ -18,7 +18,7 @@ use super::{
     error::{ScenarioError, ScenarioErrors, did_you_mean, list, quote, show_path},
     schema::{Known, schema},
     structure::differences,
-    types::{ExpectFrom, Knob, Scenario},
+    types::{ExpectFrom, Key, Knob, Scenario},
 };
 
 /// A scenario is a page of text; nothing larger is read.
@@ -175,15 +175,19 @@ const CONTRADICTED: &[(&str, &str, &[&str])] = &[
             "unrelated-certificate",
         ],
     ),
-    ("tls", "min", &["obsolete-tls-only"]),
-    ("tls", "max", &["obsolete-tls-only"]),
 ];
+
+/// Settings of the correct world that state what a key of the fault `tls` changes.
+const CONTRADICTED_IN_TLS: &[(&str, &[&str])] =
+    &[("min", &["versions"]), ("max", &["versions"]), ("preference", &["preference"]), ("groups", &["groups"])];
 
 /// Faults that leave each other no room although they turn different knobs.
 const EXCLUSIVE: &[(&str, &str, &str)] = &[
     ("common-name-only", "foreign-common-name", "the CN names either the host or another one"),
     ("self-signed", "issuer-expired", "a self-signed certificate has no issuer that could expire"),
     ("self-signed", "issuer-expires-in", "a self-signed certificate has no issuer that could expire"),
+    ("handshake", "no-close-notify", "a handshake that breaks off has no connection to close"),
+    ("handshake", "client-certificate", "a handshake that breaks off gets no client certificate"),
 ];
 
 fn contradictions(scenario: &Scenario, places: &Places) -> Vec<ScenarioError> {
@@ -198,12 +202,8 @@ fn contradictions(scenario: &Scenario, places: &Places) -> Vec<ScenarioError> {
             }
         }
     }
-    if let (Some(min), Some(max)) = (scenario.tls.min, scenario.tls.max)
-        && min > max
-    {
-        let error = ScenarioError::at(places.key(&["tls", "min"]), "`tls.min` is higher than `tls.max`: no version is left");
-        errors.push(error.label("lowest").other(places.key(&["tls", "max"]), "highest"));
-    }
+    tls(scenario, places, &mut errors);
+    second_certificate(scenario, places, &mut errors);
     names(scenario, places, &mut errors);
     vantages(scenario, places, &mut errors);
     let whole = &scenario.expect;
@@ -213,6 +213,61 @@ fn contradictions(scenario: &Scenario, places: &Places) -> Vec<ScenarioError> {
         expectation(&["expect", "from", vantage], from, places, &mut errors);
     }
     errors
+}
+
+/// The correct world's TLS leaves a version to offer, and says nothing that the fault `tls` says.
+fn tls(scenario: &Scenario, places: &Places, errors: &mut Vec<ScenarioError>) {
+    if let (Some(min), Some(max)) = (scenario.tls.min, scenario.tls.max)
+        && min > max
+    {
+        let error = ScenarioError::at(places.key(&["tls", "min"]), "`tls.min` is higher than `tls.max`: no version is left");
+        errors.push(error.label("lowest").other(places.key(&["tls", "max"]), "highest"));
+    }
+    for (key, faults) in CONTRADICTED_IN_TLS {
+        for fault in faults.iter().filter(|fault| places.has(&["tls", key]) && places.has(&["fault", "tls", fault])) {
+            let message = format!("`tls.{key}` contradicts `fault.tls.{fault}`: both decide {}", Knob::Stack.words());
+            let error = ScenarioError::at(places.key(&["tls", key]), message).label("the correct world says this");
+            errors.push(error.other(places.key(&["fault", "tls", fault]), "and the fault that").help("remove one of them"));
+        }
+    }
+    for key in ["min", "max"].into_iter().filter(|key| scenario.tls.stock.is_some() && places.has(&["tls", key])) {
+        let message = format!("`tls.{key}` contradicts `tls.stock`: both decide which versions are offered");
+        let error = ScenarioError::at(places.key(&["tls", key]), message).label("this bound");
+        errors.push(error.other(places.key(&["tls", "stock"]), "and this").help("remove one of them"));
+    }
+    if scenario.fault.tls.as_ref().is_some_and(|stack| !stack.says_anything()) {
+        let error = ScenarioError::at(places.key(&["fault", "tls"]), "`[fault.tls]` says nothing: that is no fault");
+        errors.push(error.label("empty").help("name what is old or odd: versions, suites, groups, …"));
+    }
+    if scenario.fault.client_certificate.is_some_and(|asked| asked.ca_bytes.is_none() && asked.required.is_none()) {
+        let message = "`fault.client-certificate` says nothing: is a certificate required, or what is the list of authorities?";
+        let error = ScenarioError::at(places.key(&["fault", "client-certificate"]), message).label("empty");
+        errors.push(error.help("write `required = true`, or the size of the list: `ca-bytes = 64`"));
+    }
+}
+
+/// A second certificate has a key of another algorithm, and only what exists can be wrong.
+fn second_certificate(scenario: &Scenario, places: &Places, errors: &mut Vec<ScenarioError>) {
+    let (certificate, fault) = (&scenario.certificate, &scenario.fault);
+    let first = if fault.weak_key.is_some() { Key::Rsa2048 } else { certificate.key.unwrap_or(Key::Rsa2048) };
+    let path = ["certificate", "second-key"];
+    match certificate.second_key {
+        Some(second) if second.algorithm() == first.algorithm() => {
+            let message =
+                format!("`certificate.second-key` is {} as the first key is: it would never be used", first.algorithm());
+            let error = ScenarioError::at(places.key(&path), message).label("never used");
+            errors.push(error.help("two certificates are told apart by the algorithm of their keys: one RSA, one ECDSA"));
+        }
+        Some(_) => {}
+        None => {
+            let faults = ["second-expired", "second-expires-in", "second-names"];
+            for key in faults.into_iter().filter(|key| places.has(&["fault", key])) {
+                let message = format!("`fault.{key}` needs a second certificate");
+                let error = ScenarioError::at(places.key(&["fault", key]), message).label("of what?");
+                errors.push(error.help("name its key: `second-key = \"ecdsa-p256\"` in `[certificate]`"));
+            }
+        }
+    }
 }
 
 /// One fault, or several on different knobs with a reason.
@@ -279,6 +334,7 @@ fn names(scenario: &Scenario, places: &Places, errors: &mut Vec<ScenarioError>) 
         "the fault `foreign-common-name` is for that",
     );
     let said = [
+        ("second-names", fault.second_names.as_deref().unwrap_or_default()),
         ("greeting-name", fault.greeting_name.as_slice()),
         ("ehlo-name", fault.ehlo_name.as_slice()),
         ("foreign-common-name", fault.foreign_common_name.as_slice()),
@@ -350,8 +406,11 @@ mod tests {
 
     use super::*;
 
-    const KNOWN: Known =
-        Known { rules: &["certificate-expired", "weak-rsa-key", "starttls-not-offered"], kinds: &["postfix", "exchange-2019"] };
+    const KNOWN: Known = Known {
+        rules: &["certificate-expired", "weak-rsa-key", "starttls-not-offered"],
+        kinds: &["postfix", "exchange-2019"],
+        policies: &["mtalab", "ncsc-nl-2025"],
+    };
 
     const VALID: &str = r#"title = "The certificate expired three days ago"
 why = """
@@ -452,6 +511,24 @@ must-not = ["starttls-not-offered"]
     #[case::everyone("expired = \"3 days\"", "starttls-only-to = [\"office\", \"home\"]", &["case.toml:22:1", "names every vantage point"])]
     #[case::expect_from_unknown("[expect.from.home]", "[expect.from.hme]", &["case.toml:29:14", "there is no vantage point `hme`", "did you mean `home`?"])]
     #[case::versions("[certificate]\nkey = \"ecdsa-p256\"", "[tls]\nmin = \"1.3\"\nmax = \"1.2\"", &["case.toml:13:1", "`tls.min` is higher than `tls.max`"])]
+    // TLS.
+    #[case::bad_version("expired = \"3 days\"", "tls.versions = [\"TLSv1.4\"]", &["case.toml:22:17", "unknown value `TLSv1.4` in `fault.tls.versions`", "did you mean `TLSv1.0`?", "values: SSLv2, SSLv3"])]
+    #[case::bad_suite("expired = \"3 days\"", "tls.suites = [\"TLS_RSA_WITH_RC4_SHA\"]", &["case.toml:22:15", "unknown value `TLS_RSA_WITH_RC4_SHA`", "TLS_RSA_WITH_RC4_128_SHA"])]
+    #[case::bad_group("expired = \"3 days\"", "tls.groups = [\"curve25519\"]", &["case.toml:22:15", "unknown value `curve25519` in `fault.tls.groups`", "x25519"])]
+    #[case::bad_dh_group("expired = \"3 days\"", "tls.dh-group = \"modp102\"", &["case.toml:22:16", "did you mean `modp1024`?"])]
+    #[case::bad_tls_key("expired = \"3 days\"", "tls.version = [\"SSLv3\"]", &["unknown key `version` in `[fault.tls]`", "did you mean `versions`?"])]
+    #[case::empty_tls("expired = \"3 days\"", "tls = {}", &["case.toml:22:1", "`[fault.tls]` says nothing: that is no fault"])]
+    #[case::range_and_versions("expired = \"3 days\"", "tls.versions = [\"SSLv3\"]\n[tls]\nmax = \"1.2\"", &["case.toml:24:1", "`tls.max` contradicts `fault.tls.versions`: both decide what TLS offers"])]
+    #[case::range_and_stock("[certificate]\nkey = \"ecdsa-p256\"", "[tls]\nstock = true\nmin = \"1.3\"", &["case.toml:14:1", "`tls.min` contradicts `tls.stock`"])]
+    #[case::bad_end("expired = \"3 days\"", "handshake = { at = \"done\", do = \"alert:handshake-failure\" }", &["unknown value `alert:handshake-failure` in `fault.handshake.do`", "did you mean `alert:handshake_failure`?"])]
+    #[case::bad_flight("expired = \"3 days\"", "handshake = { at = \"serverhello\", do = \"close\" }", &["did you mean `server-hello`?", "values: client-hello"])]
+    #[case::half_a_break("expired = \"3 days\"", "handshake = { do = \"close\" }", &["case.toml:22:13", "`[fault.handshake]` needs the key `at`"])]
+    #[case::intolerant_of_nothing("expired = \"3 days\"", "intolerant-of = { do = \"close\" }", &["`[fault.intolerant-of]` needs the key `of`"])]
+    #[case::asks_for_nothing("expired = \"3 days\"", "client-certificate = {}", &["case.toml:22:1", "`fault.client-certificate` says nothing"])]
+    #[case::second_of_the_same_kind("key = \"ecdsa-p256\"", "key = \"ecdsa-p256\"\nsecond-key = \"ecdsa-p384\"", &["case.toml:14:1", "`certificate.second-key` is ECDSA as the first key is", "one RSA, one ECDSA"])]
+    #[case::second_that_is_missing("expired = \"3 days\"", "second-expired = \"3 days\"", &["case.toml:22:1", "`fault.second-expired` needs a second certificate"])]
+    #[case::bad_policy("practice =", "policy = \"ncsc\"\npractice =", &["case.toml:6:10", "unknown policy `ncsc` in `policy`", "policies: mtalab, ncsc-nl-2025"])]
+    #[case::bad_depth("practice =", "probe = \"deep\"\npractice =", &["case.toml:6:9", "unknown value `deep` in `probe`", "values: quick, standard, full"])]
     #[case::names_elsewhere("key = \"ecdsa-p256\"", "names = [\"www.lab.test\"]", &["case.toml:13:1", "does not cover the host `mx.lab.test`", "`wrong-names`"])]
     #[case::foreign_cn("key = \"ecdsa-p256\"", "common-name = \"www.lab.test\"", &["case.toml:13:1", "neither the host", "`foreign-common-name`"])]
     #[case::right_greeting("expired = \"3 days\"", "greeting-name = \"MX.lab.test\"", &["case.toml:22:1", "`fault.greeting-name` names the host `mx.lab.test`: that is no fault"])]
@@ -717,11 +794,25 @@ must-not = ["starttls-not-offered"]
                 "greeting-refused = '421'",
                 "starttls-masked = true",
                 "missing-intermediate = true",
+                "tls = { versions = ['SSLv3', 'TLSv1.2'], suites = ['TLS_RSA_WITH_RC4_128_SHA'], dh-group = 'own-512' }",
+                "sni = 'required'",
+                "client-certificate = { ca-bytes = 100, required = true }",
+                "intolerant-of = { of = 'large-hello', do = 'alert:decode_error' }",
+                "slow-handshake = '1s'",
             ],
-            0..=7,
+            0..=12,
         );
-        let world = proptest::sample::select(vec!["", "[tls]\nmin = '1.2'", "[tls]\nmin = '1.3'\nmax = '1.3'"]);
-        (faults, world, "[a-zA-Zé ]{0,40}", "[a-z]{1,10}(\\.[a-z]{1,10}){1,3}").prop_map(|(faults, world, words, host)| {
+        let world = proptest::sample::select(vec![
+            "",
+            "[tls]\nmin = '1.2'",
+            "[tls]\nmin = '1.3'\nmax = '1.3'",
+            "[tls]\nstock = true\npreference = 'server'",
+        ]);
+        // A range of versions and the versions of a fault contradict each other.
+        let is_consistent =
+            |(faults, world): &(Vec<&str>, &str)| !world.contains("min") || !faults.iter().any(|f| f.starts_with("tls"));
+        let both = (faults, world).prop_filter("consistent", is_consistent);
+        (both, "[a-zA-Zé ]{0,40}", "[a-z]{1,10}(\\.[a-z]{1,10}){1,3}").prop_map(|((faults, world), words, host)| {
             let compound = if faults.len() > 1 { "compound = 'together'" } else { "" };
             let count = faults.len();
             let faults = faults.join("\n");

@@ -6,8 +6,11 @@ use std::borrow::Cow;
 use schemars::{JsonSchema, Schema, SchemaGenerator, generate::SchemaSettings, json_schema, transform::RecursiveTransform};
 use serde_json::{Value, json};
 
-use super::types::Scenario;
-use crate::finding::{Practice, Verdict};
+use super::{tls::HandshakeEnd as HandshakeEndValue, types::Scenario};
+use crate::{
+    finding::{Practice, Verdict},
+    tls::{Group, SignatureScheme, Suite},
+};
 
 /// Names that a scenario refers to and that other modules define.
 #[derive(Clone, Copy, Debug)]
@@ -16,9 +19,11 @@ pub struct Known<'a> {
     pub rules: &'a [&'a str],
     /// The kinds of server: the ids of all personas.
     pub kinds: &'a [&'a str],
+    /// The names of all policies.
+    pub policies: &'a [&'a str],
 }
 
-/// The schema of a scenario file, with the rules and kinds of `known` as enumerations.
+/// The schema of a scenario file, with the rules, kinds and policies of `known` as enumerations.
 pub fn schema(known: &Known) -> Value {
     let mut settings = SchemaSettings::draft2020_12();
     settings.transforms.push(Box::new(RecursiveTransform(without_null)));
@@ -28,6 +33,12 @@ pub fn schema(known: &Known) -> Value {
     schema["$defs"][RULE]["enum"] = json!(known.rules);
     schema["$defs"][ANY_RULE]["enum"] = std::iter::once("*").chain(known.rules.iter().copied()).collect();
     schema["$defs"][KIND]["enum"] = json!(known.kinds);
+    schema["$defs"][POLICY]["enum"] = json!(known.policies);
+    schema["$defs"][HANDSHAKE_END]["enum"] = json!(HandshakeEndValue::texts());
+    let suites = [Suite::up_to_tls12(), Suite::tls13(), Suite::ssl2()].concat();
+    schema["$defs"]["Suite"]["enum"] = suites.into_iter().filter_map(Suite::name).collect();
+    schema["$defs"]["Group"]["enum"] = Group::NAMED.iter().map(|(_, name)| *name).collect();
+    schema["$defs"]["SignatureScheme"]["enum"] = SignatureScheme::NAMED.iter().map(|(_, name)| *name).collect();
     schema
 }
 
@@ -80,6 +91,10 @@ definitions! {
     RULE = RuleId "RuleId": { "type": "string", "description": "The id of a rule: `certificate-expired`." }
     ANY_RULE = AnyRuleId "RuleIdOrOthers": { "type": "string", "description": "The id of a rule, or `*`: every rule that is not in `must`." }
     KIND = Kind "Kind": { "type": "string", "description": "A kind of server: the id of a persona." }
+    POLICY = PolicyName "Policy": { "type": "string", "description": "The name of a policy: `mtalab`." }
+    HANDSHAKE_END = HandshakeEnd "HandshakeEnd": {
+        "type": "string", "description": "What the server does: `alert:` and the alert's name, `close`, `reset`, `garbage`, `silence` or `drip`.",
+    }
     VANTAGE = VantageName "VantageName": {
         "type": "string", "description": "The name of a vantage point.", "pattern": "^[a-z0-9-]+$", "minLength": 1, "maxLength": 32,
     }
@@ -132,7 +147,7 @@ impl JsonSchema for Verdicts {
 mod tests {
     use super::*;
 
-    const KNOWN: Known = Known { rules: &["certificate-expired", "weak-rsa-key"], kinds: &["postfix"] };
+    const KNOWN: Known = Known { rules: &["certificate-expired", "weak-rsa-key"], kinds: &["postfix"], policies: &["mtalab"] };
 
     /// Every schema below this one, itself included, with its path.
     fn subschemas<'a>(path: &str, node: &'a Value, found: &mut Vec<(String, &'a Value)>) {

@@ -14,7 +14,7 @@ use toml::{
 
 use super::{
     error::{ScenarioError, did_you_mean, is_hostile, list, quote},
-    schema::{ANY_RULE, CERTIFICATE_NAME, DURATION, EHLO_KEYWORD, EHLO_LINE, KIND, NAME, RULE, VANTAGE, WRONG_NAME},
+    schema::{ANY_RULE, CERTIFICATE_NAME, DURATION, EHLO_KEYWORD, EHLO_LINE, KIND, NAME, POLICY, RULE, VANTAGE, WRONG_NAME},
     types::DurationText,
 };
 use crate::name::{Name, NameError};
@@ -190,6 +190,7 @@ fn string_mistake(node: &Value, target: &Value, definition: &str, text: &str, pa
         let (noun, plural) = match definition {
             RULE | ANY_RULE => ("rule", "rules"),
             KIND => ("kind of server", "kinds"),
+            POLICY => ("policy", "policies"),
             _ => ("value", "values"),
         };
         let message = format!("unknown {noun} {} in `{path}`", quote(text));

@@ -5,10 +5,15 @@ use std::{collections::BTreeMap, time::Duration};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::schema::{
-    AnyRuleId, CertificateName, Duration as DurationSchema, EhloKeyword, EhloLine, Kind, RuleId, VantageName, Verdicts, WrongName,
+use super::{
+    schema::{
+        AnyRuleId, CertificateName, Duration as DurationSchema, EhloKeyword, EhloLine, Kind, PolicyName, RuleId, VantageName,
+        Verdicts, WrongName,
+    },
+    tls::{ClientCertificateFault, HandshakeFault, IntoleranceFault, SniFault, StackFault, TlsSpec},
 };
 use crate::{
+    facts::Depth,
     finding::{Practice, Verdict},
     name::Name,
 };
@@ -31,6 +36,15 @@ pub struct Scenario {
     /// Why this scenario has more than one fault; forbidden with one, required with more.
     #[schemars(length(min = 1, max = 1000))]
     pub compound: Option<String>,
+    /// How deep the checker looks; `quick` if absent.
+    #[serde(default)]
+    pub probe: Depth,
+    /// The policy that it judges by; `mtalab` if absent.
+    #[schemars(with = "Option<PolicyName>")]
+    pub policy: Option<String>,
+    /// How long the checker waits for the greeting, for each reply and for each handshake; 20 seconds if absent.
+    /// Short where the fault is that nothing comes.
+    pub patience: Option<DurationText>,
     /// The server.
     pub server: ServerSpec,
     /// Its certificate.
@@ -83,6 +97,8 @@ impl ServerSpec {
 pub struct CertificateSpec {
     /// The key; RSA with 2048 bits if absent.
     pub key: Option<Key>,
+    /// The key of a second certificate beside it, of another algorithm; there is no second one if absent.
+    pub second_key: Option<Key>,
     /// The dNSName entries; the host name if absent. May hold wildcards.
     #[schemars(with = "Option<Vec<CertificateName>>", length(min = 1, max = 64), extend("uniqueItems" = true))]
     pub names: Option<Vec<String>>,
@@ -121,25 +137,15 @@ pub enum Key {
     Ed25519,
 }
 
-/// The TLS settings of the correct world.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct TlsSpec {
-    /// The lowest version offered; that of the kind of server if absent.
-    pub min: Option<TlsVersion>,
-    /// The highest version offered; that of the kind of server if absent.
-    pub max: Option<TlsVersion>,
-}
-
-/// A TLS version that a correct server may offer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
-pub enum TlsVersion {
-    /// TLS 1.2.
-    #[serde(rename = "1.2")]
-    Tls12,
-    /// TLS 1.3.
-    #[serde(rename = "1.3")]
-    Tls13,
+impl Key {
+    /// `RSA`, `ECDSA` or `Ed25519`.
+    pub fn algorithm(self) -> &'static str {
+        match self {
+            Self::Rsa2048 | Self::Rsa3072 | Self::Rsa4096 => "RSA",
+            Self::EcdsaP256 | Self::EcdsaP384 => "ECDSA",
+            Self::Ed25519 => "Ed25519",
+        }
+    }
 }
 
 /// A vantage point.
@@ -207,6 +213,13 @@ pub struct Faults {
     /// The CN names this host, which no subject alternative name does.
     #[schemars(length(min = 1, max = 64))] // RFC 5280, A.1: ub-common-name
     pub foreign_common_name: Option<String>,
+    /// The second certificate expired so long ago.
+    pub second_expired: Option<DurationText>,
+    /// The second certificate expires so soon.
+    pub second_expires_in: Option<DurationText>,
+    /// The second certificate names these hosts instead.
+    #[schemars(with = "Option<Vec<WrongName>>", length(min = 1, max = 64), extend("uniqueItems" = true))]
+    pub second_names: Option<Vec<String>>,
     /// The greeting names this host instead.
     #[schemars(length(min = 1, max = 255))]
     pub greeting_name: Option<String>,
@@ -227,15 +240,24 @@ pub struct Faults {
     /// STARTTLS is offered, and refused with 454.
     #[schemars(extend("const" = true))]
     pub starttls_unavailable: Option<bool>,
-    /// STARTTLS is accepted, and the connection closed at the ClientHello.
-    #[schemars(extend("const" = true))]
-    pub closed_at_client_hello: Option<bool>,
     /// STARTTLS is offered again inside TLS.
     #[schemars(extend("const" = true))]
     pub starttls_offered_in_tls: Option<bool>,
-    /// Nothing above TLS 1.1 is offered.
+    /// An old or odd TLS stack.
+    pub tls: Option<StackFault>,
+    /// The name in the ClientHello is needed, or refused, or decides.
+    pub sni: Option<SniFault>,
+    /// Clients are asked for a certificate.
+    pub client_certificate: Option<ClientCertificateFault>,
+    /// A kind of ClientHello is not borne.
+    pub intolerant_of: Option<IntoleranceFault>,
+    /// The handshake breaks off.
+    pub handshake: Option<HandshakeFault>,
+    /// The answer to the ClientHello takes so long.
+    pub slow_handshake: Option<DurationText>,
+    /// The connection ends without close_notify (RFC 8446, 6.1).
     #[schemars(extend("const" = true))]
-    pub obsolete_tls_only: Option<bool>,
+    pub no_close_notify: Option<bool>,
 }
 
 /// States each fault's key and knob once. The pattern without `..` makes a forgotten fault a compile error.
@@ -277,6 +299,9 @@ fault_table! {
     wrong_names: "wrong-names" => Names,
     common_name_only: "common-name-only" => Names,
     foreign_common_name: "foreign-common-name" => CommonName,
+    second_expired: "second-expired" => SecondValidity,
+    second_expires_in: "second-expires-in" => SecondValidity,
+    second_names: "second-names" => SecondNames,
     greeting_name: "greeting-name" => Greeting,
     ehlo_name: "ehlo-name" => EhloName,
     greeting_refused: "greeting-refused" => Greeting,
@@ -284,9 +309,14 @@ fault_table! {
     starttls_only_to: "starttls-only-to" => StarttlsOffer,
     starttls_masked: "starttls-masked" => StarttlsOffer,
     starttls_unavailable: "starttls-unavailable" => StarttlsAnswer,
-    closed_at_client_hello: "closed-at-client-hello" => StarttlsAnswer,
     starttls_offered_in_tls: "starttls-offered-in-tls" => KeywordsInTls,
-    obsolete_tls_only: "obsolete-tls-only" => StarttlsAnswer,
+    tls: "tls" => Stack,
+    sni: "sni" => Sni,
+    client_certificate: "client-certificate" => ClientCertificate,
+    intolerant_of: "intolerant-of" => Intolerance,
+    handshake: "handshake" => StarttlsAnswer,
+    slow_handshake: "slow-handshake" => HandshakeSpeed,
+    no_close_notify: "no-close-notify" => CloseNotify,
 }
 
 /// A greeting that refuses service.
@@ -322,6 +352,10 @@ pub enum Knob {
     Names,
     /// What its CN names.
     CommonName,
+    /// When the second certificate is valid.
+    SecondValidity,
+    /// What the second certificate names.
+    SecondNames,
     /// The greeting.
     Greeting,
     /// The name in the reply to EHLO.
@@ -332,6 +366,18 @@ pub enum Knob {
     StarttlsAnswer,
     /// The keywords inside TLS.
     KeywordsInTls,
+    /// What the TLS stack offers.
+    Stack,
+    /// What the name in the ClientHello does.
+    Sni,
+    /// Whether clients are asked for a certificate.
+    ClientCertificate,
+    /// What ClientHellos are borne.
+    Intolerance,
+    /// How fast the handshake is.
+    HandshakeSpeed,
+    /// How the connection ends.
+    CloseNotify,
 }
 
 impl Knob {
@@ -347,11 +393,19 @@ impl Knob {
             Self::Usage => "what the certificate may be used for",
             Self::Names => "what the certificate names",
             Self::CommonName => "what the CN names",
+            Self::SecondValidity => "when the second certificate is valid",
+            Self::SecondNames => "what the second certificate names",
             Self::Greeting => "the greeting",
             Self::EhloName => "the name in the reply to EHLO",
             Self::StarttlsOffer => "to whom STARTTLS is offered",
             Self::StarttlsAnswer => "what happens after the STARTTLS command",
             Self::KeywordsInTls => "the keywords inside TLS",
+            Self::Stack => "what TLS offers",
+            Self::Sni => "what the name in the ClientHello does",
+            Self::ClientCertificate => "whether clients are asked for a certificate",
+            Self::Intolerance => "what ClientHellos are borne",
+            Self::HandshakeSpeed => "how fast the handshake is",
+            Self::CloseNotify => "how the connection ends",
         }
     }
 }

@@ -29,9 +29,8 @@ pub struct Keyword {
 impl Ehlo {
     /// Reads the lines of a positive reply.
     pub fn from_reply(reply: &Reply) -> Self {
-        let word = |line: &WireText| WireText::from(line.as_str().split([' ', '\t']).next().unwrap_or_default().to_owned());
         Self {
-            domain: reply.lines.first().map(word).unwrap_or_default(),
+            domain: reply.lines.first().and_then(|line| line.words().next()).unwrap_or_default(),
             keywords: reply.lines.iter().skip(1).map(Keyword::from_line).collect(),
         }
     }
@@ -45,7 +44,7 @@ impl Ehlo {
 
 impl Keyword {
     fn from_line(line: &WireText) -> Self {
-        let mut words = line.as_str().split([' ', '\t']).filter(|word| !word.is_empty()).map(|w| WireText::from(w.to_owned()));
+        let mut words = line.words();
         Self { name: words.next().unwrap_or_default(), parameters: words.collect() }
     }
 
@@ -71,6 +70,10 @@ mod tests {
     #[case(&["mx", "starttls"], true)]
     #[case(&["mx", "PIPELINING", "StartTLS "], true)]
     #[case(&["mx", "STARTTLS REQUIRED"], true)]
+    #[case(&["mx", "STARTTLS\t"], true)]
+    #[case(&["mx", "\tSTARTTLS\tREQUIRED"], true)]
+    #[case(&["mx", "STARTTLS\\x09"], false)]
+    #[case(&["mx", "STARTTLS\0"], false)]
     #[case(&["mx", "X-ANONYMOUSTLS"], false)]
     #[case(&["mx", "X-NOSTARTTLS"], false)]
     #[case(&["mx", "STARTTLSX"], false)]

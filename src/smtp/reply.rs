@@ -122,10 +122,9 @@ impl ReplyReader {
             self.line.push(byte);
             return if self.line.len() > Self::MAX_LINE { Err(ReplyError::LineTooLong) } else { Ok(None) };
         }
-        match self.line.pop_if(|last| *last == b'\r') {
-            Some(_) => {}
-            None => self.bare_lf = true,
-        }
+        self.bare_lf |= self.line.last() != Some(&b'\r');
+        // Some servers end their lines in CR CR LF, and every client reads over it.
+        while self.line.pop_if(|last| *last == b'\r').is_some() {}
         let line = std::mem::take(&mut self.line);
         self.take_line(&line)
     }

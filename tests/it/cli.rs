@@ -66,6 +66,10 @@ fn a_snapshot_that_differs_fails_and_shows_the_difference() {
 
 #[rstest]
 #[case(&["explain", "certificate-expird"], 2, "`certificate-expired`")]
+#[case(&["explain", "nosuch"], 2, "lists all of them")]
+#[case(&["check", "mx.example.test", "--connect", "127.0.0.1:0"], 2, "port 0")]
+#[case(&["check", "mx.example.test", "--connect", "localhost"], 2, "such as 192.0.2.1:25")]
+#[case(&["check", "mx.example.test", "--patience", "0s"], 2, "expected 1s to 1h")]
 #[case(&["show", "certificate/expird"], 2, "certificate/expired")]
 #[case(&["run", "no-such-topic/x"], 2, "")]
 #[case(&["run", "--kind", "postfax"], 2, "postfax")]

@@ -40,16 +40,16 @@ fn belongings(pid: u32) -> Vec<String> {
 
 /// A Docker run that has started containers.
 fn started() -> Child {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_mtalab"))
-        .args(["run", "certificate", "--kind", "postfix", "--backend", "docker"])
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let start = Instant::now();
-    // Its network and a container.
+    start(&["run", "certificate", "--kind", "postfix", "--backend", "docker"])
+}
+
+/// Starts a command and returns once it has its network and a container.
+fn start(arguments: &[&str]) -> Child {
+    let mut child =
+        Command::new(env!("CARGO_BIN_EXE_mtalab")).args(arguments).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let begun = Instant::now();
     while belongings(child.id()).len() < 2 {
-        assert!(start.elapsed() < Duration::from_secs(60), "nothing was started");
+        assert!(begun.elapsed() < Duration::from_secs(60), "nothing was started");
         assert!(child.try_wait().unwrap().is_none(), "the run ended before it could be disturbed");
         std::thread::sleep(Duration::from_millis(50));
     }
@@ -89,6 +89,25 @@ fn what_a_killed_run_left_is_removed_by_the_next_and_nothing_else_is() {
     // The run beside it was still alive, and passes.
     assert!(beside.wait().unwrap().success());
     assert_eq!(belongings(beside.id()), [""; 0]);
+}
+
+/// A lab is kept only once it is up: before that, `up` owns it like any run.
+#[rstest]
+#[case::interrupted("-INT", false)]
+#[case::killed("-KILL", true)]
+fn a_lab_that_was_ended_while_it_started_is_not_kept(#[case] name: &str, #[case] is_swept_later: bool) {
+    if !is_ready() {
+        return;
+    }
+    let mut starting = start(&["up", "vantage/the-story", "--kind", "postfix", "--backend", "docker"]);
+    signal(&starting, name);
+    assert!(!starting.wait().unwrap().success());
+    if is_swept_later {
+        assert_ne!(belongings(starting.id()), [""; 0]);
+        let (code, out, err) = run(mtalab().args(["run", "baseline/good", "--kind", "postfix", "--backend", "docker"]));
+        assert_eq!(code, 0, "{out}{err}");
+    }
+    assert_eq!(belongings(starting.id()), [""; 0]);
 }
 
 #[test]

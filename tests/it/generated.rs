@@ -4,7 +4,7 @@ use std::{fs, path::Path};
 
 use mtalab::{
     report::{json, markdown_catalogue},
-    scenario::{Corpus, Known, schema},
+    scenario::{Corpus, schema},
     verify,
 };
 
@@ -26,8 +26,7 @@ fn generated_rules_page() {
 
 #[test]
 fn generated_scenario_schema() {
-    let (rules, kinds) = verify::known_names();
-    compare("docs/schema/scenario.json", &format!("{:#}\n", schema(&Known { rules: &rules, kinds: &kinds })));
+    compare("docs/schema/scenario.json", &format!("{:#}\n", schema(&verify::known())));
 }
 
 #[test]

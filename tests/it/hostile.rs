@@ -3,6 +3,7 @@
 use std::{
     io::{Read as _, Write as _},
     net::{SocketAddr, TcpListener, TcpStream},
+    sync::atomic::{AtomicUsize, Ordering},
     time::Duration,
 };
 
@@ -133,4 +134,61 @@ fn garbage_instead_of_a_handshake_is_no_verdict_on_starttls() {
     assert!(code == 1 || code == 3, "{out}{err}");
     assert!(!out.contains("not offered"), "{out}");
     assert!(!err.contains("panicked"), "{err}");
+}
+
+/// Line ends and separators that no RFC allows and every client reads over.
+#[rstest]
+#[case(b"220 mx.example.test ESMTP\r\r\n", b"250-mx.example.test\r\r\n250-STARTTLS\r\r\n250 SIZE\r\r\n")]
+#[case(b"220 mx.example.test\tESMTP\r\n", b"250-mx.example.test\tHello\r\n250-STARTTLS\t\r\n250 SIZE\r\n")]
+fn odd_separators_do_not_hide_starttls(#[case] greeting: &'static [u8], #[case] ehlo: &'static [u8]) {
+    let address = serve(move |mut stream| converse(&mut stream, greeting, &[ehlo, b"220 go\r\n"]));
+    let (_, out, err) = check(address);
+    assert!(out.contains("STARTTLS") && !out.contains("starttls-not-offered"), "{out}{err}");
+    assert!(!out.contains("greeting-name") && !out.contains("ehlo-name"), "{out}");
+}
+
+/// A 421 in answer to a command is no answer: the next connection is asked again, and speaks for the server.
+#[test]
+fn throttling_in_answer_to_starttls_is_asked_again() {
+    const EHLO: &[u8] = b"250-mx.example.test\r\n250 STARTTLS\r\n";
+    let connections: &'static AtomicUsize = Box::leak(Box::new(AtomicUsize::new(0)));
+    let address = serve(|mut stream| {
+        let is_first = connections.fetch_add(1, Ordering::Relaxed) == 0;
+        let starttls: &[u8] = if is_first { b"421 4.7.0 later\r\n" } else { b"454 4.7.0 TLS not available\r\n" };
+        converse(&mut stream, b"220 mx.example.test ESMTP\r\n", &[EHLO, starttls, b"221 bye\r\n"]);
+    });
+    let (code, out, err) = check(address);
+    assert_eq!((code, connections.load(Ordering::Relaxed)), (1, 2), "{out}{err}");
+    assert!(out.contains("starttls-refused"), "{out}");
+}
+
+/// What one connection was offered and the next was not is neither "not offered" nor "offered".
+#[test]
+fn an_offer_that_comes_and_goes_is_said_to() {
+    let connections: &'static AtomicUsize = Box::leak(Box::new(AtomicUsize::new(0)));
+    let address = serve(|mut stream| {
+        let is_first = connections.fetch_add(1, Ordering::Relaxed) == 0;
+        let ehlo: &[u8] = if is_first { b"250-mx.example.test\r\n250 STARTTLS\r\n" } else { b"250 mx.example.test\r\n" };
+        // The first connection ends at STARTTLS without a word.
+        let rest: &[&[u8]] = if is_first { &[ehlo] } else { &[ehlo, b"502 no help\r\n", b"221 bye\r\n"] };
+        converse(&mut stream, b"220 mx.example.test ESMTP\r\n", rest);
+    });
+    let (code, out, err) = check(address);
+    assert_eq!(code, 1, "{out}{err}");
+    assert!(out.contains("at one time and not at another") && !out.contains("starttls-not-offered"), "{out}");
+}
+
+/// Greets, then answers each line with the next reply; closes when there is none left.
+fn converse(stream: &mut TcpStream, greeting: &[u8], replies: &[&[u8]]) {
+    let mut line = [0; 512];
+    if stream.write_all(greeting).is_err() {
+        return;
+    }
+    for reply in replies {
+        match stream.read(&mut line) {
+            Ok(read) if read > 0 && stream.write_all(reply).is_ok() => {}
+            _ => return,
+        }
+    }
+    let _ = stream.read(&mut line);
 }

@@ -8,5 +8,6 @@ mod docker;
 mod generated;
 mod hostile;
 mod matrix;
+mod probing;
 mod story;
 mod tidy;

@@ -81,13 +81,25 @@ impl EngineError {
 /// Connects, with the settings that testcontainers would use, and says hello.
 pub(super) async fn connect() -> Result<Docker, EngineError> {
     let docker = docker_client_instance().await.map_err(|error| match error {
-        ClientError::Init(error) => EngineError::new("cannot connect", &error),
+        ClientError::Init(error) => no_engine("cannot connect", &error),
         other => EngineError::Missing(other.to_string()),
     })?;
     match tokio::time::timeout(HELLO, docker.clone().negotiate_version()).await {
         Ok(Ok(docker)) => Ok(docker),
-        Ok(Err(error)) => Err(EngineError::new("the engine did not tell its version", &error)),
+        Ok(Err(error)) => Err(no_engine("what answers there does not speak as one", &error)),
         Err(_) => Err(EngineError::Missing(format!("no answer in {} seconds", HELLO.as_secs()))),
+    }
+}
+
+/// Why nothing that can be used answers; names DOCKER_HOST, the usual reason, where it is set.
+fn no_engine(what: &'static str, error: &bollard::errors::Error) -> EngineError {
+    match EngineError::new(what, error) {
+        EngineError::Refused { what, message } => {
+            let host =
+                std::env::var("DOCKER_HOST").map(|host| format!("; DOCKER_HOST is {}", crate::wire::WireText::from(&*host)));
+            EngineError::Missing(format!("{what}: {message}{}", host.unwrap_or_default()))
+        }
+        other => other,
     }
 }
 

@@ -15,6 +15,7 @@ mod container;
 mod engine;
 mod image;
 mod postfix;
+mod postfix_tls;
 mod ready;
 mod sweep;
 
@@ -36,7 +37,7 @@ pub use self::{
     closure::{ClosureError, EXECUTABLE},
     engine::EngineError,
     image::{Built, ImageError, ImageOptions, ImageStatus, build, status},
-    sweep::{Kept, list_kept, remove_kept},
+    sweep::{list_kept, remove_kept},
 };
 use self::{
     container::{Container, File},
@@ -46,7 +47,7 @@ use self::{
     sweep::{LABEL_KEPT, LABEL_OWNER, LABEL_RUN, remove_run, sweep},
 };
 use super::{ServerOrder, owner::Owner};
-use crate::plan::{GreetingPlan, Plan, ServerPlan};
+use crate::plan::{Credentials, GreetingPlan, Plan, ServerPlan};
 
 /// Where the plan is in a container that runs mtalab's own server.
 const PLAN: &str = "/plan.json";
@@ -255,6 +256,14 @@ impl DockerBackend {
         Ok(Running { address, vantages, container, helpers })
     }
 
+    /// From now on the run outlives this process, if it was made to be kept; until then it is swept like any other.
+    pub async fn keep(&self) -> Result<(), DockerError> {
+        match self.labels.get(LABEL_KEPT) {
+            Some(name) => Ok(sweep::mark_kept(&self.docker, name).await?),
+            None => Ok(()),
+        }
+    }
+
     /// Removes the containers and the network of the run, whatever state they are in.
     pub async fn cleanup(&self) -> Result<(), DockerError> {
         self.is_clean.store(true, Ordering::Relaxed);
@@ -321,9 +330,11 @@ impl DockerBackend {
         let settings = postfix::main_cf(server, vantages).into_bytes();
         let mut files = vec![File { path: postfix::MAIN, mode: 0o644, content: settings }];
         if postfix::has_key(server) {
-            let chain = server.credentials.to_pem().into_bytes();
-            files.push(File { path: postfix::CHAIN, mode: 0o600, content: chain });
+            // Each key stands before its own certificates.
+            let chains = std::iter::once(&server.credentials).chain(&server.second).map(Credentials::to_pem);
+            files.push(File { path: postfix::CHAIN, mode: 0o600, content: chains.collect::<String>().into_bytes() });
         }
+        files.extend(postfix_tls::files(server).into_iter().map(|(path, content)| File { path, mode: 0o644, content }));
         match self.launch(&image, &[], files).await {
             Ok(container) => Ok(container),
             Err(LaunchError::NoImage) => Err(DockerError::ImagesMissing(image.to_string())),

@@ -2,10 +2,10 @@
 
 use std::{collections::BTreeMap, fmt::Write as _, net::IpAddr};
 
+use super::postfix_tls;
 use crate::{
     name::Name,
     plan::{Answer, GreetingPlan, Offer, Plan, ServerPlan},
-    scenario::TlsVersion,
 };
 
 /// Where the settings are in the container.
@@ -23,8 +23,8 @@ pub(super) fn impossible(plan: &Plan) -> Option<String> {
     let server = &plan.server;
     let reason = if server.offer == Offer::Masked {
         "a middlebox is between it and the client, not in it"
-    } else if server.answer == Answer::CloseAtClientHello {
-        "it always answers a ClientHello"
+    } else if let Some(reason) = postfix_tls::impossible(server) {
+        reason
     } else if server.offered_in_tls {
         "it never offers STARTTLS inside TLS"
     } else if !server.add_keywords.is_empty() {
@@ -65,11 +65,13 @@ pub(super) fn main_cf(server: &ServerPlan, vantages: &BTreeMap<String, IpAddr>) 
         }
     }
 
-    set("smtpd_tls_security_level", if server.offer == Offer::Nobody { "none" } else { "may" });
+    set("smtpd_tls_security_level", postfix_tls::security_level(server));
     if has_key(server) {
         set("smtpd_tls_chain_files", CHAIN);
     }
-    set("smtpd_tls_protocols", protocols(server));
+    for (name, value) in postfix_tls::settings(server) {
+        set(name, &value);
+    }
 
     let omitted: Vec<_> = server.omit_keywords.iter().filter_map(|line| keyword(line)).collect();
     if !omitted.is_empty() {
@@ -90,16 +92,6 @@ pub(super) fn main_cf(server: &ServerPlan, vantages: &BTreeMap<String, IpAddr>) 
 /// Whether the server has a key. Without one Postfix offers STARTTLS all the same, and answers 454.
 pub(super) fn has_key(server: &ServerPlan) -> bool {
     server.answer != Answer::Unavailable && server.offer != Offer::Nobody
-}
-
-/// The versions that are excluded: a form that every release of Postfix understands.
-fn protocols(server: &ServerPlan) -> &'static str {
-    match (server.answer, server.min_tls, server.max_tls) {
-        (Answer::ObsoleteTlsOnly, _, _) => "!SSLv2, !SSLv3, !TLSv1.2, !TLSv1.3",
-        (_, Some(TlsVersion::Tls13), _) => "!SSLv2, !SSLv3, !TLSv1, !TLSv1.1, !TLSv1.2",
-        (_, _, Some(TlsVersion::Tls12)) => "!SSLv2, !SSLv3, !TLSv1, !TLSv1.1, !TLSv1.3",
-        (_, _, _) => "!SSLv2, !SSLv3, !TLSv1, !TLSv1.1",
-    }
 }
 
 /// The keyword of an EHLO line as Postfix lists it; nothing for one that it never offers.
@@ -127,7 +119,11 @@ mod tests {
     use time::OffsetDateTime;
 
     use super::*;
-    use crate::{plan::Credentials, trust::TrustStore};
+    use crate::{
+        plan::{Credentials, TlsPlan},
+        scenario::{Flight, HandshakeEnd, HandshakeFault, TlsVersion},
+        trust::TrustStore,
+    };
 
     fn plan(change: impl FnOnce(&mut Plan)) -> Plan {
         let mut plan = Plan {
@@ -146,9 +142,10 @@ mod tests {
                 offer: Offer::Everyone,
                 answer: Answer::Handshake,
                 offered_in_tls: false,
-                min_tls: None,
-                max_tls: None,
+                tls: TlsPlan::default(),
                 credentials: Credentials { chain: vec![vec![7; 100]], key_pem: "KEY\n".to_owned() },
+                second: None,
+                nameless: None,
             },
         };
         change(&mut plan);
@@ -178,9 +175,8 @@ mod tests {
 
     #[rstest]
     #[case::nobody(|p: &mut Plan| p.server.offer = Offer::Nobody, "smtpd_tls_security_level = none")]
-    #[case::obsolete(|p: &mut Plan| p.server.answer = Answer::ObsoleteTlsOnly, "smtpd_tls_protocols = !SSLv2, !SSLv3, !TLSv1.2, !TLSv1.3")]
-    #[case::only_13(|p: &mut Plan| p.server.min_tls = Some(TlsVersion::Tls13), "smtpd_tls_protocols = !SSLv2, !SSLv3, !TLSv1, !TLSv1.1, !TLSv1.2")]
-    #[case::only_12(|p: &mut Plan| p.server.max_tls = Some(TlsVersion::Tls12), "smtpd_tls_protocols = !SSLv2, !SSLv3, !TLSv1, !TLSv1.1, !TLSv1.3")]
+    #[case::only_13(|p: &mut Plan| p.server.tls.settings.min = Some(TlsVersion::Tls13), "smtpd_tls_protocols = !SSLv2, !SSLv3, !TLSv1, !TLSv1.1, !TLSv1.2")]
+    #[case::only_12(|p: &mut Plan| p.server.tls.settings.max = Some(TlsVersion::Tls12), "smtpd_tls_protocols = !SSLv2, !SSLv3, !TLSv1, !TLSv1.1, !TLSv1.3")]
     #[case::ehlo(|p: &mut Plan| p.server.ehlo_name = "other.lab.test".to_owned(), "myhostname = other.lab.test")]
     #[case::greeting(|p: &mut Plan| p.server.greeting_name = "$x".to_owned(), "smtpd_banner = $$x ESMTP Postfix")]
     #[case::omitted(|p: &mut Plan| p.server.omit_keywords = vec!["size".to_owned(), "X-OTHER".to_owned()], "smtpd_discard_ehlo_keywords = SIZE, silent-discard")]
@@ -205,7 +201,7 @@ mod tests {
 
     #[rstest]
     #[case(|p: &mut Plan| p.server.offer = Offer::Masked, "middlebox")]
-    #[case(|p: &mut Plan| p.server.answer = Answer::CloseAtClientHello, "ClientHello")]
+    #[case(|p: &mut Plan| p.server.tls.handshake = Some(HandshakeFault { at: Flight::ClientHello, r#do: HandshakeEnd::Close }), "ClientHello")]
     #[case(|p: &mut Plan| p.server.offered_in_tls = true, "inside TLS")]
     #[case(|p: &mut Plan| p.server.add_keywords = vec!["X".to_owned()], "keywords")]
     #[case(|p: &mut Plan| p.server.greeting_name = "a\nmynetworks = 0.0.0.0/0".to_owned(), "printable")]

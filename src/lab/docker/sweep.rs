@@ -1,14 +1,15 @@
 //! Nothing is left behind: what carries the labels of a run is removed at its end, what belongs to
 //! dead processes at the start of the next one, what `up` keeps when it is told to.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    time::Duration,
-};
+use std::{collections::HashMap, time::Duration};
 
 use testcontainers::bollard::{
     Docker,
-    query_parameters::{ListContainersOptionsBuilder, ListNetworksOptionsBuilder, RemoveContainerOptionsBuilder},
+    models::VolumeCreateRequest,
+    query_parameters::{
+        ListContainersOptionsBuilder, ListNetworksOptionsBuilder, ListVolumesOptionsBuilder, RemoveContainerOptionsBuilder,
+        RemoveVolumeOptions,
+    },
 };
 use tokio::time::Instant;
 
@@ -28,40 +29,52 @@ pub(super) const LABEL_KEPT: &str = "mtalab.kept";
 /// How long the engine may take to show what it was asked for before the asking was cancelled.
 const SETTLING: Duration = Duration::from_millis(1500);
 
-/// A run that was kept by `mtalab up`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Kept {
-    /// The name that it is kept under.
-    pub name: String,
-    /// Its containers that run.
-    pub running: usize,
-}
-
-/// The runs that are kept, by name.
-pub async fn list_kept() -> Result<Vec<Kept>, DockerError> {
+/// The names of the kept runs that still have a container.
+pub async fn list_kept() -> Result<Vec<String>, DockerError> {
     let docker = engine::connect().await?;
-    let mut kept: BTreeMap<String, usize> = BTreeMap::new();
-    for (labels, _) in networks(&docker, LABEL_KEPT).await? {
-        kept.extend(labels.get(LABEL_KEPT).map(|name| (name.clone(), 0)));
-    }
-    for found in containers(&docker, LABEL_KEPT).await? {
-        let name = found.labels.get(LABEL_KEPT).cloned().unwrap_or_default();
-        *kept.entry(name).or_default() += usize::from(found.is_running);
-    }
-    Ok(kept.into_iter().map(|(name, running)| Kept { name, running }).collect())
+    let found = containers(&docker, LABEL_KEPT).await?;
+    let mut names: Vec<_> = found.into_iter().filter_map(|mut container| container.labels.remove(LABEL_KEPT)).collect();
+    names.sort();
+    names.dedup();
+    Ok(names)
 }
 
 /// Removes a run that was kept; tells whether there was one.
 pub async fn remove_kept(name: &str) -> Result<bool, DockerError> {
     let docker = engine::connect().await?;
-    Ok(remove_labelled(&docker, &format!("{LABEL_KEPT}={name}")).await?)
+    let was_there = remove_labelled(&docker, &format!("{LABEL_KEPT}={name}")).await?;
+    let removed = docker.remove_volume(&marker(name), None::<RemoveVolumeOptions>).await;
+    gone(removed, "cannot remove the mark of a kept lab")?;
+    Ok(was_there)
+}
+
+/// Marks a run as kept for good. What carries the label and has no mark was being started when its process died.
+pub(super) async fn mark_kept(docker: &Docker, name: &str) -> Result<(), EngineError> {
+    let labels = HashMap::from([(LABEL_KEPT.to_owned(), name.to_owned())]);
+    let volume = VolumeCreateRequest { name: Some(marker(name)), labels: Some(labels), ..Default::default() };
+    let made = docker.create_volume(volume).await;
+    made.map(|_| ()).map_err(|error| EngineError::new("cannot mark the lab as kept", &error))
+}
+
+/// An empty volume: it outlives its process, and labels can be put on it at any time.
+fn marker(name: &str) -> String {
+    format!("mtalab-kept-{name}")
+}
+
+async fn marked(docker: &Docker) -> Result<Vec<String>, EngineError> {
+    let options = ListVolumesOptionsBuilder::new().filters(&labelled(LABEL_KEPT)).build();
+    let found = docker.list_volumes(Some(options)).await;
+    let found = found.map_err(|error| EngineError::new("cannot list volumes", &error))?;
+    Ok(found.volumes.unwrap_or_default().into_iter().map(|volume| volume.name).collect())
 }
 
 /// Removes what belongs to dead processes and is not kept.
 pub(super) async fn sweep(docker: &Docker, me: &Owner) -> Result<(), EngineError> {
+    let marked = marked(docker).await?;
     let is_left_over = |labels: &HashMap<String, String>| {
         let owner = labels.get(LABEL_OWNER).and_then(|label| Owner::parse(label));
-        !labels.contains_key(LABEL_KEPT) && owner.is_some_and(|owner| owner.is_dead(me))
+        let is_kept = labels.get(LABEL_KEPT).is_some_and(|name| marked.contains(&marker(name)));
+        !is_kept && owner.is_some_and(|owner| owner.is_dead(me))
     };
     let mut runs: Vec<String> = Vec::new();
     let found = containers(docker, LABEL_OWNER).await?.into_iter().map(|container| container.labels);
@@ -127,7 +140,6 @@ fn gone(answer: Result<(), testcontainers::bollard::errors::Error>, what: &'stat
 struct Found {
     id: String,
     labels: HashMap<String, String>,
-    is_running: bool,
 }
 
 async fn containers(docker: &Docker, label: &str) -> Result<Vec<Found>, EngineError> {
@@ -136,11 +148,7 @@ async fn containers(docker: &Docker, label: &str) -> Result<Vec<Found>, EngineEr
     let found = found.map_err(|error| EngineError::new("cannot list containers", &error))?;
     Ok(found
         .into_iter()
-        .map(|container| Found {
-            id: container.id.unwrap_or_default(),
-            labels: container.labels.unwrap_or_default(),
-            is_running: container.state.is_some_and(|state| state.to_string() == "running"),
-        })
+        .map(|container| Found { id: container.id.unwrap_or_default(), labels: container.labels.unwrap_or_default() })
         .collect())
 }
 

@@ -8,8 +8,8 @@ use tokio::{
     net::TcpStream,
     time::timeout,
 };
-use tokio_rustls::TlsAcceptor;
 
+use super::tls::{Inside, Tls};
 use crate::{
     lab::{ServerOrder, persona::Persona},
     plan::{Answer, GreetingPlan, Offer},
@@ -20,7 +20,7 @@ pub(super) struct Dialog {
     pub persona: &'static Persona,
     pub order: ServerOrder,
     /// None where TLS is off.
-    pub tls: Option<TlsAcceptor>,
+    pub tls: Option<Tls>,
 }
 
 /// RFC 5321, 4.5.3.2.7: a server waits five minutes for a command.
@@ -46,23 +46,28 @@ impl Dialog {
         }
         // What a client sent after STARTTLS in the clear is discarded with the buffer (RFC 3207, 4.2).
         let stream = plain.stream.into_inner();
-        match (self.order.plan.answer, &self.tls) {
-            (Answer::CloseAtClientHello, _) => swallow_client_hello(stream).await.map(drop),
-            (Answer::ObsoleteTlsOnly, _) => {
-                let mut stream = swallow_client_hello(stream).await?;
-                // A fatal protocol_version alert in a TLS 1.0 record (RFC 5246, 7.2 and E.1).
-                stream.write_all(&[21, 3, 1, 0, 2, 2, 70]).await?;
-                stream.shutdown().await
-            }
-            (_, Some(tls)) => {
-                let stream = timeout(IDLE, tls.accept(stream)).await??;
-                let stream = BufReader::new(stream);
-                let mut inside = Connection { dialog: self, client, helo: String::new(), in_tls: true, stream };
-                inside.commands().await?;
-                inside.stream.shutdown().await
-            }
-            (_, None) => Ok(()),
+        let Some(tls) = &self.tls else { return Ok(()) };
+        let Some(stream) = timeout(IDLE, tls.accept(stream)).await?? else { return Ok(()) };
+        let stream = BufReader::new(stream);
+        let mut inside = Connection { dialog: self, client, helo: String::new(), in_tls: true, stream };
+        if let Some(refusal) = self.refusal_without_certificate(inside.stream.get_ref()) {
+            inside.read_line().await?;
+            inside.say(refusal).await?;
+            return inside.stream.shutdown().await;
         }
+        inside.commands().await?;
+        if self.order.plan.tls.no_close_notify {
+            return inside.stream.get_mut().below().shutdown().await;
+        }
+        inside.stream.shutdown().await
+    }
+
+    /// What is said to a client that had to show a certificate and did not, where the handshake does not say it.
+    fn refusal_without_certificate(&self, stream: &Inside) -> Option<&'static str> {
+        let asked = self.order.plan.tls.client_certificate?;
+        let is_shown = stream.has_client_certificate();
+        let refusal = self.persona.starttls.no_client_certificate.as_ref()?;
+        (asked.required == Some(true) && !is_shown).then_some(refusal.says.as_str())
     }
 
     /// Whether EHLO offers STARTTLS to this client.
@@ -73,6 +78,18 @@ impl Dialog {
             Offer::OnlyTo(names) => names.iter().any(|name| self.order.sources.get(name) == Some(&client)),
         }
     }
+}
+
+/// What a server says to these commands in the clear, for the fuzz targets.
+#[cfg(any(test, fuzzing))]
+pub(crate) async fn replies_to(order: &ServerOrder, persona: &'static Persona, commands: impl AsyncRead + Unpin) -> Vec<u8> {
+    let dialog = Dialog { persona, order: order.clone(), tls: None };
+    let client = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+    let stream = BufReader::new(tokio::io::join(commands, Vec::new()));
+    let mut connection = Connection { dialog: &dialog, client, helo: String::new(), in_tls: false, stream };
+    // A client that goes away in mid-dialog is none of the server's errors.
+    let _ = connection.commands().await;
+    connection.stream.into_inner().into_inner().1
 }
 
 struct Connection<'a, S> {
@@ -244,15 +261,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
             }
         }
     }
-}
-
-/// Reads the record that holds the ClientHello, so that closing resets nothing unread.
-async fn swallow_client_hello(mut stream: TcpStream) -> io::Result<TcpStream> {
-    let mut header = [0; 5];
-    timeout(IDLE, stream.read_exact(&mut header)).await??;
-    let length = usize::from(u16::from_be_bytes([header[3], header[4]]));
-    timeout(IDLE, stream.read_exact(&mut vec![0; length])).await??;
-    Ok(stream)
 }
 
 /// The wall clock in RFC 5322 form; redacted in snapshots.

@@ -21,7 +21,11 @@ use tokio::{
 use super::{ServerOrder, persona::Persona};
 use crate::plan::Plan;
 use dialog::Dialog;
+#[cfg(any(test, fuzzing))]
+pub(crate) use dialog::replies_to;
 pub use tls::TlsSetupError;
+#[cfg(any(test, fuzzing))]
+pub(crate) use tls::{Hello, HelloError};
 
 /// A running embedded server; it ends when this is dropped.
 #[derive(Debug)]
@@ -95,7 +99,7 @@ pub async fn listen(
     address: SocketAddr,
 ) -> Result<(SocketAddr, impl Future<Output = ()> + Send), EmbeddedError> {
     let persona = Persona::find(&order.plan.kind).ok_or_else(|| EmbeddedError::UnknownKind(order.plan.kind.clone()))?;
-    let tls = tls::acceptor(&order.plan, persona)?;
+    let tls = tls::of(&order.plan, persona)?;
     let bind = |error| EmbeddedError::Bind(address, error);
     let listener = TcpListener::bind(address).await.map_err(bind)?;
     let bound = listener.local_addr().map_err(bind)?;

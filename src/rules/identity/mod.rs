@@ -50,5 +50,5 @@ fn greeting_word(view: &View) -> Result<String, String> {
     if super::starttls::is_masked_greeting(greeting) {
         return Err(format!("something on the way from {from} overwrites the greeting: {}", short(line)));
     }
-    Ok(line.split([' ', '\t']).find(|word| !word.is_empty()).unwrap_or_default().to_owned())
+    Ok(greeting.lines.first().and_then(|line| line.words().next()).unwrap_or_default().as_str().to_owned())
 }

@@ -1,6 +1,6 @@
 use crate::{
     facts::{Observed, Possession},
-    rules::{Context, Outcome, ResultType, Violation, each_tls_view, rule, short, why_not},
+    rules::{Context, Outcome, ResultType, Violation, each_possession, rule, short, why_not},
 };
 
 rule! {
@@ -33,7 +33,7 @@ rule! {
 }
 
 fn judge(context: &Context) -> Outcome {
-    each_tls_view(context, |view| match &view.session.possession {
+    each_possession(context, |view, possession| match possession {
         Observed::Seen(Possession::Refuted(why)) => {
             let violation = Violation::new("the server does not hold the key of its certificate");
             Outcome::Violated(vec![violation.evidence(format!("its signature over the handshake is wrong: {}", short(why)))])

@@ -11,17 +11,18 @@ rules! {
 }
 
 /// One certificate of the path, as these rules look at it.
-struct Link<'a> {
+pub struct Link<'a> {
     /// Which one, in words.
-    what: String,
-    details: &'a CertificateDetails,
+    pub what: String,
+    /// What it says.
+    pub details: &'a CertificateDetails,
     /// Whether its signature matters: that of a certificate signed by itself protects nothing.
-    is_signed_by_another: bool,
+    pub is_signed_by_another: bool,
 }
 
 /// Judges the server's certificate and the intermediates above it in each view. Roots are
 /// trusted for what they are, not for their signatures and keys.
-fn each_link(context: &Context, judge: impl Fn(&[Link]) -> Outcome) -> Outcome {
+pub fn each_link(context: &Context, judge: impl Fn(&[Link]) -> Outcome) -> Outcome {
     each_path(context, |chain, judgement| {
         let link = |index: &usize| {
             let details = chain[*index].details()?;

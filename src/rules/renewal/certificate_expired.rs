@@ -45,7 +45,7 @@ fn judge(context: &Context) -> Outcome {
 
 /// The days that are left of the certificate that expires first.
 fn days_left(context: &Context) -> String {
-    let chains = tried(context).filter_map(|(_, view)| view.session.certificates.seen()?.first());
+    let chains = tried(context).flat_map(|(index, _)| context.chains(index)).filter_map(|chain| chain.certificates.first());
     let ends = chains.filter_map(|certificate| Some(certificate.details().ok()?.not_after));
     match ends.min().map(|end| (end - context.now).whole_days()) {
         Some(1) => "the certificate is valid for 1 more day".to_owned(),

@@ -62,7 +62,7 @@ mod tests {
         let facts = world.facts(1);
         for now in [time::macros::datetime!(9999-12-31 23:59:59 UTC), time::macros::datetime!(0001-01-01 0:00 UTC)] {
             for rule in catalogue() {
-                (rule.judge)(&Context::new(&facts, &world.stores, now));
+                (rule.judge)(&Context::new(&facts, &world.stores, crate::rules::policy::default(), now));
             }
         }
     }

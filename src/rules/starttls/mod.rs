@@ -1,6 +1,6 @@
 //! Practice 4: opportunistic TLS for everyone.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use super::{Context, rules, short, tried, why_not};
 use crate::{facts::View, smtp::Reply};
@@ -13,6 +13,8 @@ rules! {
     tls_handshake_refused,
     starttls_offered_in_tls,
 }
+
+pub use tls_handshake_refused::alert;
 
 /// Whether a server offers STARTTLS to one vantage point.
 #[derive(Debug, PartialEq, Eq)]
@@ -35,6 +37,14 @@ impl Offer {
         };
         if ehlo.offers("STARTTLS") {
             return Self::Offered;
+        }
+        // A keyword that goes on with bytes that no keyword has: some clients take it for STARTTLS, some do not.
+        let is_near = |name: &str| name.get(.."STARTTLS\\".len()).is_some_and(|start| start.eq_ignore_ascii_case("STARTTLS\\"));
+        if let Some(keyword) = ehlo.keywords.iter().find(|keyword| is_near(keyword.name.as_str())) {
+            return Self::Unknown(format!(
+                "the reply to EHLO lists {}, which may be meant as STARTTLS",
+                short(keyword.name.as_str())
+            ));
         }
         if let Some(keyword) = ehlo.keywords.iter().find(|keyword| is_masked_keyword(keyword.name.as_str())) {
             return Self::Masked(format!("the reply to EHLO lists {}, which has as many letters as STARTTLS", keyword.name));
@@ -102,7 +112,12 @@ fn changed<'a>(address: &Address<'a>) -> Vec<(usize, &'a View)> {
         let sessions = view.earlier.iter().chain([&view.session]);
         sessions.filter_map(|session| Some(session.ehlo.seen()?.offers("STARTTLS"))).collect::<Vec<_>>()
     };
-    let is_same = |a: &View, b: &View| a.source() == b.source() && a.vantage.label == b.vantage.label;
+    let is_same = |a: &View, b: &View| {
+        std::ptr::eq(a, b)
+            || a.source() == b.source()
+                && a.vantage.label == b.vantage.label
+                && (a.vantage.label.is_some() || a.source().is_some_and(is_one_place))
+    };
     let has_changed = |view: &View| {
         let at_this_place =
             address.views.iter().filter(|(_, other, _)| is_same(view, other)).flat_map(|(_, other, _)| offers(other));
@@ -110,6 +125,18 @@ fn changed<'a>(address: &Address<'a>) -> Vec<(usize, &'a View)> {
         at_this_place.contains(&true) && at_this_place.contains(&false)
     };
     address.with(|_| true).into_iter().filter(|(_, view)| has_changed(view)).collect()
+}
+
+/// Whether an address means the same place in every report: many networks have the same private ones
+/// (RFC 1918; RFC 6598; RFC 4193), and every machine has a loopback.
+fn is_one_place(source: IpAddr) -> bool {
+    match source {
+        IpAddr::V4(v4) => {
+            let is_shared = v4.octets()[0] == 100 && v4.octets()[1] & 0xc0 == 64;
+            !(v4.is_private() || v4.is_loopback() || v4.is_link_local() || v4.is_unspecified() || is_shared)
+        }
+        IpAddr::V6(v6) => !(v6.is_loopback() || v6.is_unspecified() || v6.is_unique_local() || v6.is_unicast_link_local()),
+    }
 }
 
 /// The vantage points of some views, in words.

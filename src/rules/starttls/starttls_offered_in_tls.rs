@@ -13,8 +13,8 @@ rule! {
     ///
     /// ## Why it matters
     ///
-    /// The standard forbids it. A sender that takes the offer starts TLS inside of TLS and fails. It
-    /// also shows that the server, or a proxy before it, does not know the state of its own session.
+    /// The standard forbids it. No sender in use takes the offer, so mail still flows; but it shows that the
+    /// server, or a proxy before it, does not know the state of its own session.
     ///
     /// ## Remedy
     ///
@@ -25,7 +25,7 @@ rule! {
     /// ## References
     ///
     /// - RFC 3207, 4.2
-    "starttls-offered-in-tls" { practice: OpportunisticTls, severity: Warn, result_type: None }
+    "starttls-offered-in-tls" { practice: OpportunisticTls, severity: Notice, result_type: None }
 }
 
 fn judge(context: &Context) -> Outcome {

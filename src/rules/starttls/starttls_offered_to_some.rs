@@ -64,6 +64,10 @@ fn violation(address: &Address) -> Option<Violation> {
     }
     let (those, others) = (vantage_points(&offered), vantage_points(&absent));
     let mut violation = Violation::new(format!("{} offers STARTTLS to {those}, and not to {others}", address.address));
+    if offered.iter().any(|(_, one)| absent.iter().any(|(_, other)| one.vantage_text() == other.vantage_text())) {
+        let why = "the same private address in two reports is two places, or one at two times: name them with `check --vantage NAME`";
+        violation.evidence.push(why.to_owned());
+    }
     violation.evidence.extend(help_evidence(&absent));
     violation.views = absent.iter().map(|(index, _)| *index).collect();
     Some(violation)
@@ -75,7 +79,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        facts::View,
+        facts::{Connection, Observed, View},
         rules::test_facts::{World, kind, messages},
     };
 
@@ -87,6 +91,24 @@ mod tests {
         });
         let expected = "198.51.100.10:25 offers STARTTLS to 192.0.2.1, partner (192.0.2.3), and not to 192.0.2.2";
         assert_eq!(messages(&outcome), [expected]);
+    }
+
+    #[rstest]
+    #[case::a_public_address(None, "192.0.2.1", "at one time and not at another")]
+    #[case::a_name(Some("home"), "192.168.1.10", "at one time and not at another")]
+    #[case::a_private_address(None, "192.168.1.10", "to 192.168.1.10, and not to 192.168.1.10")]
+    #[case::a_shared_address(None, "100.64.7.7", "and not to 100.64.7.7")]
+    #[case::a_local_address(None, "fd00::1", "and not to fd00::1")]
+    fn one_private_address_may_be_two_places(#[case] label: Option<&str>, #[case] source: &str, #[case] expected: &str) {
+        let outcome = World::correct().judge_from(2, &RULE, |views| {
+            for view in views.iter_mut() {
+                view.vantage.label = label.map(Into::into);
+                let source = std::net::SocketAddr::new(source.parse().unwrap(), 40_000);
+                view.session.connection = Observed::Seen(Connection { source });
+            }
+            World::without_starttls(&mut views[1]);
+        });
+        assert!(messages(&outcome)[0].contains(expected), "{outcome:?}");
     }
 
     #[rstest]

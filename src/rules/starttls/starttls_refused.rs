@@ -39,7 +39,7 @@ fn judge(context: &Context) -> Outcome {
         Offer::Unknown(why) => Outcome::Undetermined(why),
         Offer::Absent | Offer::Masked(_) => Outcome::NotApplicable("STARTTLS is not offered".to_owned()),
         Offer::Offered => match &view.session.starttls {
-            Observed::Seen(reply) if reply.code == 220 => Outcome::Passed(String::new()),
+            Observed::Seen(reply) if reply.is_positive() => Outcome::Passed(String::new()),
             Observed::Seen(reply) if is_refusal(reply) => {
                 let violation = Violation::new("STARTTLS is offered, and refused when asked for");
                 Outcome::Violated(vec![violation.evidence(format!("reply to STARTTLS: {}", short(&reply.to_string())))])
@@ -52,7 +52,7 @@ fn judge(context: &Context) -> Outcome {
     })
 }
 
-/// RFC 3207, 4 knows 220, 501 and 454; whatever else does not ask to come back later is no consent.
+/// RFC 3207, 4 knows 501 and 454; whatever else does not ask to come back later is no consent.
 fn is_refusal(reply: &Reply) -> bool {
     let text = reply.to_string().to_ascii_lowercase();
     match reply.code {
@@ -78,7 +78,7 @@ mod tests {
     #[case(502, "5.5.1 command not implemented", "violated")]
     #[case(554, "5.7.0 no", "violated")]
     #[case(354, "go ahead", "violated")]
-    #[case(250, "ok", "violated")]
+    #[case(250, "ok", "passed")]
     #[case(454, "4.3.0 TLS not available: too many open files", "violated")]
     #[case(421, "4.7.0 too many connections", "undetermined")]
     #[case(451, "4.3.0 later", "undetermined")]

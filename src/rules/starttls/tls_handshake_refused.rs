@@ -2,8 +2,14 @@ use std::collections::BTreeSet;
 
 use super::Offer;
 use crate::{
-    facts::{Failure, Observed, View},
-    rules::{Context, Outcome, ResultType, Violation, each_view, rule, short, tried, why_not},
+    facts::{ClientCertificate, Failure, Observed, View},
+    rules::{
+        Context, Outcome, ResultType, Violation, join, nothing_tried,
+        offers::{Asked, Known, OLDER_VERSION, SSL3_TO_TLS12, is_weak},
+        rule, short, tried, why_not,
+    },
+    smtp::Reply,
+    tls::{Authentication, Suite, Version},
 };
 
 rule! {
@@ -15,8 +21,10 @@ rule! {
     /// and 1.3 and has no certificate ended in a fatal alert of the server, or in a choice of an older version.
     ///
     /// The alerts `handshake_failure` and `insufficient_security` leave it open: the server may know
-    /// suites or groups that other senders offer, and this checker does not. So does a connection that is
-    /// dropped, falls silent or makes no sense.
+    /// suites or groups that other senders offer, and this checker does not. Two more hellos offer everything from
+    /// SSL 3.0 to TLS 1.2, and everything of TLS 1.3; their answers decide: an older version, suites that nobody offers
+    /// any more and a refusal of both violate the rule, a suite that other senders have does not. A connection
+    /// that is dropped, falls silent or makes no sense, also after the handshake, leaves it open.
     ///
     /// ## Why it matters
     ///
@@ -41,46 +49,99 @@ rule! {
 }
 
 fn judge(context: &Context) -> Outcome {
-    let outcome = each_view(context, |view| match Offer::of(view) {
+    let judged = |index: usize, view: &View| match Offer::of(view) {
         Offer::Unknown(why) => Outcome::Undetermined(why),
         Offer::Absent | Offer::Masked(_) => Outcome::NotApplicable("STARTTLS is not offered".to_owned()),
         Offer::Offered => match (&view.session.starttls, &view.session.tls) {
             // In TLS 1.3 a server that demands a client certificate says so after the handshake (RFC 8446, 4.4.2.4).
             (_, Observed::Seen(_)) => match &view.session.ehlo_after {
-                Observed::Failed(Failure::Tls(why)) => match alert(why) {
-                    Some(alert) => Outcome::Violated(vec![refusal(why, alert)]),
-                    None => Outcome::Passed(String::new()),
-                },
+                Observed::Failed(Failure::Tls(why)) if let Some(alert) = alert(why) => Outcome::Violated(vec![refusal(why, alert)]),
+                Observed::Failed(failure) => {
+                    let (server, from) = (view.address, view.vantage_text());
+                    Outcome::Undetermined(format!("no reply to EHLO inside TLS came from {server} to {from}: {failure}"))
+                }
                 _ => Outcome::Passed(String::new()),
             },
-            (Observed::Seen(reply), Observed::Failed(Failure::Tls(why))) if reply.is_positive() => match alert(why) {
-                // Other senders offer more than this checker; only that it offers too little is known.
-                Some("handshake_failure" | "insufficient_security") => Outcome::Undetermined(format!(
-                    "{} shares no cipher suite or group with this checker, which offers TLS 1.2 and 1.3 with ECDHE and AEAD on x25519, \
-                     P-256 and P-384: {}",
-                    view.address,
-                    short(why)
-                )),
-                Some(alert) => {
-                    Outcome::Violated(vec![refusal(why, alert).evidence(format!("reply to STARTTLS: {}", short(&reply.to_string())))])
-                }
-                None if why == OLDER_VERSION => {
-                    let violation = Violation::new("the server answers with a version of TLS below 1.2".to_owned());
-                    Outcome::Violated(vec![violation.evidence(format!("reply to STARTTLS: {}", short(&reply.to_string())))])
-                }
-                None => Outcome::Undetermined(format!("nothing came of the TLS handshake with {}: {}", view.address, short(why))),
-            },
+            (Observed::Seen(reply), Observed::Failed(Failure::Tls(why))) if reply.is_positive() => refused(index, view, reply, why),
             (_, tls) => Outcome::Undetermined(format!("the TLS handshake with {} was not finished: {}", view.address, why_not(view, tls))),
         },
-    });
+    };
+    let outcome = join(tried(context).map(|(index, view)| (index, judged(index, view)))).unwrap_or_else(|| nothing_tried(context));
     match outcome {
-        Outcome::Passed(_) => Outcome::Passed(works(context)),
+        Outcome::Passed(words) => Outcome::Passed(works(context).unwrap_or(words)),
         other => other,
     }
 }
 
-/// How this end gives up where the server chose an older version, as those do that know no newer way to refuse.
-const OLDER_VERSION: &str = "peer is incompatible: ServerDoesNotSupportTls12Or13";
+/// The handshake of the session failed; what other hellos showed tells why, where they were sent.
+fn refused(index: usize, view: &View, reply: &Reply, why: &str) -> Outcome {
+    let asked = view.offers.seen().map(|offers| Asked { index, view, offers });
+    let highest = asked.and_then(|asked| asked.versions().pop());
+    let violated = |violation: Violation| {
+        let violation = violation.evidence(format!("reply to STARTTLS: {}", short(&reply.to_string())));
+        let taken = asked.iter().flat_map(|asked| asked.suite_lines(|_| true)).map(|line| format!("it takes {line}"));
+        Outcome::Violated(vec![taken.fold(violation, Violation::evidence)])
+    };
+    let at_most = |version: Version| Violation::new(format!("the server takes {version} at most"));
+    match alert(why) {
+        // Other senders offer more than this checker; only that it offers too little is known.
+        Some("handshake_failure" | "insufficient_security") => {
+            let unclear = Outcome::Undetermined(format!(
+                "{} shares no cipher suite or group with this checker, which offers TLS 1.2 and 1.3 with ECDHE and AEAD on x25519, \
+                 P-256 and P-384: {}",
+                view.address,
+                short(why)
+            ));
+            let Some(asked) = asked else { return unclear };
+            // What is not known may be taken.
+            let takes = |version: Version| asked.version(version) != Known::No;
+            match highest {
+                Some(version) if version < Version::Tls12 && asked.version(Version::Tls12) == Known::No => violated(at_most(version)),
+                // The server had chosen a suite and sent its certificate: what it wants of the client is another matter.
+                Some(_) if view.session.certificates.seen().is_some() => match asked.offers.client_certificate {
+                    Observed::Seen(ClientCertificate::Requested { .. }) => violated(refusal(why, "certificate_required")),
+                    _ => unclear,
+                },
+                Some(version) if version >= Version::Tls12 => of_other_suites(&asked, version, violated, unclear),
+                None if SSL3_TO_TLS12.iter().all(|version| asked.version(*version) == Known::No) && !takes(Version::Tls13) => {
+                    violated(Violation::new(format!("the server refuses every TLS handshake: {}", short(why))))
+                }
+                None if !takes(Version::Tls12) && !takes(Version::Tls13) => {
+                    violated(Violation::new(format!("the server refuses TLS 1.2 and 1.3: {}", short(why))))
+                }
+                _ => unclear,
+            }
+        }
+        Some(alert) => violated(refusal(why, alert)),
+        None if why == OLDER_VERSION => violated(match highest {
+            Some(version) => at_most(version),
+            None => Violation::new("the server answers with a version of TLS below 1.2"),
+        }),
+        None => Outcome::Undetermined(format!("nothing came of the TLS handshake with {}: {}", view.address, short(why))),
+    }
+}
+
+/// The server goes on with suites that this checker cannot finish a handshake with; others can, if senders offer them.
+fn of_other_suites(asked: &Asked, version: Version, violated: impl Fn(Violation) -> Outcome, unclear: Outcome) -> Outcome {
+    let suites = asked.offers.version(version).map(|offer| offer.suites.accepted.as_slice()).unwrap_or_default();
+    let has_certificate =
+        |suite: Suite| matches!(suite.authentication(), Authentication::Rsa | Authentication::Ecdsa | Authentication::Any);
+    match suites.iter().find(|suite| is_offered_today(**suite) && !is_weak(**suite) && has_certificate(**suite)) {
+        Some(suite) => Outcome::Passed(format!("STARTTLS works for senders that offer {suite} in {version}")),
+        None if asked.more_suites(&[version]) == Known::No && !suites.is_empty() => {
+            violated(Violation::new("the server takes no suite that senders of today offer"))
+        }
+        None => unclear,
+    }
+}
+
+/// Whether there is a sender of today that offers a suite: the defaults of OpenSSL 3, GnuTLS 3 and Schannel, and
+/// Postfix' own list, have these ciphers and no Diffie-Hellman with a key of the certificate.
+fn is_offered_today(suite: Suite) -> bool {
+    let name = suite.name().unwrap_or_default();
+    let is_static_dh = ["TLS_DH_RSA_", "TLS_DH_DSS_", "TLS_ECDH_RSA_", "TLS_ECDH_ECDSA_"].iter().any(|key| name.starts_with(key));
+    ["_AES_", "_CHACHA20_", "_CAMELLIA_", "_ARIA_"].iter().any(|cipher| name.contains(cipher)) && !is_static_dh
+}
 
 fn refusal(why: &str, alert: &str) -> Violation {
     Violation::new(match alert {
@@ -90,19 +151,20 @@ fn refusal(why: &str, alert: &str) -> Violation {
 }
 
 /// The alert that the server sent, by its name in RFC 8446, 6; none where this end gave up.
-fn alert(why: &str) -> Option<&str> {
+pub fn alert(why: &str) -> Option<&str> {
     why.strip_prefix("the server sent the alert ")
 }
 
-/// Where STARTTLS was seen to work.
-fn works(context: &Context) -> String {
+/// Where a handshake was finished; none where it was nowhere.
+fn works(context: &Context) -> Option<String> {
     let finished: Vec<&View> = tried(context).map(|(_, view)| view).filter(|view| view.session.tls.seen().is_some()).collect();
     let vantage_points = finished.iter().map(|view| view.vantage_text()).collect::<BTreeSet<_>>().len();
     let addresses = finished.iter().map(|view| view.address).collect::<BTreeSet<_>>().len();
     let at = if addresses > 1 { format!(" at {addresses} addresses") } else { String::new() };
     match vantage_points {
-        1 => format!("STARTTLS is offered and works{at} from one vantage point"),
-        count => format!("STARTTLS is offered and works{at} from {count} vantage points"),
+        0 => None,
+        1 => Some(format!("STARTTLS is offered and works{at} from one vantage point")),
+        count => Some(format!("STARTTLS is offered and works{at} from {count} vantage points")),
     }
 }
 
@@ -111,7 +173,10 @@ mod tests {
     use rstest::rstest;
 
     use super::*;
-    use crate::rules::test_facts::{World, kind, messages};
+    use crate::{
+        facts::Offers,
+        rules::test_facts::{World, kind, messages},
+    };
 
     fn failed(why: &str) -> Failure {
         Failure::Tls(why.to_owned())
@@ -144,13 +209,13 @@ mod tests {
         assert_eq!(messages(&outcome), ["the server demands a client certificate: the server sent the alert certificate_required"]);
     }
 
-    /// After the handshake only an alert is an answer to it.
-    #[test]
-    fn other_troubles_after_the_handshake_are_not_its_own() {
-        let outcome = World::correct().judge_from(1, &RULE, |views| {
-            views[0].session.ehlo_after = Observed::Failed(failed("received corrupt message of type InvalidContentType"));
-        });
-        assert_eq!(kind(&outcome), "passed");
+    /// After the handshake only an alert is an answer to it; but mail was not seen to pass.
+    #[rstest]
+    #[case(failed("received corrupt message of type InvalidContentType"))]
+    #[case(Failure::Closed)]
+    fn other_troubles_after_the_handshake_leave_it_open(#[case] failure: Failure) {
+        let outcome = World::correct().judge_from(1, &RULE, |views| views[0].session.ehlo_after = Observed::Failed(failure));
+        assert_eq!(kind(&outcome), "undetermined");
     }
 
     /// OpenSSL before 1.1.1 ignores `supported_versions` and chooses what it knows. The words are rustls's own.
@@ -160,6 +225,56 @@ mod tests {
         let why = Error::from(PeerIncompatible::ServerDoesNotSupportTls12Or13).to_string();
         let outcome = World::correct().judge_from(1, &RULE, |views| views[0].session.tls = Observed::Failed(failed(&why)));
         assert_eq!(messages(&outcome), ["the server answers with a version of TLS below 1.2"]);
+    }
+
+    fn with_offers(why: &str, offers: Offers) -> Outcome {
+        World::correct().judge_from(1, &RULE, |views| {
+            views[0].session.tls = Observed::Failed(failed(&format!("the server sent the alert {why}")));
+            views[0].session.certificates = Observed::NotAttempted("the handshake failed".to_owned());
+            views[0].offers = Observed::Seen(offers);
+        })
+    }
+
+    fn only(version: Version, suites: &[&str]) -> Offers {
+        Offers::good().refuse(Version::Tls12).refuse(Version::Tls13).accept(version, suites)
+    }
+
+    /// What the server takes of everything tells why it refused this checker.
+    #[rstest]
+    #[case(only(Version::Tls10, &["TLS_RSA_WITH_AES_128_CBC_SHA"]), &["the server takes TLSv1.0 at most"])]
+    #[case(only(Version::Tls12, &["TLS_RSA_WITH_RC4_128_SHA"]), &["the server takes no suite that senders of today offer"])]
+    #[case(only(Version::Tls12, &["TLS_RSA_WITH_SEED_CBC_SHA", "TLS_ECDH_ECDSA_WITH_AES_128_CBC_SHA"]),
+        &["the server takes no suite that senders of today offer"])]
+    #[case(Offers::good().refuse(Version::Tls12).refuse(Version::Tls13),
+        &["the server refuses every TLS handshake: the server sent the alert handshake_failure"])]
+    fn offers_say_why(#[case] offers: Offers, #[case] expected: &[&str]) {
+        assert_eq!(messages(&with_offers("handshake_failure", offers)), expected);
+    }
+
+    #[test]
+    fn a_suite_that_others_have_is_no_refusal() {
+        let offers = || only(Version::Tls12, &["TLS_RSA_WITH_RC4_128_SHA", "TLS_RSA_WITH_AES_128_CBC_SHA"]);
+        let words = "STARTTLS works for senders that offer TLS_RSA_WITH_AES_128_CBC_SHA in TLSv1.2";
+        assert_eq!(with_offers("handshake_failure", offers()), Outcome::Passed(words.to_owned()));
+        // Any other alert is the answer that every sender gets; what would be taken is evidence.
+        let outcome = with_offers("internal_error", offers());
+        assert!(format!("{outcome:?}").contains("it takes TLSv1.2: TLS_RSA_WITH_RC4_128_SHA"), "{outcome:?}");
+        // One answer of a server that chose a weak suite does not show what else it takes.
+        let one = only(Version::Tls12, &["TLS_RSA_WITH_RC4_128_SHA"]).with(|offers| offers.versions[4].suites.refused.clear());
+        assert_eq!(kind(&with_offers("handshake_failure", one)), "undetermined");
+        assert_eq!(kind(&with_offers("handshake_failure", Offers::unanswered())), "undetermined");
+    }
+
+    /// Before TLS 1.3, this alert is also how a server says that it wants a certificate (RFC 5246, 7.4.6).
+    #[rstest]
+    #[case(ClientCertificate::Requested { ca_bytes: 0 }, "violated")]
+    #[case(ClientCertificate::NotRequested, "undetermined")]
+    fn after_the_certificate_suites_were_not_the_reason(#[case] request: ClientCertificate, #[case] expected: &str) {
+        let outcome = World::correct().judge_from(1, &RULE, |views| {
+            views[0].session.tls = Observed::Failed(failed("the server sent the alert handshake_failure"));
+            views[0].offers = Observed::Seen(Offers::good().with(|offers| offers.client_certificate = Observed::Seen(request)));
+        });
+        assert_eq!(kind(&outcome), expected);
     }
 
     #[rstest]

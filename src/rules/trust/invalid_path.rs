@@ -96,6 +96,7 @@ mod tests {
     #[rstest]
     #[case::client_only(|p: &mut Params| p.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth], "not meant for TLS servers")]
     #[case::critical(add_unknown_critical, "critical extension")]
+    #[case::signs_certificates(|p: &mut Params| p.key_usages = vec![KeyUsagePurpose::KeyCertSign], "may not be used in TLS")]
     fn a_broken_server_certificate_is_found(#[case] change: Change, #[case] reason: &str) {
         let mut world = World::correct();
         world.chain[0] = world.issuing.leaf(change);

@@ -1,0 +1,239 @@
+//! The keys of an embedded server: for rustls, with a signer of our own for RSA keys that it
+//! rightly refuses to load; and for signatures of versions that it rightly does not speak.
+
+use std::sync::Arc;
+
+use aws_lc_rs::signature::Ed25519KeyPair;
+use md5::Md5;
+use p256::ecdsa::signature::hazmat::PrehashSigner as _;
+use rsa::{Pkcs1v15Sign, PrivateKey, pkcs8::DecodePrivateKey as _, pss::Pss, traits::PublicKeyParts as _};
+use rustls::{
+    SignatureAlgorithm, SignatureScheme,
+    crypto::CryptoProvider,
+    sign::{CertifiedKey, Signer, SigningKey},
+};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _};
+use sha1::Sha1;
+use sha2::{Digest as _, Sha224, Sha256, Sha384, Sha512};
+
+use super::TlsSetupError;
+use crate::{plan::Credentials, tls};
+
+/// A chain and its key.
+#[derive(Debug)]
+pub(super) struct Credential {
+    pub kind: KeyKind,
+    /// In DER, as it is sent.
+    pub chain: Vec<Vec<u8>>,
+    /// For rustls.
+    pub certified: Arc<CertifiedKey>,
+    /// For OpenSSL.
+    #[cfg(feature = "legacy-tls")]
+    pub key_pem: String,
+    raw: RawKey,
+}
+
+/// A kind of key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum KeyKind {
+    Rsa,
+    Ecdsa,
+    Ed25519,
+}
+
+#[derive(Debug)]
+enum RawKey {
+    Rsa(Arc<PrivateKey>),
+    P256(p256::ecdsa::SigningKey),
+    P384(p384::ecdsa::SigningKey),
+    Ed25519(Ed25519KeyPair),
+}
+
+/// The key did not sign.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot sign with {0}")]
+pub(super) struct SignError(String);
+
+impl Credential {
+    /// Reads the key for both uses.
+    pub fn new(credentials: &Credentials, provider: &CryptoProvider) -> Result<Self, TlsSetupError> {
+        let pem = credentials.key_pem.as_bytes();
+        let failed = |error: String| TlsSetupError::Key(error);
+        let key = PrivateKeyDer::from_pem_slice(pem).map_err(|error| failed(error.to_string()))?;
+        let (kind, raw) = if let Ok(key) = PrivateKey::from_pkcs8_pem(&credentials.key_pem) {
+            (KeyKind::Rsa, RawKey::Rsa(Arc::new(key)))
+        } else if let Ok(key) = p256::ecdsa::SigningKey::from_pkcs8_der(key.secret_der()) {
+            (KeyKind::Ecdsa, RawKey::P256(key))
+        } else if let Ok(key) = p384::ecdsa::SigningKey::from_pkcs8_der(key.secret_der()) {
+            (KeyKind::Ecdsa, RawKey::P384(key))
+        } else {
+            let key = Ed25519KeyPair::from_pkcs8_maybe_unchecked(key.secret_der()).map_err(|error| failed(error.to_string()))?;
+            (KeyKind::Ed25519, RawKey::Ed25519(key))
+        };
+        let signing: Arc<dyn SigningKey> = match (provider.key_provider.load_private_key(key), &raw) {
+            (Ok(key), _) => key,
+            // Weak keys must really sign: this one is RSA below 2048 bits.
+            (Err(_), RawKey::Rsa(key)) => Arc::new(WeakRsaKey(Arc::clone(key))),
+            (Err(error), _) => return Err(failed(error.to_string())),
+        };
+        let chain = credentials.chain.iter().map(|der| CertificateDer::from(der.clone())).collect();
+        Ok(Self {
+            kind,
+            chain: credentials.chain.clone(),
+            certified: Arc::new(CertifiedKey::new(chain, signing)),
+            #[cfg(feature = "legacy-tls")]
+            key_pem: credentials.key_pem.clone(),
+            raw,
+        })
+    }
+
+    /// The size of the modulus in bits; none if it is no RSA key.
+    pub fn rsa_bits(&self) -> Option<usize> {
+        match &self.raw {
+            RawKey::Rsa(key) => Some(key.size() * 8),
+            _ => None,
+        }
+    }
+
+    /// Whether the key signs with a scheme in a version.
+    pub fn signs(&self, scheme: tls::SignatureScheme, version: tls::Version) -> bool {
+        match &self.raw {
+            RawKey::Rsa(key) => {
+                matches!(scheme.0, 0x0101 | 0x0201 | 0x0301 | 0x0401 | 0x0501 | 0x0601 | 0x0804..=0x0806)
+                    && smallest_modulus(SignatureScheme::from(scheme.0)) <= key.size()
+            }
+            // Before TLS 1.3 a scheme names the hash alone (RFC 8446, 4.2.3).
+            RawKey::P256(_) | RawKey::P384(_) if version < tls::Version::Tls13 => {
+                (2..=6).contains(&(scheme.0 >> 8)) && scheme.0 & 0xff == 3
+            }
+            RawKey::P256(_) => scheme.0 == 0x0403,
+            RawKey::P384(_) => scheme.0 == 0x0503,
+            RawKey::Ed25519(_) => scheme.0 == 0x0807,
+        }
+    }
+
+    /// Signs with a scheme, or as before TLS 1.2, with MD5 and SHA-1 together (RFC 2246, 7.4.3).
+    pub fn sign(&self, scheme: Option<tls::SignatureScheme>, message: &[u8]) -> Result<Vec<u8>, SignError> {
+        let failed = |error: String| SignError(error);
+        match (&self.raw, scheme) {
+            (RawKey::Rsa(key), None) => {
+                let hashes = [Md5::digest(message).as_slice(), Sha1::digest(message).as_slice()].concat();
+                key.sign(Pkcs1v15Sign::new_unprefixed(), &hashes).map_err(|error| failed(error.to_string()))
+            }
+            (RawKey::Rsa(key), Some(scheme)) => {
+                rsa_sign(key, scheme.0.into(), message).map_err(|error| failed(error.to_string()))
+            }
+            (RawKey::P256(key), scheme) => {
+                let signature: Result<p256::ecdsa::DerSignature, _> = key.sign_prehash(&ecdsa_digest(scheme, message));
+                Ok(signature.map_err(|error| failed(error.to_string()))?.as_bytes().to_vec())
+            }
+            (RawKey::P384(key), scheme) => {
+                let signature: Result<p384::ecdsa::DerSignature, _> = key.sign_prehash(&ecdsa_digest(scheme, message));
+                Ok(signature.map_err(|error| failed(error.to_string()))?.as_bytes().to_vec())
+            }
+            (RawKey::Ed25519(key), _) => Ok(key.sign(message).as_ref().to_vec()),
+        }
+    }
+}
+
+/// The hash that a scheme of ECDSA names; before TLS 1.2 it is SHA-1 (RFC 4492, 5.4).
+fn ecdsa_digest(scheme: Option<tls::SignatureScheme>, message: &[u8]) -> Vec<u8> {
+    match scheme.map(|scheme| scheme.0) {
+        Some(0x0303) => Sha224::digest(message).to_vec(),
+        Some(0x0403) => Sha256::digest(message).to_vec(),
+        Some(0x0503) => Sha384::digest(message).to_vec(),
+        Some(0x0603) => Sha512::digest(message).to_vec(),
+        _ => Sha1::digest(message).to_vec(),
+    }
+}
+
+fn rsa_sign(key: &PrivateKey, scheme: SignatureScheme, message: &[u8]) -> Result<Vec<u8>, rsa::Error> {
+    let mut rng = rand::rng();
+    match u16::from(scheme) {
+        0x0101 => key.sign(Pkcs1v15Sign::new::<Md5>(), &Md5::digest(message)),
+        0x0201 => key.sign(Pkcs1v15Sign::new::<Sha1>(), &Sha1::digest(message)),
+        0x0301 => key.sign(Pkcs1v15Sign::new::<Sha224>(), &Sha224::digest(message)),
+        0x0501 => key.sign(Pkcs1v15Sign::new::<Sha384>(), &Sha384::digest(message)),
+        0x0601 => key.sign(Pkcs1v15Sign::new::<Sha512>(), &Sha512::digest(message)),
+        0x0804 => key.sign_with_rng(&mut rng, Pss::<Sha256>::new(), &Sha256::digest(message)),
+        0x0805 => key.sign_with_rng(&mut rng, Pss::<Sha384>::new(), &Sha384::digest(message)),
+        0x0806 => key.sign_with_rng(&mut rng, Pss::<Sha512>::new(), &Sha512::digest(message)),
+        _ => key.sign(Pkcs1v15Sign::new::<Sha256>(), &Sha256::digest(message)),
+    }
+}
+
+impl From<&rsa::Error> for SignError {
+    fn from(error: &rsa::Error) -> Self {
+        Self(error.to_string())
+    }
+}
+
+/// A key that signs with one scheme only: the one that the lab has chosen.
+#[derive(Debug)]
+pub(super) struct OneScheme(pub Arc<dyn SigningKey>, pub SignatureScheme);
+
+impl SigningKey for OneScheme {
+    fn choose_scheme(&self, offered: &[SignatureScheme]) -> Option<Box<dyn Signer>> {
+        if offered.contains(&self.1) { self.0.choose_scheme(&[self.1]) } else { None }
+    }
+
+    fn algorithm(&self) -> SignatureAlgorithm {
+        self.0.algorithm()
+    }
+}
+
+#[derive(Debug)]
+struct WeakRsaKey(Arc<PrivateKey>);
+
+/// In rustls' own order, so that a weak key differs from a strong one in nothing else.
+const SCHEMES: [SignatureScheme; 6] = [
+    SignatureScheme::RSA_PSS_SHA512,
+    SignatureScheme::RSA_PSS_SHA384,
+    SignatureScheme::RSA_PSS_SHA256,
+    SignatureScheme::RSA_PKCS1_SHA512,
+    SignatureScheme::RSA_PKCS1_SHA384,
+    SignatureScheme::RSA_PKCS1_SHA256,
+];
+
+/// The smallest modulus, in bytes, that has room for a signature of the scheme: PSS takes the
+/// hash, a salt of its size and two bytes more (RFC 8017, 9.1.1), PKCS#1 v1.5 the hash, its
+/// 19-byte identifier and eleven bytes more (9.2).
+fn smallest_modulus(scheme: SignatureScheme) -> usize {
+    match scheme {
+        SignatureScheme::RSA_PSS_SHA512 => 2 * 64 + 2,
+        SignatureScheme::RSA_PSS_SHA384 => 2 * 48 + 2,
+        SignatureScheme::RSA_PSS_SHA256 => 2 * 32 + 2,
+        SignatureScheme::RSA_PKCS1_SHA512 => 64 + 19 + 11,
+        SignatureScheme::RSA_PKCS1_SHA384 => 48 + 19 + 11,
+        // The shorter hashes need less, and no key here is that small.
+        _ => 32 + 19 + 11,
+    }
+}
+
+impl SigningKey for WeakRsaKey {
+    fn choose_scheme(&self, offered: &[SignatureScheme]) -> Option<Box<dyn Signer>> {
+        let fits = |scheme: &SignatureScheme| smallest_modulus(*scheme) <= self.0.size() && offered.contains(scheme);
+        let scheme = SCHEMES.into_iter().find(fits)?;
+        Some(Box::new(WeakRsaSigner { key: Arc::clone(&self.0), scheme }))
+    }
+
+    fn algorithm(&self) -> SignatureAlgorithm {
+        SignatureAlgorithm::RSA
+    }
+}
+
+#[derive(Debug)]
+struct WeakRsaSigner {
+    key: Arc<PrivateKey>,
+    scheme: SignatureScheme,
+}
+
+impl Signer for WeakRsaSigner {
+    fn sign(&self, message: &[u8]) -> Result<Vec<u8>, rustls::Error> {
+        rsa_sign(&self.key, self.scheme, message).map_err(|error| rustls::Error::General(error.to_string()))
+    }
+
+    fn scheme(&self) -> SignatureScheme {
+        self.scheme
+    }
+}

@@ -1,0 +1,335 @@
+//! One question, one connection: asked until it is answered or patience ends, and every answer remembered.
+
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Instant,
+};
+
+use tokio::{net::TcpStream, time::timeout};
+
+use super::shape::Bearing;
+use crate::{
+    facts::{Failure, Question, Refusal, Sni, Target},
+    hello::{ClientHello, Flight},
+    name::Name,
+    probe::{
+        Patience, address_literal,
+        budget::{Budget, interrupted},
+        connect, connect_failure,
+        dialog::{Dialog, Exchange},
+        handshake::{Handshake, Wanted},
+        timed_out,
+    },
+    tls::{Alert, Version},
+};
+
+/// How often a question is asked to which nothing usable comes back.
+const TRIES: u32 = 3;
+/// How often where nothing comes back at all: each try takes as long as patience lasts.
+const SILENT_TRIES: u32 = 2;
+
+/// Asks one address, and remembers what it said.
+pub(in crate::probe) struct Asker<'a> {
+    pub target: &'a Target,
+    pub address: SocketAddr,
+    pub source: Option<IpAddr>,
+    pub ehlo: Option<&'a Name>,
+    pub patience: &'a Patience,
+    pub budget: &'a Budget,
+    heard: Mutex<Vec<Heard>>,
+    bearing: Mutex<Bearing>,
+    connections: AtomicU32,
+}
+
+/// An answer in TLS, and what it answered.
+#[derive(Clone, Debug)]
+pub(super) struct Heard {
+    pub asked: ClientHello,
+    pub sni: Sni,
+    pub flight: Flight,
+}
+
+/// What a server said to an offer.
+#[derive(Clone, Debug)]
+pub(super) enum Said {
+    /// It went on with the handshake in the version asked for.
+    Took(Box<Flight>),
+    /// It would not; with the flight in which it chose another version, where it did.
+    Refused(Refusal, Option<Box<Flight>>),
+}
+
+/// What one question has cost so far.
+pub(super) struct Tally {
+    what: String,
+    start: Instant,
+    answered: u32,
+    unanswered: u32,
+    bytes: u64,
+}
+
+impl Tally {
+    pub fn new(what: impl Into<String>) -> Self {
+        Self { what: what.into(), start: Instant::now(), answered: 0, unanswered: 0, bytes: 0 }
+    }
+
+    /// For a part of the question that is asked beside the rest of it.
+    pub fn beside(&self) -> Self {
+        Self::new(self.what.clone())
+    }
+
+    /// Counts what was asked on the way to the same answer.
+    pub fn absorb(&mut self, other: Self) {
+        self.answered += other.answered;
+        self.unanswered += other.unanswered;
+        self.bytes += other.bytes;
+    }
+
+    /// None where nothing was asked after all.
+    pub fn into_question(self) -> Option<Question> {
+        let millis = u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let Self { what, answered, unanswered, bytes, .. } = self;
+        (answered + unanswered > 0).then_some(Question { what, answered, unanswered, bytes, millis })
+    }
+}
+
+impl<'a> Asker<'a> {
+    pub fn new(
+        target: &'a Target,
+        address: SocketAddr,
+        source: Option<IpAddr>,
+        ehlo: Option<&'a Name>,
+        patience: &'a Patience,
+        budget: &'a Budget,
+    ) -> Self {
+        Self {
+            target,
+            address,
+            source,
+            ehlo,
+            patience,
+            budget,
+            heard: Mutex::default(),
+            bearing: Mutex::default(),
+            connections: AtomicU32::new(0),
+        }
+    }
+
+    /// How many connections were opened.
+    pub fn connections(&self) -> u32 {
+        self.connections.load(Ordering::Relaxed)
+    }
+
+    /// What was heard so far, in the order heard.
+    pub(super) fn heard(&self) -> Vec<Heard> {
+        lock(&self.heard).clone()
+    }
+
+    /// What the server is known to bear in a hello.
+    pub(super) fn bearing(&self) -> Bearing {
+        *lock(&self.bearing)
+    }
+
+    pub(super) fn learn(&self, change: impl FnOnce(&mut Bearing)) {
+        change(&mut lock(&self.bearing));
+    }
+
+    /// Asks until there is an answer, or patience ends: then the last failure.
+    pub(super) async fn ask(&self, hello: &ClientHello, sni: Sni, tally: &mut Tally) -> Result<Said, Failure> {
+        let mut tries = 0;
+        loop {
+            match self.ask_once(hello, sni, tally).await {
+                Ok(said) => return Ok(said),
+                Err(Lost { began_tls: true, failure }) => {
+                    tries += 1;
+                    let enough = if matches!(failure, Failure::TimedOut { .. }) { SILENT_TRIES } else { TRIES };
+                    if tries >= enough {
+                        return Err(failure);
+                    }
+                }
+                // Who is turned away comes again, until the budget says that it is enough.
+                Err(Lost { began_tls: false, failure }) => {
+                    if let Some(last) = self.last_word(&failure) {
+                        return Err(last);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Asks once. What is no answer is an error, whatever came instead.
+    pub(super) async fn ask_once(&self, hello: &ClientHello, sni: Sni, tally: &mut Tally) -> Result<Said, Lost> {
+        self.patience.watch.asks(&tally.what);
+        let permit = self.budget.permit().await.map_err(Lost::for_good)?;
+        self.connections.fetch_add(1, Ordering::Relaxed);
+        let exchange = async {
+            let (stream, ehlo) = match self.connect().await {
+                Ok(connected) => connected,
+                Err(failure) => return Exchange { flight: Err(failure), began_tls: false, bytes: 0 },
+            };
+            Dialog::new(stream, self.patience).exchange(&ehlo, &hello.to_bytes(), asked_version(hello)).await
+        };
+        let Exchange { flight, began_tls, bytes } = tokio::select! {
+            exchange = exchange => exchange,
+            () = self.patience.watch.stopped() => Exchange { flight: Err(interrupted()), began_tls: false, bytes: 0 },
+        };
+        tally.bytes += bytes;
+        let said = flight.and_then(|flight| {
+            let said = interpret(&flight, asked_version(hello));
+            lock(&self.heard).push(Heard { asked: hello.clone(), sni, flight });
+            said
+        });
+        match &said {
+            Ok(_) => {
+                tally.answered += 1;
+                permit.answered();
+            }
+            Err(failure) => {
+                tally.unanswered += 1;
+                if began_tls { permit.lost(failure) } else { permit.turned_away(failure) }
+            }
+        }
+        said.map_err(|failure| Lost { began_tls, failure })
+    }
+
+    /// Does a whole handshake, for what TLS 1.3 says in cipher only.
+    pub(super) async fn shake(&self, wanted: &Wanted, tally: &mut Tally) -> Result<Handshake, Failure> {
+        let mut tries = 0;
+        loop {
+            self.patience.watch.asks(&tally.what);
+            let permit = self.budget.permit().await?;
+            self.connections.fetch_add(1, Ordering::Relaxed);
+            let shaken = async {
+                let (stream, ehlo) = self.connect().await?;
+                Dialog::new(stream, self.patience).shake(&ehlo, wanted).await
+            };
+            let shaken = tokio::select! {
+                shaken = shaken => shaken,
+                () = self.patience.watch.stopped() => Err(interrupted()),
+            };
+            match shaken {
+                Ok(handshake) => {
+                    let Err(failure) = &handshake.outcome else {
+                        tally.answered += 1;
+                        permit.answered();
+                        return Ok(handshake);
+                    };
+                    if handshake.refusal.is_some() || handshake.certificates.is_some() {
+                        tally.answered += 1;
+                        permit.answered();
+                        return Ok(handshake);
+                    }
+                    let failure = failure.clone();
+                    tally.unanswered += 1;
+                    permit.lost(&failure);
+                    tries += 1;
+                    if tries >= TRIES {
+                        return Err(failure);
+                    }
+                }
+                Err(failure) => {
+                    tally.unanswered += 1;
+                    permit.turned_away(&failure);
+                    if let Some(last) = self.last_word(&failure) {
+                        return Err(last);
+                    }
+                }
+            }
+        }
+    }
+
+    /// The failure after which it is of no use to come again.
+    fn last_word(&self, failure: &Failure) -> Option<Failure> {
+        let is_final = self.patience.watch.is_stopped() || matches!(failure, Failure::Local(_));
+        is_final.then(|| failure.clone()).or_else(|| self.budget.closed())
+    }
+
+    async fn connect(&self) -> Result<(TcpStream, String), Failure> {
+        let stream = match timeout(self.patience.connect, connect(self.address, self.source)).await {
+            Ok(Ok(stream)) => stream,
+            Ok(Err(error)) => return Err(connect_failure(&error, self.patience.connect)),
+            Err(_) => return Err(timed_out(self.patience.connect)),
+        };
+        let source = stream.local_addr().map_err(|error| Failure::Local(error.to_string()))?;
+        let ehlo = self.ehlo.map_or_else(|| address_literal(source.ip()), ToString::to_string);
+        Ok((stream, ehlo))
+    }
+}
+
+/// A question without an answer.
+pub(super) struct Lost {
+    /// Whether the server was ready for TLS.
+    pub began_tls: bool,
+    pub failure: Failure,
+}
+
+impl Lost {
+    fn for_good(failure: Failure) -> Self {
+        Self { began_tls: false, failure }
+    }
+}
+
+/// The version that a hello asks for.
+pub(super) fn asked_version(hello: &ClientHello) -> Version {
+    hello.versions.iter().copied().max().unwrap_or(hello.version)
+}
+
+/// Whether a flight is an answer to an offer of that version, and which.
+fn interpret(flight: &Flight, asked: Version) -> Result<Said, Failure> {
+    if let Some(alert) = flight.alert {
+        if is_refusal(alert, asked) {
+            return Ok(Said::Refused(Refusal::Alert(alert), None));
+        }
+        return Err(Failure::Tls(format!("the server sent the alert {alert}")));
+    }
+    let chosen = match (&flight.hello, &flight.ssl2) {
+        (Some(hello), _) => hello.version,
+        (None, Some(_)) => Version::Ssl2,
+        (None, None) => return Err(Failure::Closed),
+    };
+    if chosen == asked {
+        return Ok(Said::Took(Box::new(flight.clone())));
+    }
+    if chosen > asked {
+        return Err(Failure::Tls(format!("the server answered {asked} with {chosen}")));
+    }
+    Ok(Said::Refused(Refusal::OtherVersion(chosen), Some(Box::new(flight.clone()))))
+}
+
+/// Whether an alert says no to what was offered. One that speaks of the server's own trouble, or of bytes that it
+/// could not read, says nothing about the offer.
+fn is_refusal(alert: Alert, asked: Version) -> bool {
+    // handshake_failure, illegal_parameter, protocol_version, insufficient_security, inappropriate_fallback,
+    // missing_extension, unsupported_extension, unrecognized_name, no_application_protocol (RFC 8446, 6.2).
+    const REFUSALS: [u8; 9] = [40, 47, 70, 71, 86, 109, 110, 112, 120];
+    // Whoever speaks SSL 2.0 answers it with a record of SSL 2.0: any alert of another protocol is a no, except the
+    // end of the connection and the server's own trouble.
+    REFUSALS.contains(&alert.0) || (asked == Version::Ssl2 && !matches!(alert.0, 0 | 80 | 90))
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case(40, Version::Tls12, true)]
+    #[case(70, Version::Tls13, true)]
+    #[case(0, Version::Tls12, false)]
+    #[case(80, Version::Tls12, false)]
+    #[case(50, Version::Tls12, false)]
+    #[case(50, Version::Ssl2, true)]
+    #[case(80, Version::Ssl2, false)]
+    fn only_some_alerts_are_answers(#[case] alert: u8, #[case] asked: Version, #[case] is_answer: bool) {
+        let flight = Flight { alert: Some(Alert(alert)), ..Flight::default() };
+        assert_eq!(interpret(&flight, asked).is_ok(), is_answer);
+    }
+}

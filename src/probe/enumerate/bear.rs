@@ -1,0 +1,123 @@
+//! Which hellos a server cannot bear, told apart from what it refuses and from lost connections.
+
+use super::{
+    ask::{Asker, Said, Tally},
+    lists::First,
+    shape,
+};
+use crate::{
+    facts::{Failure, HelloTrait, Intolerance, Observed, Refusal, Sni},
+    hello::{ClientHello, Extra},
+    tls::{Alert, Suite, Version},
+};
+
+/// How often a hello must go unanswered, with a plainer one answered each time between, before it is said that the
+/// server cannot bear it. Connections that are lost by chance would not keep to that order.
+const ROUNDS: u32 = 5;
+/// An alert is an answer: so often is enough to see that it was no other server behind the same address.
+const ALERTS: u32 = 2;
+
+impl Asker<'_> {
+    /// The first question about TLS 1.2, with everything that a hello can hold. Where nothing comes back, plainer ones
+    /// say why; the answer is then that to the first hello which the server bears.
+    pub(super) async fn first_question(&self, tally: &mut Tally) -> (Option<First>, Observed<Vec<Intolerance>>) {
+        let hello = self.hello(Version::Tls12, &shape::suites(), Sni::Target);
+        let first = self.ask(&hello, Sni::Target, tally).await;
+        let failure = match &first {
+            Err(failure) => failure.clone(),
+            Ok(Said::Refused(refusal @ Refusal::Alert(alert), _)) if *alert != Alert::PROTOCOL_VERSION => {
+                Failure::Tls(refusal.to_string())
+            }
+            Ok(_) => return (Some(first), Observed::Seen(Vec::new())),
+        };
+        let mut effort = Tally::new("what the server can bear in a hello");
+        let plain = self.ask(&self.plain_hello(), Sni::Target, &mut effort).await;
+        match (&first, plain) {
+            (Err(_), Err(_)) => {
+                tally.absorb(effort);
+                return (Some(first), Observed::Failed(failure));
+            }
+            // It refuses that version, however it is offered.
+            (Ok(_), Ok(Said::Refused(Refusal::Alert(_), _))) => {
+                tally.absorb(effort);
+                return (Some(first), Observed::Seen(Vec::new()));
+            }
+            (Ok(_), Err(lost)) => {
+                tally.absorb(effort);
+                return (Some(first), Observed::Failed(lost));
+            }
+            (_, Ok(_)) => {}
+        }
+        let mut found = Vec::new();
+        for of in [HelloTrait::UnknownExtension, HelloTrait::ManySuites, HelloTrait::Large] {
+            if let Some(how) = self.contrast(of, &mut effort).await {
+                match of {
+                    HelloTrait::UnknownExtension => self.learn(|bearing| bearing.unknown_extension = false),
+                    HelloTrait::ManySuites => self.learn(|bearing| bearing.many_suites = false),
+                    HelloTrait::Large => self.learn(|bearing| bearing.large = false),
+                    HelloTrait::Fragmented | HelloTrait::Tls13 => {}
+                }
+                found.push(Intolerance { of, how });
+            }
+        }
+        tally.absorb(effort);
+        if found.is_empty() {
+            // A plainer hello passed, and no trait alone explains it: the smallest hello is the safe one.
+            self.learn(|bearing| (bearing.large, bearing.unknown_extension) = (false, false));
+            return (None, Observed::Failed(failure));
+        }
+        (None, Observed::Seen(found))
+    }
+
+    /// Whether that trait alone makes a hello unbearable; then what the server did, in words.
+    pub(super) async fn contrast(&self, of: HelloTrait, tally: &mut Tally) -> Option<String> {
+        let (mut how, mut alerts) = (None, 0);
+        for _ in 0..ROUNDS {
+            match self.ask_once(&self.with_trait(of), Sni::Target, tally).await {
+                Ok(Said::Refused(refusal @ Refusal::Alert(_), _)) => {
+                    alerts += 1;
+                    how = Some(refusal.to_string());
+                }
+                Ok(_) => return None,
+                Err(lost) if lost.began_tls => how = Some(lost.failure.to_string()),
+                // Turned away: no word about the hello.
+                Err(_) => return None,
+            }
+            match self.ask_once(&self.plain_hello(), Sni::Target, tally).await {
+                // An alert to both is a refusal of what both offer.
+                Ok(Said::Refused(Refusal::Alert(_), _)) if alerts > 0 => return None,
+                Ok(_) => {}
+                Err(_) => return None,
+            }
+            if alerts >= ALERTS {
+                break;
+            }
+        }
+        how
+    }
+
+    fn with_trait(&self, of: HelloTrait) -> ClientHello {
+        let plain = self.plain_hello();
+        match of {
+            HelloTrait::Tls13 => {
+                let suites = Suite::tls13().into_iter().chain(plain.suites).collect();
+                // With everything that the plain hello offers by its one number (RFC 8446, 4.2.1).
+                let versions = vec![Version::Tls13, Version::Tls12, Version::Tls11, Version::Tls10];
+                ClientHello { versions, suites, ..plain }
+            }
+            // RFC 7685, 4: some servers hang at 256 to 511 bytes, others at more.
+            HelloTrait::Large => ClientHello { padded_to: 700, ..plain },
+            HelloTrait::Fragmented => ClientHello { in_two_records: true, ..plain },
+            HelloTrait::UnknownExtension => {
+                let extras = plain.extras.iter().copied().chain([Extra::Unknown]).collect();
+                ClientHello { extras, ..plain }
+            }
+            HelloTrait::ManySuites => {
+                // Little more than the limit, so that the size stays out of it.
+                let known = shape::suites();
+                let suites = known[known.len() - 72..].to_vec();
+                ClientHello { suites, ..plain }
+            }
+        }
+    }
+}

@@ -1,0 +1,336 @@
+//! What a server takes of what it is offered: one question, one connection, no handshake finished where the answer can
+//! be read without.
+//!
+//! Answers are evidence, and only answers: a list whose last question was left unanswered stays unknown, however much
+//! of it was refused before. An answer is used for everything that it shows; nothing is asked twice.
+
+mod ask;
+mod bear;
+mod evidence;
+mod extras;
+mod grouped;
+mod lists;
+mod shape;
+
+use futures::{StreamExt as _, future::BoxFuture, stream};
+
+pub(super) use ask::Asker;
+use ask::{Said, Tally};
+use extras::{certified, contrary, named, only, with_alpn};
+use lists::First;
+
+use crate::{
+    facts::{
+        Answer, Depth, Failure, GroupList, HelloTrait, Intolerance, Observed, Offers, Question, Refusal, SchemeList, Session,
+        Sni, Taken, VersionOffer,
+    },
+    hello::Flight,
+    probe::handshake::Refused,
+    tls::{Authentication, Suite, SuiteFamily, Version},
+};
+
+/// Something that was found out, to be written down.
+type Note = Box<dyn FnOnce(&mut Offers) + Send>;
+/// Questions that depend on no other answer.
+type Errand<'a> = BoxFuture<'a, Note>;
+
+/// Asks everything that belongs to that depth. `session` is what a usual handshake came to.
+pub(super) async fn offers(asker: &Asker<'_>, depth: Depth, session: &Session) -> Offers {
+    let mut offers = Offers::unasked(depth);
+    let mut tally = Tally::new(format!("{} suites", Version::Tls12));
+    let (first, intolerance) = asker.first_question(&mut tally).await;
+    offers.intolerance = intolerance;
+    match depth {
+        Depth::Quick | Depth::Standard => grouped::ask(asker, first, tally, session, &mut offers).await,
+        Depth::Full => {
+            versions(asker, first, tally, &mut offers).await;
+            match main_version(&offers) {
+                Some(main) => beside(asker, main, &mut offers).await,
+                None => behind_tls13(asker, session, &mut offers, true).await,
+            }
+        }
+    }
+    tls13_intolerance(asker, session, &mut offers).await;
+    write_evidence(asker, &mut offers);
+    offers
+}
+
+/// For a server that refused the usual handshake: one hello that offers everything up to TLS 1.2 and, where that is
+/// refused too and nothing says that it was for the version, one that offers all of TLS 1.3. `left` connections at most.
+pub(super) async fn fallback(asker: &Asker<'_>, refused: Refused, left: u32) -> Offers {
+    let mut offers = Offers::unasked(Depth::Quick);
+    let older = asker.hello(Version::Tls12, &shape::certificate_first(), Sni::Target);
+    let newest = asker.hello(Version::Tls13, &Suite::tls13(), Sni::Target);
+    let questions = [("all up to TLSv1.2", Version::Tls12, older), ("all of TLSv1.3", Version::Tls13, newest)];
+    for (what, version, hello) in questions.into_iter().take(left as usize) {
+        let mut tally = Tally::new(what);
+        // Once: the connections of a quick look are counted.
+        let said = asker.ask_once(&hello, Sni::Target, &mut tally).await.map_err(|lost| lost.failure);
+        write_first(&mut offers, version, &said);
+        offers.questions.extend(tally.into_question());
+        if refused.is_of_versions || !matches!(said, Ok(Said::Refused(..))) {
+            break;
+        }
+    }
+    offers.groups.accepted = evidence::groups_of(&asker.heard());
+    write_evidence(asker, &mut offers);
+    offers
+}
+
+/// Runs errands, as many side by side as the budget allows, and writes down what they bring.
+async fn run(asker: &Asker<'_>, errands: Vec<Errand<'_>>, offers: &mut Offers) {
+    let notes: Vec<_> = stream::iter(errands).buffered(asker.patience.parallel.max(1)).collect().await;
+    for note in notes {
+        note(offers);
+    }
+}
+
+/// Every version with its list of suites, and the groups of TLS 1.3.
+async fn versions(asker: &Asker<'_>, first: Option<First>, tally: Tally, offers: &mut Offers) {
+    let mut known = reusable(first.as_ref());
+    let mut errands: Vec<Errand<'_>> =
+        vec![Box::pin(async move { version_note(asker.suites(Version::Tls12, first, tally).await) })];
+    for version in [Version::Tls11, Version::Tls10, Version::Ssl3] {
+        let first = known.take_if(|(chosen, _)| *chosen == version).map(|(_, flight)| Ok(Said::Took(flight)));
+        errands.push(Box::pin(async move {
+            version_note(asker.suites(version, first, Tally::new(format!("{version} suites"))).await)
+        }));
+    }
+    errands.push(Box::pin(async move {
+        let found = asker.suites(Version::Tls13, None, Tally::new(format!("{} suites", Version::Tls13))).await;
+        let mut tally = Tally::new(format!("{} groups", Version::Tls13));
+        let groups = match groups_without_asking(&found.0.answer) {
+            Some(groups) => groups,
+            None => asker.groups(evidence::groups_of(&asker.heard()), GroupList::All, &mut tally).await,
+        };
+        Box::new(move |offers: &mut Offers| {
+            version_note(found)(offers);
+            offers.groups = groups;
+            offers.questions.extend(tally.into_question());
+        }) as Note
+    }));
+    errands
+        .push(Box::pin(async move { version_note(asker.suites(Version::Ssl2, None, Tally::new(Version::Ssl2.name())).await) }));
+    run(asker, errands, offers).await;
+}
+
+/// What is asked in the clear beside the lists, in the highest version below TLS 1.3.
+async fn beside(asker: &Asker<'_>, main: VersionOffer, offers: &mut Offers) {
+    let main = &main;
+    let mut errands: Vec<Errand<'_>> = vec![Box::pin(async move {
+        let mut tally = Tally::new(format!("{} curves", main.version));
+        let taken = asker.curves(main, evidence::curves_of(&asker.heard(), main.version), &mut tally).await;
+        Box::new(move |offers: &mut Offers| {
+            offers.curves = taken;
+            offers.questions.extend(tally.into_question());
+        }) as Note
+    })];
+    if main.version == Version::Tls12 {
+        errands.push(Box::pin(async move {
+            let mut tally = Tally::new(format!("{} signature schemes", main.version));
+            let known = evidence::schemes_of(&asker.heard(), main.version);
+            let taken = asker.schemes(main, known, SchemeList::All, &mut tally).await;
+            Box::new(move |offers: &mut Offers| {
+                offers.schemes = taken;
+                offers.questions.extend(tally.into_question());
+            }) as Note
+        }));
+    }
+    if main.version > Version::Ssl3 {
+        errands.push(Box::pin(async move {
+            let suites = contrary(&certified(&main.suites.accepted));
+            let (chain, choice, cost) = asker.other_name(main, &suites, Sni::None).await;
+            let (preference, extra) = asker.preference(main, choice).await;
+            let version = main.version;
+            Box::new(move |offers: &mut Offers| {
+                offers.chains.push(chain);
+                offers.questions.extend(cost.into_iter().chain(extra));
+                offers
+                    .versions
+                    .iter_mut()
+                    .filter(|offer| offer.version == version)
+                    .for_each(|offer| offer.preference = preference.clone());
+            }) as Note
+        }));
+        errands.push(Box::pin(async move {
+            let (chain, _, cost) = asker.other_name(main, &certified(&main.suites.accepted), Sni::Foreign).await;
+            Box::new(move |offers: &mut Offers| {
+                offers.chains.push(chain);
+                offers.questions.extend(cost);
+            }) as Note
+        }));
+        errands.push(Box::pin(async move {
+            let (alpn, intolerance, cost) = asker.alpn(main).await;
+            Box::new(move |offers: &mut Offers| {
+                offers.alpn = alpn;
+                offers.questions.extend(cost);
+                if let Some(intolerance) = intolerance {
+                    cannot_bear(offers, intolerance);
+                }
+            }) as Note
+        }));
+    }
+    if let Some(newest) = offers.version(Version::Tls13).filter(|offer| is_accepted(offer)).cloned() {
+        errands.push(Box::pin(async move {
+            let (preference, cost) = asker.preference(&newest, None).await;
+            Box::new(move |offers: &mut Offers| {
+                offers
+                    .versions
+                    .iter_mut()
+                    .filter(|o| o.version == Version::Tls13)
+                    .for_each(|o| o.preference = preference.clone());
+                offers.questions.extend(cost);
+            }) as Note
+        }));
+    }
+    run(asker, errands, offers).await;
+}
+
+/// For a server that speaks TLS 1.3 only, or nothing that was answered: finished handshakes instead.
+async fn behind_tls13(asker: &Asker<'_>, session: &Session, offers: &mut Offers, is_full: bool) {
+    let Some(newest) = offers.version(Version::Tls13).filter(|offer| is_accepted(offer)).cloned() else { return };
+    let leaf = session.certificates.seen().and_then(|chain| chain.first());
+    let kind = leaf.and_then(|leaf| leaf.details().ok()).map(|details| extras::kind_of(details.key.algorithm));
+    let other = if kind == Some(Authentication::Rsa) { Authentication::Ecdsa } else { Authentication::Rsa };
+    let mut wanted = vec![("the other certificate", only(asker.usual(), other), other)];
+    wanted.push(("no server name", named(asker.usual(), Sni::None), Authentication::Any));
+    if is_full {
+        wanted.push(("a foreign server name", named(asker.usual(), Sni::Foreign), Authentication::Any));
+        wanted.push(("ALPN", with_alpn(asker.usual()), Authentication::Any));
+    }
+    let mut errands: Vec<Errand<'_>> = Vec::new();
+    for (what, wanted, asked) in wanted {
+        errands.push(Box::pin(async move {
+            let (shaken, cost) = asker.behind_tls13(what, wanted, asked).await;
+            Box::new(move |offers: &mut Offers| {
+                if what == "ALPN" {
+                    offers.alpn = shaken.alpn;
+                } else {
+                    offers.chains.push(shaken.chain);
+                }
+                if offers.client_certificate.seen().is_none() {
+                    offers.client_certificate = shaken.client_certificate;
+                }
+                offers.questions.extend(cost);
+            }) as Note
+        }));
+    }
+    if is_full {
+        errands.push(Box::pin(async move {
+            let (preference, cost) = asker.preference(&newest, None).await;
+            Box::new(move |offers: &mut Offers| {
+                offers
+                    .versions
+                    .iter_mut()
+                    .filter(|o| o.version == Version::Tls13)
+                    .for_each(|o| o.preference = preference.clone());
+                offers.questions.extend(cost);
+            }) as Note
+        }));
+    }
+    run(asker, errands, offers).await;
+}
+
+/// Where the usual handshake failed, though a hello without TLS 1.3 is answered: whether that is why.
+async fn tls13_intolerance(asker: &Asker<'_>, session: &Session, offers: &mut Offers) {
+    let failures =
+        matches!(session.tls, Observed::Failed(Failure::Closed | Failure::Reset | Failure::TimedOut { .. } | Failure::Tls(_)));
+    if !failures || session.certificates.seen().is_some() || main_version(offers).is_none() {
+        return;
+    }
+    let mut tally = Tally::new("TLSv1.3 beside older versions");
+    if let Some(how) = asker.contrast(HelloTrait::Tls13, &mut tally).await {
+        cannot_bear(offers, Intolerance { of: HelloTrait::Tls13, how });
+    }
+    offers.questions.extend(tally.into_question());
+}
+
+fn cannot_bear(offers: &mut Offers, intolerance: Intolerance) {
+    match &mut offers.intolerance {
+        Observed::Seen(known) => known.push(intolerance),
+        other => *other = Observed::Seen(vec![intolerance]),
+    }
+}
+
+/// What all answers show together.
+fn write_evidence(asker: &Asker<'_>, offers: &mut Offers) {
+    let heard = asker.heard();
+    offers.dh = evidence::dh(&heard);
+    offers.features = evidence::features(&heard);
+    if let seen @ Observed::Seen(_) = evidence::client_certificate(&heard) {
+        offers.client_certificate = seen;
+    }
+    // What was seen in the clear is there once; of the rest only why there was nothing to see.
+    let asked = std::mem::take(&mut offers.chains);
+    offers.chains = evidence::chains(&heard);
+    for chain in asked {
+        if chain.certificates.seen().is_none() || chain.version == Some(Version::Tls13) {
+            offers.chains.push(chain);
+        }
+    }
+}
+
+fn version_note((offer, cost): (VersionOffer, Option<Question>)) -> Note {
+    Box::new(move |offers: &mut Offers| {
+        offers.questions.extend(cost);
+        write_version(offers, offer);
+    })
+}
+
+fn write_version(offers: &mut Offers, offer: VersionOffer) {
+    if let Some(known) = offers.versions.iter_mut().find(|known| known.version == offer.version) {
+        *known = offer;
+    }
+}
+
+/// The first answer about a version, where no list follows it.
+fn write_first(offers: &mut Offers, version: Version, first: &First) {
+    let mut put = |version: Version, answer: Observed<Answer>, flight: Option<&Flight>| {
+        let Some(offer) = offers.versions.iter_mut().find(|offer| offer.version == version) else { return };
+        offer.answer = answer;
+        if let Some(ssl2) = flight.and_then(|flight| flight.ssl2.as_ref()) {
+            offer.suites = Taken { accepted: ssl2.suites.clone(), refused: vec![SuiteFamily::All], unknown: Vec::new() };
+        }
+        offer.suites.accepted.extend(flight.and_then(|flight| flight.hello.as_ref()).map(|hello| hello.suite));
+    };
+    match first {
+        Ok(Said::Took(flight)) => put(version, Observed::Seen(Answer::Accepted), Some(flight)),
+        Ok(Said::Refused(refusal, flight)) => {
+            put(version, Observed::Seen(Answer::Refused(*refusal)), None);
+            if let (Refusal::OtherVersion(chosen), Some(flight)) = (refusal, flight) {
+                put(*chosen, Observed::Seen(Answer::Accepted), Some(flight));
+            }
+        }
+        Err(failure) => put(version, Observed::Failed(failure.clone()), None),
+    }
+}
+
+/// An answer in an older version than was asked for, which is the first answer about that one.
+fn reusable(first: Option<&First>) -> Option<(Version, Box<Flight>)> {
+    match first {
+        Some(Ok(Said::Refused(Refusal::OtherVersion(version), Some(flight)))) => Some((*version, flight.clone())),
+        _ => None,
+    }
+}
+
+/// The groups of TLS 1.3 where the version itself is refused or unknown.
+fn groups_without_asking(answer: &Observed<Answer>) -> Option<Taken<crate::tls::Group, GroupList>> {
+    let mut taken = Taken::default();
+    match answer {
+        Observed::Seen(Answer::Accepted) => return None,
+        Observed::Seen(Answer::Refused(_)) => taken.refused.push(GroupList::All),
+        Observed::Failed(failure) => taken.unknown.push((GroupList::All, failure.clone())),
+        Observed::NotAttempted(_) => {}
+    }
+    Some(taken)
+}
+
+/// The highest version that shows its chain in the clear.
+fn main_version(offers: &Offers) -> Option<VersionOffer> {
+    let clear = Version::Ssl3..=Version::Tls12;
+    offers.versions.iter().rev().find(|offer| clear.contains(&offer.version) && is_accepted(offer)).cloned()
+}
+
+fn is_accepted(offer: &VersionOffer) -> bool {
+    matches!(offer.answer, Observed::Seen(Answer::Accepted))
+}

@@ -1,0 +1,253 @@
+//! What a view was asked of its TLS besides the session: what is taken, what is not, and what it cost.
+
+use super::{MAX_ITEMS, MAX_NAME, MAX_VALUE, Text, style};
+use crate::{
+    facts::{
+        Alpn, Answer, Depth, Features, HelloTrait, Observed, Offers, Possession, Preference, ServedChain, Sni, Taken,
+        VersionOffer, View,
+    },
+    report::layout::join_some,
+    tls::{Authentication, SuiteFamily},
+};
+
+/// More versions or questions than there are; only a forged report holds more.
+const MOST_ROWS: usize = 80;
+
+impl Text<'_> {
+    /// The section of one view; nothing where nobody asked.
+    pub(super) fn offers(&mut self, view: &View) {
+        let offers = match &view.offers {
+            Observed::Seen(offers) => offers,
+            Observed::Failed(failure) => {
+                let why = self.show(&format!("not known: {failure}"), MAX_VALUE);
+                return self.field(2, "takes", &why);
+            }
+            Observed::NotAttempted(_) => return,
+        };
+        let depth = match offers.depth {
+            Depth::Quick => "one hello of everything from SSLv3 to TLSv1.2, since the handshake was refused".to_owned(),
+            depth => format!("as asked at --probe {}", depth.name()),
+        };
+        self.field(2, "takes", &depth);
+        let mut rows = vec![["version", "taken", "order", "suites"].map(str::to_owned).to_vec()];
+        for offer in offers.versions.iter().take(MOST_ROWS) {
+            self.version_rows(offer, &mut rows);
+        }
+        self.page.table(4, &rows);
+        self.lists(offers);
+        self.answers(offers);
+        for (index, chain) in offers.chains.iter().enumerate().take(MAX_ITEMS) {
+            self.served(view, chain, &offers.chains[..index]);
+        }
+        if self.options.timings {
+            self.costs(offers);
+        }
+    }
+
+    /// One row for each suite; the first says what is known of the version.
+    fn version_rows(&self, offer: &VersionOffer, rows: &mut Vec<Vec<String>>) {
+        let (taken, why) = match &offer.answer {
+            Observed::Seen(Answer::Accepted) => ("yes", None),
+            Observed::Seen(Answer::Refused(refusal)) => ("no", Some(refusal.to_string())),
+            Observed::Failed(failure) => ("unknown", Some(failure.to_string())),
+            Observed::NotAttempted(_) => ("not asked", None),
+        };
+        let order = match offer.preference {
+            Observed::Seen(Preference::Server) => "server",
+            Observed::Seen(Preference::Client) => "client",
+            Observed::Failed(_) => "unknown",
+            Observed::NotAttempted(_) => "",
+        };
+        let suites = &offer.suites;
+        let mut cells: Vec<String> = suites.accepted.iter().take(MAX_ITEMS).map(ToString::to_string).collect();
+        if suites.accepted.len() > MAX_ITEMS {
+            cells.push(format!("… and {} more", suites.accepted.len() - MAX_ITEMS));
+        }
+        cells.extend(why.map(|why| self.show(&why, MAX_NAME)));
+        cells.extend(self.rest(suites, |list| *list == SuiteFamily::All));
+        let first = cells.first().cloned().unwrap_or_default();
+        rows.push(vec![offer.version.to_string(), taken.to_owned(), order.to_owned(), first]);
+        rows.extend(cells.into_iter().skip(1).map(|cell| vec![String::new(), String::new(), String::new(), cell]));
+    }
+
+    /// What is known of those that were not taken; nothing where each was refused.
+    fn rest<T, L: serde::Serialize>(&self, taken: &Taken<T, L>, is_all: impl Fn(&L) -> bool) -> Vec<String> {
+        let word =
+            |list: &L| serde_json::to_value(list).ok().and_then(|value| Some(value.as_str()?.to_owned())).unwrap_or_default();
+        let mut cells = Vec::new();
+        if !taken.refused.is_empty() && !taken.refused.iter().any(is_all) {
+            cells.push(format!("refused: {}", join_some(&taken.refused.iter().map(word).collect::<Vec<_>>(), MAX_ITEMS, ", ")));
+        }
+        for (list, failure) in taken.unknown.iter().take(MAX_ITEMS) {
+            cells.push(self.show(&format!("unknown: {} ({failure})", word(list)), MAX_NAME));
+        }
+        cells
+    }
+
+    fn lists(&mut self, offers: &Offers) {
+        use crate::facts::{GroupList, SchemeList};
+        self.list("groups", &offers.groups, |list| *list == GroupList::All);
+        self.list("curves", &offers.curves, |list| *list == GroupList::All);
+        self.list("signs with", &offers.schemes, |list| *list == SchemeList::All);
+        if !offers.dh.is_empty() {
+            let groups: Vec<String> = offers
+                .dh
+                .iter()
+                .map(|group| {
+                    let others =
+                        if group.suites.len() > 1 { format!(" and {} more", group.suites.len() - 1) } else { String::new() };
+                    format!(
+                        "{} bits for {}{others}",
+                        group.bits,
+                        group.suites.first().map(ToString::to_string).unwrap_or_default()
+                    )
+                })
+                .collect();
+            self.field(2, "DH groups", &join_some(&groups, MAX_ITEMS, ", "));
+        }
+    }
+
+    fn list<T: ToString, L: serde::Serialize>(&mut self, key: &str, taken: &Taken<T, L>, is_all: impl Fn(&L) -> bool) {
+        let accepted: Vec<String> = taken.accepted.iter().map(ToString::to_string).collect();
+        let mut parts = Vec::new();
+        if !accepted.is_empty() {
+            parts.push(join_some(&accepted, MAX_ITEMS, ", "));
+        } else if taken.refused.iter().any(&is_all) {
+            parts.push("none".to_owned());
+        }
+        parts.extend(self.rest(taken, is_all));
+        if !parts.is_empty() {
+            self.field(2, key, &parts.join("; "));
+        }
+    }
+
+    fn answers(&mut self, offers: &Offers) {
+        self.answer("confirms", &offers.features, |_, features| features_text(features));
+        self.answer("ALPN", &offers.alpn, |text, alpn| match alpn {
+            Alpn::Ignored => "an unknown protocol is ignored".to_owned(),
+            Alpn::Chosen(protocol) => format!("an unknown protocol is answered with {}", text.show(protocol.as_str(), MAX_NAME)),
+            Alpn::Refused(refusal) => format!("an unknown protocol is {refusal}"),
+        });
+        self.answer("cannot bear", &offers.intolerance, |text, found| {
+            let words = found.iter().map(|intolerance| format!("{} ({})", trait_text(intolerance.of), intolerance.how));
+            let words = text.show_all(words.take(MAX_ITEMS), MAX_NAME);
+            if words.is_empty() { "nothing that was tried".to_owned() } else { words.join(", ") }
+        });
+    }
+
+    /// A row for what was seen or failed; what was not asked is left to the list at the end.
+    fn answer<T>(&mut self, key: &str, what: &Observed<T>, words: impl FnOnce(&Self, &T) -> String) {
+        let value = match what {
+            Observed::Seen(value) => words(self, value),
+            Observed::Failed(failure) => self.show(&format!("unknown: {failure}"), MAX_VALUE),
+            Observed::NotAttempted(_) => return,
+        };
+        self.field(2, key, &value);
+    }
+
+    /// How one way of asking for a certificate was answered; the certificate where it was not shown before.
+    fn served(&mut self, view: &View, served: &ServedChain, earlier: &[ServedChain]) {
+        let asked = format!("{}, {}", authentication_text(served.authentication), sni_text(served.sni));
+        let own = view.session.certificates.seen().and_then(|chain| chain.first());
+        let mut unseen = None;
+        let answer = match (&served.answer, &served.certificates) {
+            (Observed::Seen(Answer::Refused(refusal)), _) => refusal.to_string(),
+            (_, Observed::Seen(chain)) => {
+                let version = served.version.map(|version| format!("{version}, ")).unwrap_or_default();
+                let proof = match &served.possession {
+                    Observed::Seen(Possession::Proven(scheme)) => format!(", key proven, {scheme}"),
+                    Observed::Seen(Possession::Refuted(why)) => format!(", key refuted: {why}"),
+                    Observed::Seen(Possession::NotVerified(scheme)) => format!(", key not verified, {scheme}"),
+                    Observed::Failed(failure) => format!(", key unknown: {failure}"),
+                    Observed::NotAttempted(_) => String::new(),
+                };
+                let first = |served: &ServedChain| served.certificates.seen().and_then(|chain| chain.first().cloned());
+                if own.is_some() && chain.first() == own {
+                    format!("{version}the certificate of the session{proof}")
+                } else if let Some(same) = earlier.iter().find(|earlier| first(earlier).as_ref() == chain.first()) {
+                    format!("{version}the same as with {}{proof}", sni_text(same.sni))
+                } else {
+                    unseen = chain.first();
+                    format!("{version}{} sent{proof}", chain.len())
+                }
+            }
+            (_, Observed::Failed(failure)) => format!("unknown: {failure}"),
+            (_, Observed::NotAttempted(why)) => format!("not asked: {why}"),
+        };
+        let answer = self.show(&answer, MAX_VALUE);
+        self.field(2, "certificate", &format!("{asked}: {answer}"));
+        if let Some(certificate) = unseen {
+            self.certificate(1, certificate);
+        }
+    }
+
+    /// What each question cost; left out of snapshots, since it differs from run to run.
+    fn costs(&mut self, offers: &Offers) {
+        if offers.questions.is_empty() {
+            return;
+        }
+        let sum =
+            |of: fn(&crate::facts::Question) -> u64| offers.questions.iter().map(of).fold(0, u64::saturating_add).to_string();
+        let mut rows = vec![["asked", "answered", "lost", "bytes", "ms"].map(str::to_owned).to_vec()];
+        for question in offers.questions.iter().take(MOST_ROWS) {
+            let numbers = [u64::from(question.answered), u64::from(question.unanswered), question.bytes, question.millis];
+            let what = self.show(&question.what, 40);
+            rows.push(std::iter::once(what).chain(numbers.map(|number| number.to_string())).collect());
+        }
+        let sums = [
+            sum(|question| u64::from(question.answered)),
+            sum(|question| u64::from(question.unanswered)),
+            sum(|question| question.bytes),
+            sum(|question| question.millis),
+        ];
+        rows.push(std::iter::once("all".to_owned()).chain(sums).collect());
+        let heading = "what the questions cost, in connections, bytes and milliseconds";
+        self.page.wrapped(style::DIM, "  ", "  ", heading);
+        self.page.table(4, &rows);
+    }
+}
+
+fn features_text(features: &Features) -> String {
+    let known = [
+        (features.secure_renegotiation, "secure renegotiation"),
+        (features.extended_master_secret, "extended master secret"),
+        (features.encrypt_then_mac, "encrypt-then-MAC"),
+        (features.session_ticket, "session tickets"),
+        (features.compression, "compression"),
+        (features.ocsp_staple.is_some(), "an OCSP staple"),
+    ];
+    let of = |wanted: bool| {
+        let words: Vec<&str> = known.iter().filter(|(has, _)| *has == wanted).map(|(_, word)| *word).collect();
+        if words.is_empty() { "nothing".to_owned() } else { words.join(", ") }
+    };
+    format!("in {}: {}; not: {}", features.version, of(true), of(false))
+}
+
+fn trait_text(of: HelloTrait) -> &'static str {
+    match of {
+        HelloTrait::Tls13 => "an offer of TLS 1.3",
+        HelloTrait::Large => "a large hello",
+        HelloTrait::Fragmented => "a hello in two records",
+        HelloTrait::UnknownExtension => "an unknown extension",
+        HelloTrait::ManySuites => "many suites",
+    }
+}
+
+fn authentication_text(authentication: Authentication) -> &'static str {
+    match authentication {
+        Authentication::Rsa => "RSA",
+        Authentication::Ecdsa => "ECDSA",
+        Authentication::Dsa => "DSA",
+        Authentication::Anonymous => "anonymous",
+        Authentication::Other => "other",
+        Authentication::Any => "any kind",
+    }
+}
+
+fn sni_text(sni: Sni) -> &'static str {
+    match sni {
+        Sni::Target => "its own name",
+        Sni::None => "no server name",
+        Sni::Foreign => "a foreign server name",
+    }
+}

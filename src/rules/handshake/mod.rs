@@ -1,0 +1,61 @@
+//! Practice 4: the handshake bears whatever senders say.
+
+use super::{
+    Context, Outcome, Violation,
+    offers::{each_offers, passed},
+    rules, short,
+};
+use crate::facts::{Answer, HelloTrait, Observed, Sni};
+
+rules! {
+    version_intolerant,
+    large_hello_intolerant,
+    extension_intolerant,
+    many_suites_intolerant,
+    sni_required,
+    foreign_sni_rejected,
+    client_certificate_required,
+    client_certificate_requested,
+}
+
+/// Judges whether a hello with one of these traits was not borne, where a plainer one was answered.
+fn each_intolerance(context: &Context, traits: &[HelloTrait], message: &str) -> Outcome {
+    each_offers(context, |asked| {
+        asked.observed("what kinds of hello the server bears", &asked.offers.intolerance, |found| {
+            let of_these = found.iter().filter(|intolerance| traits.contains(&intolerance.of));
+            let violations: Vec<Violation> = of_these
+                .map(|intolerance| {
+                    let what = match intolerance.of {
+                        HelloTrait::Tls13 => "with TLS 1.3",
+                        HelloTrait::Large => "of more than 512 bytes",
+                        HelloTrait::Fragmented => "in two records",
+                        HelloTrait::UnknownExtension => "with an unknown extension",
+                        HelloTrait::ManySuites => "with more than 64 suites",
+                    };
+                    Violation::new(message).evidence(format!("a hello {what}: {}", short(&intolerance.how)))
+                })
+                .collect();
+            if violations.is_empty() { passed() } else { Outcome::Violated(violations) }
+        })
+    })
+}
+
+/// Judges whether a hello with such a server name is refused, where one with the target's name is answered.
+fn each_sni(context: &Context, sni: Sni, message: &str) -> Outcome {
+    each_offers(context, |asked| {
+        let of = |wanted| asked.offers.chains.iter().filter(move |chain| chain.sni == wanted);
+        if of(sni).any(|chain| chain.answer == Observed::Seen(Answer::Accepted)) {
+            return passed();
+        }
+        let is_taken =
+            asked.session_version().is_some() || of(Sni::Target).any(|chain| chain.answer == Observed::Seen(Answer::Accepted));
+        let Some(chain) = of(sni).next() else { return asked.unasked() };
+        asked.observed("whether that server name is taken", &chain.answer, |answer| match answer {
+            Answer::Refused(refusal) if is_taken => {
+                Outcome::Violated(vec![Violation::new(message).evidence(refusal.to_string())])
+            }
+            Answer::Refused(_) => Outcome::NotApplicable("a hello with the target's name is refused, too".to_owned()),
+            Answer::Accepted => passed(),
+        })
+    })
+}

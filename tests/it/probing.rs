@@ -1,0 +1,389 @@
+//! The deeper looks at TLS, against OpenSSL behind an SMTP front that may be in a bad mood.
+
+use std::{
+    net::SocketAddr,
+    process::{Child, Command, Stdio},
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
+
+use mtalab::{
+    facts::{Alpn, Answer, Depth, Features, GroupList, Offered, Offers, Possession, Preference, Sni, Target, Vantage, View},
+    name::Name,
+    probe::{self, Patience},
+    tls::{Authentication, Group, SuiteFamily, Version},
+};
+use tokio::{
+    io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader},
+    net::{TcpListener, TcpStream},
+};
+
+/// `openssl s_server`, ended with the test.
+struct Backend {
+    process: Child,
+    address: SocketAddr,
+    _folder: tempfile::TempDir,
+}
+
+impl Drop for Backend {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// None where this machine has no OpenSSL.
+fn openssl(arguments: &[&str]) -> Option<Backend> {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path
+    };
+    let make = |name: &str, algorithm| {
+        let key = rcgen::KeyPair::generate_for(algorithm).unwrap();
+        let certificate = rcgen::CertificateParams::new(["mx.example.test".to_owned()]).unwrap().self_signed(&key).unwrap();
+        (file(&format!("{name}.pem"), &certificate.pem()), file(&format!("{name}.key"), &key.serialize_pem()))
+    };
+    let rsa = make("rsa", &rcgen::PKCS_RSA_SHA256);
+    let ecdsa = make("ecdsa", &rcgen::PKCS_ECDSA_P256_SHA256);
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let mut command = Command::new("openssl");
+    command.args(["s_server", "-rev", "-quiet", "-accept", &format!("127.0.0.1:{port}")]);
+    command.arg("-cert").arg(rsa.0).arg("-key").arg(rsa.1).arg("-dcert").arg(ecdsa.0).arg("-dkey").arg(ecdsa.1);
+    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let process = command.spawn().ok()?;
+    let address = SocketAddr::from(([127, 0, 0, 1], port));
+    let backend = Backend { process, address, _folder: folder };
+    for _ in 0..200 {
+        if std::net::TcpStream::connect(address).is_ok() {
+            return Some(backend);
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    panic!("openssl s_server does not listen");
+}
+
+/// How the front treats its clients.
+#[derive(Clone, Copy, Default)]
+struct Mood {
+    /// Every so many-th connection is closed after its ClientHello.
+    drops_every: Option<u32>,
+    /// After so many connections, the next three are answered 421.
+    throttles_after: Option<u32>,
+    greeting_delay: Duration,
+    /// Hellos longer than this are met with silence and a close.
+    longest_hello: Option<usize>,
+}
+
+#[derive(Default)]
+struct Seen {
+    connections: AtomicU32,
+    open: AtomicU32,
+    most_open: AtomicU32,
+}
+
+/// An SMTP server whose TLS is that of `backend`.
+async fn front(backend: SocketAddr, mood: Mood) -> (SocketAddr, Arc<Seen>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let seen = Arc::new(Seen::default());
+    let counted = Arc::clone(&seen);
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let number = counted.connections.fetch_add(1, Ordering::SeqCst) + 1;
+            let counted = Arc::clone(&counted);
+            tokio::spawn(async move {
+                let open = counted.open.fetch_add(1, Ordering::SeqCst) + 1;
+                counted.most_open.fetch_max(open, Ordering::SeqCst);
+                let _ = serve(stream, backend, mood, number).await;
+                counted.open.fetch_sub(1, Ordering::SeqCst);
+            });
+        }
+    });
+    (address, seen)
+}
+
+async fn serve(stream: TcpStream, backend: SocketAddr, mood: Mood, number: u32) -> std::io::Result<()> {
+    let mut stream = BufReader::new(stream);
+    if mood.throttles_after.is_some_and(|after| number % (after + 3) >= after) {
+        return stream.write_all(b"421 4.7.0 mx.example.test too many connections\r\n").await;
+    }
+    tokio::time::sleep(mood.greeting_delay).await;
+    stream.write_all(b"220 mx.example.test ESMTP\r\n").await?;
+    let mut line = String::new();
+    loop {
+        line.clear();
+        if stream.read_line(&mut line).await? == 0 {
+            return Ok(());
+        }
+        match line.trim_end() {
+            "STARTTLS" => break,
+            "QUIT" => return stream.write_all(b"221 bye\r\n").await,
+            _ => stream.write_all(b"250-mx.example.test\r\n250 starttls\r\n").await?,
+        }
+    }
+    stream.write_all(b"220 go\r\n").await?;
+    let mut hello = vec![0; 8192];
+    let mut length = stream.read(&mut hello).await?;
+    if mood.drops_every.is_some_and(|every| number.is_multiple_of(every))
+        || mood.longest_hello.is_some_and(|longest| length > longest)
+    {
+        return Ok(());
+    }
+    let mut stream = stream.into_inner();
+    let mut behind = TcpStream::connect(backend).await?;
+    while length > 0 {
+        behind.write_all(&hello[..length]).await?;
+        length = 0;
+    }
+    tokio::io::copy_bidirectional(&mut stream, &mut behind).await.map(drop)
+}
+
+async fn look(address: SocketAddr, patience: Patience) -> View {
+    let target = Target { name: Name::parse("mx.example.test").unwrap(), port: 25 };
+    probe::observe(&target, address, Vantage::default(), None, &patience).await
+}
+
+fn patience(depth: Depth) -> Patience {
+    Patience { depth, ..Patience::lab() }
+}
+
+fn offers(view: &View) -> &Offers {
+    view.offers.seen().unwrap_or_else(|| panic!("{}", view.offers.why_not()))
+}
+
+const EVERYTHING: &[&str] =
+    &["-cipher", "ALL:COMPLEMENTOFALL:@SECLEVEL=0", "-min_protocol", "TLSv1", "-groups", "X25519:P-256:P-384"];
+
+/// What must never be said of the server of [`EVERYTHING`].
+fn assert_nothing_wrong(offers: &Offers) {
+    for version in [Version::Tls10, Version::Tls11, Version::Tls12, Version::Tls13] {
+        assert_ne!(offers.offers_version(version), Offered::No, "{version}");
+    }
+    assert_ne!(offers.offers_version(Version::Ssl3), Offered::Yes);
+    assert_ne!(offers.offers_version(Version::Ssl2), Offered::Yes);
+    for family in [SuiteFamily::Null, SuiteFamily::Anonymous, SuiteFamily::StaticKey, SuiteFamily::Dhe, SuiteFamily::Aead] {
+        assert_ne!(offers.version(Version::Tls12).unwrap().suites.family(family), Offered::No, "{family:?}");
+    }
+    for group in [0x1d, 0x17, 0x18].map(Group) {
+        let is_complete = offers.groups.refused.contains(&GroupList::All);
+        assert!(!is_complete || offers.groups.accepted.contains(&group), "{:?}", offers.groups);
+    }
+    assert_eq!(offers.intolerance.seen().cloned().unwrap_or_default(), [], "it can bear any hello");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn full_lists_everything_for_what_arithmetic_allows() {
+    let Some(backend) = openssl(EVERYTHING) else { return };
+    let (address, seen) = front(backend.address, Mood::default()).await;
+    let view = look(address, patience(Depth::Full)).await;
+    let offers = offers(&view);
+    assert_nothing_wrong(offers);
+    for version in [Version::Tls10, Version::Tls11, Version::Tls12, Version::Tls13] {
+        assert_eq!(offers.offers_version(version), Offered::Yes, "{version}");
+        assert_eq!(offers.version(version).unwrap().suites.refused, [SuiteFamily::All], "{version}");
+    }
+    for version in [Version::Ssl2, Version::Ssl3] {
+        assert_eq!(offers.offers_version(version), Offered::No, "{version}: {:?}", offers.version(version));
+    }
+    let tls12 = offers.version(Version::Tls12).unwrap();
+    assert!(tls12.suites.accepted.len() > 60, "{}", tls12.suites.accepted.len());
+    assert_eq!(tls12.preference.seen(), Some(&Preference::Client));
+    assert_eq!(offers.offers_family(SuiteFamily::Anonymous), Offered::Yes);
+    assert_eq!(offers.offers_family(SuiteFamily::Rc4), Offered::No);
+    assert_eq!(offers.groups.accepted.len(), 3, "{:?}", offers.groups);
+    assert_eq!(offers.curves.accepted.len(), 3, "{:?}", offers.curves);
+    assert!(offers.schemes.accepted.len() > 5, "{:?}", offers.schemes);
+    assert!(!offers.dh.is_empty());
+    let Some(Features {
+        version: Version::Tls12,
+        secure_renegotiation: true,
+        extended_master_secret: true,
+        encrypt_then_mac: true,
+        session_ticket: true,
+        compression: false,
+        ocsp_staple: None,
+    }) = offers.features.seen()
+    else {
+        panic!("{:?}", offers.features)
+    };
+    assert_eq!(offers.alpn.seen(), Some(&Alpn::Ignored));
+    for kind in [Authentication::Rsa, Authentication::Ecdsa] {
+        let chain = offers.chains.iter().find(|chain| chain.authentication == kind && chain.sni == Sni::Target).unwrap();
+        assert_eq!(chain.certificates.seen().unwrap().len(), 1);
+        assert!(matches!(chain.possession.seen(), Some(Possession::Proven(_))), "{:?}", chain.possession);
+    }
+    for sni in [Sni::None, Sni::Foreign] {
+        let chain = offers.chains.iter().find(|chain| chain.sni == sni).unwrap();
+        assert_eq!(chain.answer.seen(), Some(&Answer::Accepted));
+        assert!(chain.certificates.seen().is_some(), "{:?}", chain.certificates);
+    }
+
+    // One connection for each thing that was accepted, one for each list, two more at most, and the session.
+    let accepted = offers.versions.iter().map(|offer| offer.suites.accepted.len()).sum::<usize>()
+        + offers.groups.accepted.len()
+        + offers.curves.accepted.len()
+        + offers.schemes.accepted.len();
+    // Four versions and two refused ones; groups, curves, the schemes of each certificate; two other names and ALPN.
+    let lists = 6 + 4 + 3;
+    let asked = usize::try_from(offers.connections()).unwrap();
+    assert!(asked <= accepted + lists + 2, "{asked} for {accepted} and {lists}: {:#?}", offers.questions);
+    assert_eq!(view.connections, offers.connections() + 1);
+    assert_eq!(seen.connections.load(Ordering::SeqCst), view.connections);
+    assert!(offers.questions.iter().all(|question| question.unanswered == 0), "{:#?}", offers.questions);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn standard_asks_about_a_dozen() {
+    let Some(backend) = openssl(EVERYTHING) else { return };
+    let (address, _) = front(backend.address, Mood::default()).await;
+    let view = look(address, patience(Depth::Standard)).await;
+    let offers = offers(&view);
+    assert_nothing_wrong(offers);
+    assert!((8..=18).contains(&offers.connections()), "{:#?}", offers.questions);
+    let tls12 = offers.version(Version::Tls12).unwrap();
+    for family in [SuiteFamily::Null, SuiteFamily::Anonymous, SuiteFamily::StaticKey, SuiteFamily::Dhe, SuiteFamily::Aead] {
+        assert_eq!(tls12.suites.family(family), Offered::Yes, "{family:?}");
+    }
+    for family in [SuiteFamily::Export, SuiteFamily::Rc4, SuiteFamily::SingleDes] {
+        assert_eq!(tls12.suites.family(family), Offered::No, "{family:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn quick_asks_nothing_more_of_a_good_server() {
+    let Some(backend) = openssl(EVERYTHING) else { return };
+    let (address, _) = front(backend.address, Mood::default()).await;
+    let view = look(address, patience(Depth::Quick)).await;
+    assert_eq!((view.connections, view.offers.seen()), (1, None));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn quick_reads_the_chain_of_a_server_that_the_usual_handshake_cannot_talk_to() {
+    let old = ["-cipher", "ALL:@SECLEVEL=0", "-min_protocol", "TLSv1", "-max_protocol", "TLSv1.1"];
+    let Some(backend) = openssl(&old) else { return };
+    let (address, _) = front(backend.address, Mood::default()).await;
+    let view = look(address, patience(Depth::Quick)).await;
+    assert_eq!(view.connections, 2);
+    let offers = offers(&view);
+    assert_eq!(offers.offers_version(Version::Tls12), Offered::No);
+    assert_eq!(offers.offers_version(Version::Tls11), Offered::Yes);
+    assert_eq!(offers.chains.len(), 1, "{:?}", offers.chains);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tls13_alone_is_read_too() {
+    let Some(backend) = openssl(&["-tls1_3", "-groups", "X25519:P-256"]) else { return };
+    let (address, _) = front(backend.address, Mood::default()).await;
+    let view = look(address, patience(Depth::Full)).await;
+    let offers = offers(&view);
+    assert_eq!(offers.offers_version(Version::Tls12), Offered::No, "{:?}", offers.versions);
+    assert_eq!(offers.version(Version::Tls13).unwrap().suites.accepted.len(), 3);
+    assert_eq!(offers.groups.accepted.len(), 2, "{:?}", offers.groups);
+    assert_eq!(offers.alpn.seen(), Some(&Alpn::Ignored));
+    let kinds: Vec<_> = offers.chains.iter().map(|chain| (chain.sni, chain.certificates.seen().is_some())).collect();
+    assert_eq!(kinds, [(Sni::Target, true), (Sni::None, true), (Sni::Foreign, true)]);
+    assert!(offers.client_certificate.seen().is_some());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lock_step_unless_asked_for_more() {
+    let Some(backend) = openssl(EVERYTHING) else { return };
+    let (address, seen) = front(backend.address, Mood::default()).await;
+    let alone = look(address, patience(Depth::Standard)).await;
+    // A connection that is being closed may still be counted when the next one comes.
+    assert!(seen.most_open.load(Ordering::SeqCst) <= 2);
+    let beside = look(address, Patience { parallel: 4, ..patience(Depth::Standard) }).await;
+    assert_nothing_wrong(offers(&beside));
+    let versions = |view: &View| offers(view).versions.iter().map(|offer| offer.answer.clone()).collect::<Vec<_>>();
+    assert_eq!(versions(&alone), versions(&beside));
+}
+
+/// Whoever's order decides: the lists are those that lock-step finds, for a few refusals more.
+#[rstest::rstest]
+#[case::by_the_clients_order(&[])]
+#[case::by_the_servers_order(&["-serverpref"])]
+#[tokio::test(flavor = "multi_thread")]
+async fn side_by_side_finds_the_same_lists(#[case] more: &[&str]) {
+    let Some(backend) = openssl(&[EVERYTHING, more].concat()) else { return };
+    let (address, seen) = front(backend.address, Mood::default()).await;
+    let alone = look(address, patience(Depth::Full)).await;
+    let beside = look(address, Patience { parallel: 4, ..patience(Depth::Full) }).await;
+    assert!(seen.most_open.load(Ordering::SeqCst) > 2);
+    let lists = |view: &View| {
+        let sorted = |mut names: Vec<String>| {
+            names.sort();
+            names
+        };
+        let offers = offers(view);
+        let versions: Vec<_> = offers.versions.iter().map(|o| (o.version, o.answer.clone(), o.suites.clone())).collect();
+        (
+            versions,
+            offers.version(Version::Tls12).unwrap().preference.clone(),
+            sorted(offers.groups.accepted.iter().map(ToString::to_string).collect()),
+            sorted(offers.curves.accepted.iter().map(ToString::to_string).collect()),
+            sorted(offers.schemes.accepted.iter().map(ToString::to_string).collect()),
+        )
+    };
+    assert_eq!(lists(&alone), lists(&beside));
+    // Three versions with suites, groups, and schemes of two kinds: three refusals more for each, one suite asked twice.
+    assert!(beside.connections <= alone.connections + 6 * 3 + 3, "{} and {}", alone.connections, beside.connections);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lost_connections_make_nothing_refused() {
+    let Some(backend) = openssl(EVERYTHING) else { return };
+    for every in [1, 2, 3] {
+        for depth in [Depth::Standard, Depth::Full] {
+            let (address, _) = front(backend.address, Mood { drops_every: Some(every), ..Mood::default() }).await;
+            let view = look(address, Patience { backoff: Duration::from_millis(1), ..patience(depth) }).await;
+            assert_nothing_wrong(offers(&view));
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_throttle_is_waited_for_and_a_slow_greeting_borne() {
+    let Some(backend) = openssl(EVERYTHING) else { return };
+    let mood = Mood { throttles_after: Some(20), greeting_delay: Duration::from_millis(5), ..Mood::default() };
+    let (address, _) = front(backend.address, mood).await;
+    let view = look(address, Patience { backoff: Duration::from_millis(1), ..patience(Depth::Full) }).await;
+    let offers = offers(&view);
+    assert_nothing_wrong(offers);
+    assert!(offers.versions.iter().all(|offer| offer.suites.unknown.is_empty()), "{:?}", offers.versions);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_cannot_bear_a_large_hello_is_found_out_and_asked_with_small_ones() {
+    let Some(backend) = openssl(EVERYTHING) else { return };
+    let (address, _) = front(backend.address, Mood { longest_hello: Some(511), ..Mood::default() }).await;
+    let view = look(address, Patience { backoff: Duration::from_millis(1), ..patience(Depth::Standard) }).await;
+    let offers = offers(&view);
+    let found = offers.intolerance.seen().unwrap_or_else(|| panic!("{}", offers.intolerance.why_not()));
+    assert_eq!(found.iter().map(|found| found.of).collect::<Vec<_>>(), [mtalab::facts::HelloTrait::Large]);
+    assert_eq!(offers.offers_version(Version::Tls12), Offered::Yes);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_interrupted_keeps_what_it_knows() {
+    let Some(backend) = openssl(EVERYTHING) else { return };
+    let (address, _) = front(backend.address, Mood { greeting_delay: Duration::from_millis(20), ..Mood::default() }).await;
+    let patience = patience(Depth::Full);
+    let watch = patience.watch.clone();
+    let stop = async {
+        while watch.progress().connections < 15 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        watch.stop();
+    };
+    let (view, ()) = tokio::join!(look(address, patience.clone()), stop);
+    let offers = offers(&view);
+    assert_nothing_wrong(offers);
+    assert!(view.connections < 20, "{}", view.connections);
+    assert_eq!(offers.offers_version(Version::Tls12), Offered::Yes);
+    assert!(matches!(offers.offers_version(Version::Tls10), Offered::Unknown(_)));
+}
