@@ -23,11 +23,17 @@ test *arguments:
 nextest *arguments:
     cargo nextest run {{arguments}}
 
+# What the feature legacy-tls changes: the TLS of the embedded servers, and the corpus on them.
+test-legacy:
+    cargo test --features legacy-tls --lib --test corpus -- embedded
+
 # Formatting, lints, documentation, licences and sources of dependencies.
 check:
     cargo fmt --check
     cargo clippy --all-targets -- -D warnings
     cargo clippy --no-default-features --features embedded -- -D warnings
+    cargo clippy --all-targets --features legacy-tls -- -D warnings
+    RUSTFLAGS="--cfg fuzzing" cargo clippy --manifest-path fuzz/Cargo.toml -- -D warnings
     RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --document-private-items
     cargo deny --all-features check bans licenses sources
 
@@ -38,6 +44,14 @@ generate:
 # Accept what the embedded servers are seen to do now as the new snapshots.
 snapshots:
     cargo run --release -- run --scenarios scenarios --update-snapshots
+
+# Fuzz every reader of bytes from the wire, or those named, for so many seconds each.
+fuzz seconds="60" *targets:
+    scripts/fuzz {{seconds}} {{targets}}
+
+# Record the seeds of the fuzz targets anew, from what the checker and the embedded servers say to each other.
+fuzz-seeds:
+    cargo test --lib fuzzing::seeds -- --ignored
 
 # The figures of docs/performance.md.
 bench:
