@@ -3,6 +3,7 @@
 //! A scenario is one TOML file, `scenarios/<topic>/<case>.toml`. [`Corpus`] finds the files,
 //! [`parse`](parse()) reports every mistake in one of them at once; what it returns is consistent.
 
+mod certificate;
 mod corpus;
 mod error;
 mod parse;
@@ -11,6 +12,7 @@ mod structure;
 mod tls;
 mod types;
 
+pub use certificate::{CertificateSpec, Key, WeakHash};
 pub use corpus::{Corpus, CorpusError, Entry};
 pub use error::ScenarioErrors;
 pub use parse::{MAX_FILE_BYTES, ReadError, SourceFile, parse, read_file};
@@ -19,7 +21,4 @@ pub use tls::{
     ClientCertificateFault, DhGroupName, Flight, HandshakeEnd, HandshakeFault, HelloKind, IntoleranceFault, Order, SniFault,
     StackFault, TlsSpec, TlsVersion,
 };
-pub use types::{
-    CertificateSpec, DurationError, DurationText, Expect, ExpectFrom, Faults, Key, Knob, RefusedReply, Scenario, ServerSpec,
-    VantageSpec, WeakHash,
-};
+pub use types::{DurationError, DurationText, Expect, ExpectFrom, Faults, Knob, RefusedReply, Scenario, ServerSpec, VantageSpec};

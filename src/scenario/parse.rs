@@ -15,10 +15,11 @@ use toml::{
 };
 
 use super::{
+    certificate::Key,
     error::{ScenarioError, ScenarioErrors, did_you_mean, list, quote, show_path},
     schema::{Known, schema},
     structure::differences,
-    types::{ExpectFrom, Key, Knob, Scenario},
+    types::{ExpectFrom, Knob, Scenario},
 };
 
 /// A scenario is a page of text; nothing larger is read.
