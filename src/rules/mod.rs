@@ -7,6 +7,7 @@
 //! topic's `rules!`, and give it a scenario that trips it.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
+mod constraints;
 mod handshake;
 mod identity;
 mod keys;
@@ -35,7 +36,9 @@ use crate::{
     rules::policy::Policy,
     trust::TrustStore,
 };
-use views::{Chain, each_leaf, each_path, each_possession, each_view, join, known_path, nothing_tried, tried, why_not};
+use views::{
+    Chain, each_chain, each_leaf, each_path, each_possession, each_view, join, known_path, nothing_tried, tried, why_not,
+};
 
 /// Everything that a rule may look at.
 #[derive(Debug)]

@@ -11,7 +11,10 @@ use std::collections::{HashMap, VecDeque};
 use time::OffsetDateTime;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
-use super::signature::{self, Checked};
+use super::{
+    constraints,
+    signature::{self, Checked},
+};
 use crate::{facts::Certificate, trust::TrustStore};
 
 /// How many of the certificates sent are looked at.
@@ -22,7 +25,7 @@ pub const MAX_CERTIFICATES: usize = 32;
 const MAX_CHECKS: usize = 64;
 
 /// What the walk found. Numbers are places in the chain as sent, from 0.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Judgement {
     /// The server's certificate and the intermediates above it, bottom up; no root.
     pub path: Vec<usize>,
@@ -32,6 +35,8 @@ pub struct Judgement {
     pub extra: Vec<(usize, Relation)>,
     /// Where the path ends.
     pub end: End,
+    /// The trust anchor that it ends at.
+    pub anchor: Option<Certificate>,
 }
 
 /// What a certificate outside of the path has to do with it.
@@ -66,6 +71,13 @@ pub enum End {
         /// Its subject.
         subject: String,
     },
+    /// A certificate names this issuer and its key, and that key did not make the signature.
+    WrongSignature {
+        /// The certificate with the signature.
+        index: usize,
+        /// Its issuer.
+        issuer: String,
+    },
     /// The issuer was not sent and is no trust anchor.
     UnknownIssuer {
         /// The certificate whose issuer is unknown.
@@ -74,6 +86,13 @@ pub enum End {
         issuer: String,
         /// Whether the certificate says where to fetch it.
         fetchable: bool,
+    },
+    /// The path leads back to itself, and no trust anchor stands above any of it.
+    Circle {
+        /// The last certificate before the path repeats itself.
+        index: usize,
+        /// The one on the path that issued it.
+        issuer: usize,
     },
     /// The issuer was not sent, and `witness` shows that the path goes on above it.
     Gap {
@@ -105,16 +124,14 @@ impl Judgement {
 
 /// Finds the path of a chain as sent; `now` prefers certificates that are valid then.
 pub fn judge(chain: &[Certificate], stores: &[TrustStore], now: OffsetDateTime) -> Judgement {
-    let undecided = |why: &str| Judgement { path: vec![0], root: None, extra: Vec::new(), end: End::Undecided(why.to_owned()) };
-    let mut search = Search::new(chain, stores);
+    let undecided =
+        |why: &str| Judgement { path: vec![0], root: None, extra: Vec::new(), end: End::Undecided(why.to_owned()), anchor: None };
+    let mut search = Search::new(chain, stores, now);
     if search.sent.first().is_none_or(Option::is_none) {
         return undecided("the server's certificate cannot be read");
     }
-    let valid = |search: &Search, index: usize| {
-        let validity = search.sent[index].as_ref().map(|certificate| certificate.validity());
-        validity.is_some_and(|v| v.not_before.to_datetime() <= now && now <= v.not_after.to_datetime())
-    };
-    let usable: Vec<bool> = (0..search.sent.len()).map(|index| valid(&search, index)).collect();
+    let usable: Vec<bool> =
+        search.sent.iter().map(|sent| sent.as_ref().is_some_and(|certificate| is_valid(certificate, now))).collect();
     let mut walk = search.walk(0, &usable);
     if !walk.end.is_public() {
         let all = search.walk(0, &vec![true; search.sent.len()]);
@@ -123,6 +140,11 @@ pub fn judge(chain: &[Certificate], stores: &[TrustStore], now: OffsetDateTime) 
         }
     }
     search.describe(walk, chain)
+}
+
+fn is_valid(certificate: &X509Certificate, now: OffsetDateTime) -> bool {
+    let validity = certificate.validity();
+    validity.not_before.to_datetime() <= now && now <= validity.not_after.to_datetime()
 }
 
 /// The state of one judgement: what was parsed, and the signatures that were checked.
@@ -152,36 +174,45 @@ enum Found {
     Anchor { anchor: usize, public: bool },
     Unknown(String),
     SelfSigned,
+    WrongSignature,
     Nothing,
 }
+
+/// The rank of what cannot be told.
+const DOUBT: u8 = 3;
 
 impl Found {
     fn is_public(&self) -> bool {
         matches!(self, Self::Anchor { public: true, .. })
     }
 
-    /// The better known end wins: an anchor, then doubt, then a root, then nothing.
+    /// The better known end wins: an anchor, then doubt, then a root, then an issuer that did not sign, then nothing.
     fn rank(&self) -> u8 {
         match self {
-            Self::Anchor { public: true, .. } => 4,
-            Self::Anchor { public: false, .. } => 3,
-            Self::Unknown(_) => 2,
-            Self::SelfSigned => 1,
+            Self::Anchor { public: true, .. } => 5,
+            Self::Anchor { public: false, .. } => 4,
+            Self::Unknown(_) => DOUBT,
+            Self::SelfSigned => 2,
+            Self::WrongSignature => 1,
             Self::Nothing => 0,
         }
     }
 }
 
 impl<'a> Search<'a> {
-    fn new(chain: &'a [Certificate], stores: &'a [TrustStore]) -> Self {
+    fn new(chain: &'a [Certificate], stores: &'a [TrustStore], now: OffsetDateTime) -> Self {
         // `details` is the stricter reader: what it refuses is not used.
         let parse = |certificate: &'a Certificate| {
             certificate.details().ok().and_then(|_| X509Certificate::from_der(certificate.der()).ok()).map(|(_, parsed)| parsed)
         };
         let anchors = stores.iter().flat_map(|store| store.anchors.iter().map(move |anchor| (store, anchor)));
+        let mut anchors: Vec<(&TrustStore, X509Certificate)> =
+            anchors.filter_map(|(store, anchor)| Some((store, X509Certificate::from_der(anchor).ok()?.1))).collect();
+        // Of several roots of one CA, one that is valid is found first.
+        anchors.sort_by_key(|(_, anchor)| !is_valid(anchor, now));
         Self {
             sent: chain.iter().take(MAX_CERTIFICATES).map(parse).collect(),
-            anchors: anchors.filter_map(|(store, anchor)| Some((store, X509Certificate::from_der(anchor).ok()?.1))).collect(),
+            anchors,
             checked: HashMap::new(),
             checks: 0,
             is_cut: chain.len() > MAX_CERTIFICATES,
@@ -206,12 +237,15 @@ impl<'a> Search<'a> {
                         below.insert(next, Some(current));
                         queue.push_back(next);
                     }
-                    Some(Checked::Unknown) if end.rank() < 2 => end = self.unknown(current),
+                    Some(Checked::Unknown) if end.rank() < DOUBT => end = self.unknown(current),
+                    Some(Checked::Wrong) if matches!(end, Found::Nothing) && self.names_key_of(current, Issuer::Sent(next)) => {
+                        end = Found::WrongSignature;
+                    }
                     _ => {}
                 }
             }
             // Where an issuer was found, the end lies above; only a better known one counts here.
-            let counts = !matches!(end, Found::Nothing) || !has_issuer;
+            let counts = !matches!(end, Found::Nothing | Found::WrongSignature) || !has_issuer;
             let is_better =
                 best.as_ref().is_none_or(|(_, found)| end.rank() > found.rank() || is_dead_end_further_up(found, &end));
             if counts && is_better {
@@ -237,13 +271,14 @@ impl<'a> Search<'a> {
             let found = match checked {
                 Some(Checked::Right) => Found::Anchor { anchor, public: self.anchors[anchor].0.public },
                 Some(Checked::Unknown) => self.unknown(current),
+                Some(Checked::Wrong) if self.names_key_of(current, Issuer::Anchor(anchor)) => Found::WrongSignature,
                 _ => continue,
             };
             if found.rank() > end.rank() {
                 end = found;
             }
         }
-        if end.rank() < 2 {
+        if end.rank() < DOUBT {
             end = match self.is_issued_by(current, Issuer::Sent(current)) {
                 Some(Checked::Right) => Found::SelfSigned,
                 Some(Checked::Unknown) => self.unknown(current),
@@ -275,6 +310,18 @@ impl<'a> Search<'a> {
         Some(checked)
     }
 
+    /// Whether a certificate says by which key it was signed (RFC 5280, 4.2.1.1), and that is the key of this issuer.
+    /// CAs of one name and several keys are common; only this tells a wrong signature from another key's.
+    fn names_key_of(&self, child: usize, issuer: Issuer) -> bool {
+        let Some(certificate) = self.sent[child].as_ref() else { return false };
+        let by = match issuer {
+            Issuer::Sent(index) => self.sent[index].as_ref(),
+            Issuer::Anchor(index) => Some(&self.anchors[index].1),
+        };
+        let named = constraints::authority_key_identifier(certificate);
+        named.is_some() && named == by.and_then(constraints::subject_key_identifier)
+    }
+
     fn unknown(&self, index: usize) -> Found {
         Found::Unknown(if self.checks == MAX_CHECKS {
             format!("the chain takes more than {MAX_CHECKS} signature checks")
@@ -300,7 +347,7 @@ impl<'a> Search<'a> {
     fn describe(&mut self, walk: Walk, chain: &[Certificate]) -> Judgement {
         let Walk { mut path, end } = walk;
         let top = path.last().copied().unwrap_or(0);
-        let mut root = None;
+        let (mut root, mut found_anchor) = (None, None);
         let end = match end {
             Found::Unknown(why) => End::Undecided(why),
             _ if self.is_cut && !matches!(end, Found::Anchor { .. }) => {
@@ -313,6 +360,7 @@ impl<'a> Search<'a> {
                     |index: &usize| *index != 0 && self.is_same_authority(*index, certificate) && self.is_self_issued(*index);
                 root = (0..self.sent.len()).find(is_root);
                 path.retain(|index| Some(*index) != root);
+                found_anchor = Some(Certificate::from_der(certificate.as_raw()));
                 End::Trusted { store, public }
             }
             Found::SelfSigned if path.len() == 1 => End::SelfSigned,
@@ -320,15 +368,21 @@ impl<'a> Search<'a> {
                 root = path.pop();
                 End::PrivateRoot { subject: text(chain, top, |details| details.subject.as_str()) }
             }
+            Found::WrongSignature => {
+                End::WrongSignature { index: top, issuer: text(chain, top, |details| details.issuer.as_str()) }
+            }
             // What cannot be read might be the missing link.
             Found::Nothing if self.sent.iter().any(Option::is_none) => {
                 End::Undecided("a certificate that was sent cannot be read".to_owned())
             }
             Found::Nothing => {
                 let issuer = text(chain, top, |details| details.issuer.as_str());
-                match self.witness(&path, chain) {
-                    Some((witness, store)) => End::Gap { index: top, issuer, witness, store },
-                    None => {
+                let circle =
+                    path.iter().find(|below| self.is_issued_by(top, Issuer::Sent(**below)) == Some(Checked::Right)).copied();
+                match (circle, self.witness(&path, chain)) {
+                    (Some(issuer), _) => End::Circle { index: top, issuer },
+                    (None, Some((witness, store))) => End::Gap { index: top, issuer, witness, store },
+                    (None, None) => {
                         let fetchable = chain[top].details().is_ok_and(|details| !details.ca_issuers.is_empty());
                         End::UnknownIssuer { index: top, issuer, fetchable }
                     }
@@ -336,7 +390,7 @@ impl<'a> Search<'a> {
             }
         };
         let extra = self.relations(&path, root, &end, chain);
-        Judgement { path, root, extra, end }
+        Judgement { path, root, extra, end, anchor: found_anchor }
     }
 
     fn is_self_issued(&self, index: usize) -> bool {
@@ -379,7 +433,15 @@ impl<'a> Search<'a> {
                 index,
                 match end {
                     End::Gap { .. } if is_ca && self.leads_to_an_anchor(index) => Relation::BeyondTheGap,
-                    End::Gap { .. } | End::UnknownIssuer { .. } | End::Undecided(_) if is_ca => Relation::Unclear,
+                    End::Gap { .. }
+                    | End::UnknownIssuer { .. }
+                    | End::Circle { .. }
+                    | End::WrongSignature { .. }
+                    | End::Undecided(_)
+                        if is_ca =>
+                    {
+                        Relation::Unclear
+                    }
                     _ => Relation::Unrelated,
                 },
             ));
@@ -455,7 +517,7 @@ mod tests {
         let mut world = World::correct();
         let (one, two) = (Authority::root("One CA"), Authority::root("Two CA"));
         world.chain = vec![one.leaf(|_| {}), two.certify(&one), one.certify(&two)];
-        assert!(matches!(judged(&world).end, End::UnknownIssuer { .. }), "{:?}", judged(&world));
+        assert_eq!(judged(&world).end, End::Circle { index: 2, issuer: 1 });
     }
 
     #[test]

@@ -21,6 +21,8 @@ pub enum Opinion {
     Refuses(String),
     /// It cannot verify a signature, and so has not looked at name constraints; the text says so.
     RefusesSignature(String),
+    /// It does not know a critical extension.
+    RefusesExtension,
     /// It refuses for a reason that another rule reports, or that only this judge is strict about.
     RefusesForOtherReasons,
     /// It cannot tell; the text says why.
@@ -29,9 +31,6 @@ pub enum Opinion {
 
 /// Asks about the chain as sent, at the moment of validity closest to `now`.
 pub fn ask(chain: &[Certificate], judgement: &Judgement, stores: &[TrustStore], now: OffsetDateTime) -> Opinion {
-    if let Some(why) = broken_issuer(chain, judgement) {
-        return Opinion::Refuses(why);
-    }
     let sent: Vec<CertificateDer> = chain.iter().take(MAX_CERTIFICATES).map(|c| CertificateDer::from(c.der())).collect();
     let Some((leaf, others)) = sent.split_first() else { return Opinion::Undecided("no certificate was sent".to_owned()) };
     let anchors: Vec<_> =
@@ -77,35 +76,6 @@ fn moment(chain: &[Certificate], judgement: &Judgement, now: OffsetDateTime) -> 
     UnixTime::since_unix_epoch(std::time::Duration::from_secs(u64::try_from(moment.unix_timestamp()).unwrap_or(0)))
 }
 
-/// A server signs its key exchange or has a secret encrypted to its key; a key that may do neither
-/// (nor agree on one) is of no use in TLS, and OpenSSL refuses it (RFC 5280, 4.2.1.3).
-fn unusable_leaf(chain: &[Certificate]) -> Option<String> {
-    let (_, certificate) = X509Certificate::from_der(chain.first()?.der()).ok()?;
-    let usage = certificate.key_usage().ok()??.value;
-    let is_usable = usage.digital_signature() || usage.key_encipherment() || usage.key_agreement();
-    (!is_usable).then(|| "the server's certificate may not be used in TLS, by its key usage".to_owned())
-}
-
-/// What rustls-webpki does not look at, or does not say clearly.
-fn broken_issuer(chain: &[Certificate], judgement: &Judgement) -> Option<String> {
-    unusable_leaf(chain).or_else(|| {
-        judgement.intermediates().iter().find_map(|index| {
-            let (_, certificate) = X509Certificate::from_der(chain.get(*index)?.der()).ok()?;
-            let what = super::certificate_text(chain, *index);
-            if certificate.version().0 < 2 {
-                return Some(format!("{what} is an X.509 version 1 certificate, which cannot say that it is a CA"));
-            }
-            match certificate.key_usage() {
-                // RFC 5280, 4.2.1.3
-                Ok(Some(usage)) if !usage.value.key_cert_sign() => {
-                    Some(format!("{what} may not sign certificates, by its key usage"))
-                }
-                _ => None,
-            }
-        })
-    })
-}
-
 fn opinion(error: Error) -> Opinion {
     #[expect(deprecated, reason = "older errors may still be given")]
     let words = match error {
@@ -116,7 +86,7 @@ fn opinion(error: Error) -> Opinion {
             "a certificate is not meant for TLS servers, by its extended key usage"
         }
         Error::EmptyEkuExtension => "the extended key usage of a certificate is empty",
-        Error::UnsupportedCriticalExtension => "a certificate has a critical extension that verifiers do not know",
+        Error::UnsupportedCriticalExtension => return Opinion::RefusesExtension,
         Error::SignatureAlgorithmMismatch => "a certificate names two different algorithms for its one signature",
         // It verifies signatures before it looks at name constraints. Where it cannot, nobody has looked.
         Error::InvalidSignatureForPublicKey
@@ -135,7 +105,9 @@ fn opinion(error: Error) -> Opinion {
         // Other verifiers, OpenSSL's above all, accept these.
         | Error::CaUsedAsEndEntity
         | Error::UnsupportedCertVersion
-        | Error::InvalidSerialNumber => return Opinion::RefusesForOtherReasons,
+        | Error::InvalidSerialNumber
+        // Rules of their own, and OpenSSL accepts these.
+        | Error::MaximumPathDepthExceeded => return Opinion::RefusesForOtherReasons,
         other => return Opinion::Undecided(format!("rustls-webpki refuses the path: {other}")),
     };
     Opinion::Refuses(words.to_owned())

@@ -286,6 +286,13 @@ impl Authority {
         self.sign(&params, &other.key)
     }
 
+    /// The same root with another end of validity.
+    pub fn until(&self, end: OffsetDateTime) -> Certificate {
+        let mut params = self.params.clone();
+        params.not_after = end;
+        Certificate::from_der(params.self_signed(&*self.key).unwrap().der())
+    }
+
     fn params(name: &str) -> CertificateParams {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         World::set_common_name(&mut params, Some(name));

@@ -25,6 +25,10 @@ pub struct CertificateSpec {
     pub valid_for: Option<DurationText>,
     /// Whether the server also sends the root.
     pub send_root: Option<bool>,
+    /// What its extended key usage says; that it is for TLS servers if absent.
+    pub usage: Option<Usage>,
+    /// How its CA signs it; ECDSA if absent.
+    pub signature: Option<SignatureScheme>,
 }
 
 /// A kind of key that is strong enough.
@@ -70,4 +74,102 @@ pub enum WeakHash {
     Md5,
     /// SHA-1.
     Sha1,
+}
+
+/// What the extended key usage of a correct certificate says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Usage {
+    /// Nothing: there is no such extension.
+    Unstated,
+}
+
+/// How a correct certificate is signed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum SignatureScheme {
+    /// RSASSA-PSS with SHA-256.
+    RsassaPss,
+}
+
+/// A chain that was put together wrongly, or that has a long history.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum ChainFault {
+    /// Another intermediate of the same root is sent instead of the one that signed.
+    WrongIntermediate,
+    /// The server's certificate is sent twice.
+    DuplicateLeaf,
+    /// Eighteen certificates stand between the server's and the root.
+    TwentyCertificates,
+    /// A cross-certificate of a root that expired is sent, beside the way to one that did not.
+    ExpiredCrossCertificate,
+    /// Two CAs certify each other, and nobody else certifies either.
+    Cycle,
+}
+
+/// What is wrong with the certificate of the CA that signed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum IssuerFault {
+    /// Its basic constraints say that it is no CA.
+    NotACa,
+    /// The CA above it allows no further CA below.
+    PathLength,
+    /// Its key usage lacks keyCertSign.
+    MayNotSign,
+    /// Its name constraints permit other names only.
+    NamesNotPermitted,
+    /// Its name constraints exclude the host.
+    NamesExcluded,
+    /// Its extended key usage is for clients only.
+    ClientsOnly,
+    /// It is of X.509 version 1.
+    #[serde(rename = "version-1")]
+    Version1,
+    /// It has a critical extension that nobody knows.
+    UnknownCritical,
+    /// It has critical policy constraints, which some verifiers do not know.
+    PolicyConstraints,
+    /// It is signed with SHA-1.
+    Sha1,
+}
+
+/// A certificate that is not formed as it should be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum FormFault {
+    /// It is of X.509 version 1, without any extension.
+    #[serde(rename = "version-1")]
+    Version1,
+    /// The serial number is negative.
+    NegativeSerial,
+    /// The serial number is zero.
+    ZeroSerial,
+    /// The serial number takes 21 octets.
+    LongSerial,
+    /// An extension is there twice.
+    DuplicateExtension,
+    /// A bit of the signature is not what the CA wrote.
+    CorruptSignature,
+    /// The algorithm outside of the signed part is not the one inside.
+    TwoAlgorithms,
+}
+
+/// An extension of the server's certificate that says the wrong thing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum ExtensionFault {
+    /// The basic constraints say that it is a CA.
+    IsACa,
+    /// The key usage allows key encipherment only, which TLS 1.3 and ephemeral key exchange do not use.
+    EnciphermentOnly,
+    /// The extended key usage is for anything (anyExtendedKeyUsage), and for TLS servers not by name.
+    AnyUsage,
+    /// The key usage allows nothing that TLS needs.
+    NoUseInTls,
+    /// A critical extension that nobody knows.
+    UnknownCritical,
+    /// The authority key identifier is not that of the CA that signed.
+    OtherKeyIdentifier,
 }

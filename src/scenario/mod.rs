@@ -12,7 +12,9 @@ mod structure;
 mod tls;
 mod types;
 
-pub use certificate::{CertificateSpec, Key, WeakHash};
+pub use certificate::{
+    CertificateSpec, ChainFault, ExtensionFault, FormFault, IssuerFault, Key, SignatureScheme, Usage, WeakHash,
+};
 pub use corpus::{Corpus, CorpusError, Entry};
 pub use error::ScenarioErrors;
 pub use parse::{MAX_FILE_BYTES, ReadError, SourceFile, parse, read_file};

@@ -187,6 +187,9 @@ const EXCLUSIVE: &[(&str, &str, &str)] = &[
     ("common-name-only", "foreign-common-name", "the CN names either the host or another one"),
     ("self-signed", "issuer-expired", "a self-signed certificate has no issuer that could expire"),
     ("self-signed", "issuer-expires-in", "a self-signed certificate has no issuer that could expire"),
+    ("self-signed", "issuer", "a self-signed certificate has no issuer that could be wrong"),
+    ("self-signed", "root-expired", "a self-signed certificate has no root that could expire"),
+    ("weak-signature", "form", "the form decides how the certificate is signed"),
     ("handshake", "no-close-notify", "a handshake that breaks off has no connection to close"),
     ("handshake", "client-certificate", "a handshake that breaks off gets no client certificate"),
 ];

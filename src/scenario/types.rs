@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    certificate::{CertificateSpec, WeakHash},
+    certificate::{CertificateSpec, ChainFault, ExtensionFault, FormFault, IssuerFault, WeakHash},
     schema::{
         AnyRuleId, Duration as DurationSchema, EhloKeyword, EhloLine, Kind, PolicyName, RuleId, VantageName, Verdicts, WrongName,
     },
@@ -144,6 +144,16 @@ pub struct Faults {
     /// The server also sends a certificate that has nothing to do with the path.
     #[schemars(extend("const" = true))]
     pub unrelated_certificate: Option<bool>,
+    /// The chain was put together wrongly, or has a long history.
+    pub chain: Option<ChainFault>,
+    /// The certificate of the CA that signed is wrong.
+    pub issuer: Option<IssuerFault>,
+    /// The root of the trust store expired so long ago.
+    pub root_expired: Option<DurationText>,
+    /// The certificate is not formed as it should be.
+    pub form: Option<FormFault>,
+    /// An extension of the certificate says the wrong thing.
+    pub extension: Option<ExtensionFault>,
     /// The certificate may be used by clients only: its extended key usage lacks server authentication.
     #[schemars(extend("const" = true))]
     pub client_only: Option<bool>,
@@ -238,6 +248,11 @@ fault_table! {
     gap_in_chain: "gap-in-chain" => Chain,
     misordered_chain: "misordered-chain" => Chain,
     unrelated_certificate: "unrelated-certificate" => Chain,
+    chain: "chain" => Chain,
+    issuer: "issuer" => Issuer,
+    root_expired: "root-expired" => RootValidity,
+    form: "form" => Form,
+    extension: "extension" => Usage,
     client_only: "client-only" => Usage,
     wrong_names: "wrong-names" => Names,
     common_name_only: "common-name-only" => Names,
@@ -289,6 +304,12 @@ pub enum Knob {
     Signature,
     /// Who signed it, and what is sent with it.
     Chain,
+    /// What the CA's own certificate says.
+    Issuer,
+    /// When the root is valid.
+    RootValidity,
+    /// How it is formed.
+    Form,
     /// What it may be used for.
     Usage,
     /// What it names.
@@ -333,6 +354,9 @@ impl Knob {
             Self::Possession => "whether the server has the certificate's key",
             Self::Signature => "the hash of the signature",
             Self::Chain => "who signed the certificate and what is sent with it",
+            Self::Issuer => "what the certificate of the issuer says",
+            Self::RootValidity => "when the root is valid",
+            Self::Form => "how the certificate is formed",
             Self::Usage => "what the certificate may be used for",
             Self::Names => "what the certificate names",
             Self::CommonName => "what the CN names",

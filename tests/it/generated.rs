@@ -8,7 +8,7 @@ use mtalab::{
     verify,
 };
 
-fn compare(path: &str, content: &str) {
+pub fn compare(path: &str, content: &str) {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
     if std::env::var_os("MTALAB_GENERATE").is_some() {
         fs::create_dir_all(file.parent().unwrap()).unwrap();

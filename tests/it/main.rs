@@ -8,6 +8,7 @@ mod docker;
 mod generated;
 mod hostile;
 mod matrix;
+mod outside;
 mod probing;
 mod story;
 mod tidy;

@@ -1,8 +1,6 @@
 //! The certification authorities of the lab.
 
-use rcgen::{
-    BasicConstraints, Certificate, CertificateParams, DistinguishedName, DnType, IsCa, Issuer, KeyUsagePurpose, SerialNumber,
-};
+use rcgen::{BasicConstraints, CertificateParams, DistinguishedName, DnType, IsCa, Issuer, KeyUsagePurpose, SerialNumber};
 use time::OffsetDateTime;
 
 use super::{super::keys::LabKey, AUTHORITY_YEARS, PlanError};
@@ -10,36 +8,47 @@ use super::{super::keys::LabKey, AUTHORITY_YEARS, PlanError};
 /// A CA of the lab: its certificate, and what it needs to sign.
 pub(super) struct Authority {
     params: CertificateParams,
-    pub certificate: Certificate,
+    /// Its certificate in DER.
+    pub der: Vec<u8>,
     pub key: LabKey,
 }
 
 impl Authority {
-    pub fn root(name: &str, now: OffsetDateTime) -> Result<Self, PlanError> {
-        let key = LabKey::ephemeral()?;
-        let params = authority(name, now + AUTHORITY_YEARS, now);
-        Ok(Self { certificate: params.self_signed(&key)?, params, key })
+    pub fn root(name: &str, key: LabKey, until: OffsetDateTime, now: OffsetDateTime) -> Result<Self, PlanError> {
+        let params = authority(name, until, now);
+        Ok(Self { der: params.self_signed(&key)?.der().to_vec(), params, key })
     }
 
-    pub fn sign_intermediate(
+    /// A CA below this one.
+    pub fn intermediate(&self, name: &str, key: LabKey, until: OffsetDateTime, now: OffsetDateTime) -> Result<Self, PlanError> {
+        self.intermediate_with(name, key, until, now, |_| ())
+    }
+
+    /// A CA below this one, with changes.
+    pub fn intermediate_with(
         &self,
         name: &str,
         key: LabKey,
         until: OffsetDateTime,
         now: OffsetDateTime,
+        change: impl FnOnce(&mut CertificateParams),
     ) -> Result<Self, PlanError> {
         let mut params = authority(name, until, now);
         params.use_authority_key_identifier_extension = true;
-        let certificate = params.signed_by(&key, &Issuer::from_params(&self.params, &self.key))?;
-        Ok(Self { params, certificate, key })
+        change(&mut params);
+        Ok(Self { der: self.sign(&params, &key)?, params, key })
+    }
+
+    /// What this CA says of another one: a cross-certificate.
+    pub fn certify(&self, other: &Self, until: OffsetDateTime) -> Result<Vec<u8>, PlanError> {
+        let mut params = other.params.clone();
+        params.use_authority_key_identifier_extension = true;
+        params.not_after = until;
+        self.sign(&params, &other.key)
     }
 
     pub fn sign(&self, params: &CertificateParams, key: &LabKey) -> Result<Vec<u8>, PlanError> {
         Ok(params.signed_by(key, &Issuer::from_params(&self.params, &self.key))?.der().to_vec())
-    }
-
-    pub fn der(&self) -> Vec<u8> {
-        self.certificate.der().to_vec()
     }
 }
 

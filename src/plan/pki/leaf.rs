@@ -1,14 +1,14 @@
 //! The server's own certificate.
 
 use rcgen::{
-    CertificateParams, CustomExtension, DistinguishedName, DnType, ExtendedKeyUsagePurpose, KeyUsagePurpose, SanType,
-    SerialNumber,
+    BasicConstraints, CertificateParams, CustomExtension, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
+    KeyUsagePurpose, SanType, SerialNumber,
 };
 use time::OffsetDateTime;
 use yasna::{DERWriter, Tag, models::ObjectIdentifier};
 
-use super::{super::keys::LabKey, DAY, PlanError};
-use crate::scenario::Scenario;
+use super::{super::keys::LabKey, DAY, PlanError, line::unknown_critical};
+use crate::scenario::{ExtensionFault, Scenario, Usage};
 
 /// id-pe-authorityInfoAccess, RFC 5280, 4.2.2.1.
 const AUTHORITY_INFO_ACCESS: &[u64] = &[1, 3, 6, 1, 5, 5, 7, 1, 1];
@@ -34,15 +34,27 @@ pub(super) fn leaf(scenario: &Scenario, key: &LabKey, now: OffsetDateTime) -> Re
         params.subject_alt_names = names.iter().map(san).collect::<Result<_, rcgen::Error>>()?;
     }
     params.serial_number = Some(SerialNumber::from(rand::random::<u64>() >> 1));
-    let usage =
-        if fault.client_only == Some(true) { ExtendedKeyUsagePurpose::ClientAuth } else { ExtendedKeyUsagePurpose::ServerAuth };
-    params.extended_key_usages = vec![usage];
+    params.extended_key_usages = match (fault.client_only, fault.extension, spec.usage) {
+        (Some(true), ..) => vec![ExtendedKeyUsagePurpose::ClientAuth],
+        (_, Some(ExtensionFault::AnyUsage), _) => vec![ExtendedKeyUsagePurpose::Any],
+        (.., Some(Usage::Unstated)) => Vec::new(),
+        (.., None) => vec![ExtendedKeyUsagePurpose::ServerAuth],
+    };
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
     if key.is_rsa() {
         params.key_usages.push(KeyUsagePurpose::KeyEncipherment);
     }
-    if fault.self_signed != Some(true) {
-        params.use_authority_key_identifier_extension = true;
+    params.use_authority_key_identifier_extension = fault.self_signed != Some(true);
+    match fault.extension {
+        Some(ExtensionFault::IsACa) => params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained),
+        Some(ExtensionFault::EnciphermentOnly) => params.key_usages = vec![KeyUsagePurpose::KeyEncipherment],
+        Some(ExtensionFault::NoUseInTls) => params.key_usages = vec![KeyUsagePurpose::KeyCertSign],
+        Some(ExtensionFault::UnknownCritical) => params.custom_extensions.push(unknown_critical()),
+        Some(ExtensionFault::OtherKeyIdentifier) => {
+            params.use_authority_key_identifier_extension = false;
+            params.custom_extensions.push(authority_key_identifier([0x5a; 20]));
+        }
+        Some(ExtensionFault::AnyUsage) | None => {}
     }
     // Public CAs say where their certificate is; private ones of this lab do not.
     if ![fault.self_signed, fault.private_ca, fault.unknown_ca].contains(&Some(true)) {
@@ -59,6 +71,16 @@ pub(super) fn leaf(scenario: &Scenario, key: &LabKey, now: OffsetDateTime) -> Re
         (now - since, now + spec.valid_for.map_or(DAY * 60, |d| d.0))
     };
     Ok(params)
+}
+
+/// RFC 5280, 4.2.1.1.
+fn authority_key_identifier(identifier: [u8; 20]) -> CustomExtension {
+    let content = yasna::construct_der(|writer| {
+        writer.write_sequence(|parts| {
+            parts.next().write_tagged_implicit(Tag::context(0), |key: DERWriter| key.write_bytes(&identifier));
+        });
+    });
+    CustomExtension::from_oid_content(&[2, 5, 29, 35], content)
 }
 
 fn ca_issuers(url: &str) -> CustomExtension {

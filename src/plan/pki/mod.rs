@@ -2,6 +2,7 @@
 
 mod authority;
 mod leaf;
+mod line;
 mod reissue;
 
 use std::time::Duration;
@@ -11,12 +12,12 @@ use time::OffsetDateTime;
 
 use super::{Credentials, PlanError, keys::LabKey};
 use crate::{
-    scenario::{Faults, Key, Scenario, SniFault, WeakHash},
+    scenario::{ChainFault, Faults, IssuerFault, Key, Scenario, SignatureScheme, SniFault},
     trust::TrustStore,
 };
 use authority::Authority;
 use leaf::leaf;
-use reissue::{Body, Signature};
+use reissue::{Body, Scheme};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// Authorities outlive every certificate of the lab.
@@ -32,62 +33,90 @@ pub(super) struct Issued {
 /// Issues what the scenario's server presents, and what a checker is to trust.
 pub(super) fn issue(scenario: &Scenario, now: OffsetDateTime) -> Result<(Issued, TrustStore), PlanError> {
     let fault = &scenario.fault;
-    let root = Authority::root("mtalab lab root", now)?;
-    let trust = TrustStore { name: "lab".to_owned(), public: true, anchors: vec![root.certificate.der().clone()] };
+    let is = |flag: Option<bool>| flag == Some(true);
+    let until = fault.root_expired.map_or(now + AUTHORITY_YEARS, |ago| now - ago.0);
+    let root_key = match fault.issuer {
+        Some(IssuerFault::Sha1) => LabKey::strong(Key::Rsa2048, "authority")?,
+        _ => LabKey::ephemeral()?,
+    };
+    let lab = Authority::root("mtalab lab root", root_key, until, now)?;
+    let trust = TrustStore { name: "lab".to_owned(), public: true, anchors: vec![lab.der.clone().into()] };
+    let stranger = |name: &str| Authority::root(name, LabKey::ephemeral()?, now + AUTHORITY_YEARS, now);
 
-    let issuer_key = if fault.weak_signature.is_some() {
-        // Only RSA signs with a broken hash that clients ever accepted.
-        LabKey::strong(Key::Rsa2048, "authority")?
+    let (root, line) = if is(fault.private_ca) || is(fault.unknown_ca) {
+        let root = stranger("Example Corp private root")?;
+        let line = line::below(&root, "Example Corp private", scenario, now)?;
+        (root, line)
     } else {
-        LabKey::ephemeral()?
+        let line = line::below(&lab, "mtalab lab", scenario, now)?;
+        (lab, line)
     };
-    let issuer_until = match (fault.issuer_expired, fault.issuer_expires_in) {
-        (Some(ago), _) => now - ago.0,
-        (None, Some(left)) => now + left.0,
-        (None, None) => now + AUTHORITY_YEARS / 2,
-    };
-    let intermediate = root.sign_intermediate("mtalab lab intermediate", issuer_key, issuer_until, now)?;
+    let issuer = line.last().unwrap_or(&root);
 
     let key = match fault.weak_key {
         Some(bits) => LabKey::weak_rsa(bits, "server")?,
         None => LabKey::strong(scenario.certificate.key.unwrap_or(Key::Rsa2048), "server")?,
     };
     let params = leaf(scenario, &key, now)?;
-    let is = |flag: Option<bool>| flag == Some(true);
-
-    let chain = if is(fault.self_signed) {
-        let certificate = params.self_signed(&key)?.der().to_vec();
-        vec![weaken(certificate, fault.weak_signature, &key)?]
-    } else if is(fault.private_ca) || is(fault.unknown_ca) {
-        let stranger = Authority::root("Example Corp private root", now)?;
-        let intermediate = stranger.sign_intermediate("Example Corp private issuer", LabKey::ephemeral()?, issuer_until, now)?;
-        let certificate = intermediate.sign(&params, &key)?;
-        if is(fault.private_ca) { vec![certificate, intermediate.der(), stranger.der()] } else { vec![certificate] }
+    let certificate = if is(fault.self_signed) {
+        finish(params.self_signed(&key)?.der().to_vec(), scenario, &key)?
     } else {
-        let certificate = weaken(intermediate.sign(&params, &key)?, fault.weak_signature, &intermediate.key)?;
-        if is(fault.missing_intermediate) {
-            vec![certificate]
-        } else if is(fault.gap_in_chain) {
-            vec![certificate, root.der()]
-        } else if is(fault.misordered_chain) {
-            vec![certificate, root.der(), intermediate.der()]
-        } else if is(fault.unrelated_certificate) {
-            let stranger = Authority::root("mtalab unrelated root", now)?;
-            vec![certificate, intermediate.der(), stranger.der()]
-        } else if is(scenario.certificate.send_root) {
-            vec![certificate, intermediate.der(), root.der()]
-        } else {
-            vec![certificate, intermediate.der()]
+        finish(issuer.sign(&params, &key)?, scenario, &issuer.key)?
+    };
+
+    let upward: Vec<Vec<u8>> = line.iter().rev().map(|authority| authority.der.clone()).collect();
+    let above: Vec<Vec<u8>> = if is(fault.self_signed) || is(fault.missing_intermediate) || is(fault.unknown_ca) {
+        Vec::new()
+    } else if is(fault.gap_in_chain) {
+        vec![root.der.clone()]
+    } else if is(fault.misordered_chain) {
+        [vec![root.der.clone()], upward].concat()
+    } else if is(fault.unrelated_certificate) {
+        [upward, vec![stranger("mtalab unrelated root")?.der]].concat()
+    } else if is(scenario.certificate.send_root) || is(fault.private_ca) {
+        [upward, vec![root.der.clone()]].concat()
+    } else {
+        upward
+    };
+    let long = now + AUTHORITY_YEARS / 2;
+    let chain = match fault.chain {
+        None | Some(ChainFault::TwentyCertificates) => [vec![certificate], above].concat(),
+        Some(ChainFault::DuplicateLeaf) => [vec![certificate.clone(), certificate], above].concat(),
+        Some(ChainFault::WrongIntermediate) => {
+            vec![certificate, root.intermediate("mtalab lab other intermediate", LabKey::ephemeral()?, long, now)?.der]
         }
+        Some(ChainFault::ExpiredCrossCertificate) => {
+            let former = Authority::root("mtalab lab former root", LabKey::ephemeral()?, now - DAY * 40, now)?;
+            [vec![certificate], above, vec![former.certify(&root, now - DAY * 40)?]].concat()
+        }
+        Some(ChainFault::Cycle) => {
+            let (one, two) = (stranger("mtalab circle one")?, stranger("mtalab circle two")?);
+            let certificate = finish(one.sign(&params, &key)?, scenario, &one.key)?;
+            vec![certificate, two.certify(&one, long)?, one.certify(&two, long)?]
+        }
+    };
+    let second = match scenario.certificate.second_key {
+        Some(key) => Some(second(scenario, key, issuer, now)?),
+        None => None,
     };
     let signing_key = if is(fault.other_key) { LabKey::strong(Key::Rsa2048, "other")? } else { key };
     let first = Credentials { chain, key_pem: signing_key.to_pem()? };
-    let second = match scenario.certificate.second_key {
-        Some(key) => Some(second(scenario, key, &intermediate, now)?),
-        None => None,
-    };
     let nameless = if fault.sni == Some(SniFault::OtherCertificate) { Some(nameless(now)?) } else { None };
     Ok((Issued { first, second, nameless }, trust))
+}
+
+/// The certificate again, where it is not to be signed or formed as rcgen does.
+fn finish(certificate: Vec<u8>, scenario: &Scenario, issuer: &LabKey) -> Result<Vec<u8>, PlanError> {
+    let scheme = match (scenario.fault.weak_signature, scenario.certificate.signature) {
+        (Some(hash), _) => Scheme::Weak(hash),
+        (None, Some(SignatureScheme::RsassaPss)) => Scheme::Pss,
+        (None, None) => Scheme::Same,
+    };
+    match (scenario.fault.form, scheme) {
+        (Some(flaw), _) => Body::of(&certificate)?.deform(flaw, issuer),
+        (None, Scheme::Same) => Ok(certificate),
+        (None, scheme) => Body::of(&certificate)?.sign(scheme, issuer),
+    }
 }
 
 /// The certificate beside the first one, from the same CA.
@@ -101,7 +130,7 @@ fn second(scenario: &Scenario, key: Key, issuer: &Authority, now: OffsetDateTime
     let scenario = Scenario { fault, ..scenario.clone() };
     let key = LabKey::strong(key, "second")?;
     let certificate = issuer.sign(&leaf(&scenario, &key, now)?, &key)?;
-    Ok(Credentials { chain: vec![certificate, issuer.der()], key_pem: key.to_pem()? })
+    Ok(Credentials { chain: vec![certificate, issuer.der.clone()], key_pem: key.to_pem()? })
 }
 
 /// What an appliance comes with, and sends to those who do not ask for a name that it knows.
@@ -112,12 +141,4 @@ fn nameless(now: OffsetDateTime) -> Result<Credentials, PlanError> {
     params.distinguished_name.push(DnType::CommonName, "appliance.lab.test");
     (params.not_before, params.not_after) = (now - DAY * 365, now + DAY * 3650);
     Ok(Credentials { chain: vec![params.self_signed(&key)?.der().to_vec()], key_pem: key.to_pem()? })
-}
-
-/// The certificate again, with a weak hash where there is to be one.
-fn weaken(certificate: Vec<u8>, hash: Option<WeakHash>, issuer: &LabKey) -> Result<Vec<u8>, PlanError> {
-    match hash {
-        Some(hash) => Body::of(&certificate)?.sign(&Signature::Weak(hash, issuer)),
-        None => Ok(certificate),
-    }
 }

@@ -12,6 +12,8 @@ rules! {
     expires_within_30_days,
     issuer_expired,
     issuer_expires_first,
+    root_expired,
+    expired_cross_certificate,
 }
 
 /// How long certificates that machines renew every few days are valid at most. The CA/Browser

@@ -1,6 +1,6 @@
 use super::each_end;
 use crate::rules::{
-    Context, Outcome, ResultType, Violation, certificate_text,
+    Context, Outcome, ResultType, Violation, certificate_text, constraints,
     path::End,
     rule,
     second_opinion::{self, Opinion},
@@ -43,15 +43,24 @@ fn judge(context: &Context) -> Outcome {
         if is_anchor {
             return Outcome::Passed(String::new());
         }
-        match second_opinion::ask(chain, judgement, context.stores, context.now) {
-            Opinion::Accepts | Opinion::RefusesForOtherReasons => Outcome::Passed(String::new()),
-            Opinion::Undecided(why) | Opinion::RefusesSignature(why) => Outcome::Undetermined(why),
-            Opinion::Refuses(why) => {
-                let climb: Vec<String> = judgement.path.iter().map(|index| certificate_text(chain, *index)).collect();
-                let evidence = format!("the path is: {}", climb.join(", then "));
-                Outcome::Violated(vec![Violation::new(format!("the path is not valid: {why}")).evidence(evidence)])
-            }
-        }
+        let faults = constraints::faults(chain, judgement);
+        let opinion = second_opinion::ask(chain, judgement, context.stores, context.now);
+        let (faults, dissent) = match (opinion, faults.is_empty()) {
+            (Opinion::Accepts | Opinion::RefusesForOtherReasons, true) => return Outcome::Passed(String::new()),
+            (Opinion::Undecided(why) | Opinion::RefusesSignature(why), true) => return Outcome::Undetermined(why),
+            // What OpenSSL knows is a matter of its own.
+            (Opinion::RefusesExtension, true) => return Outcome::Passed(String::new()),
+            (Opinion::Refuses(why), true) => (vec![why], None),
+            (Opinion::Accepts, false) => (faults, Some("rustls-webpki accepts the path all the same")),
+            (_, false) => (faults, None),
+        };
+        let climb: Vec<String> = judgement.path.iter().map(|index| certificate_text(chain, *index)).collect();
+        let evidence = format!("the path is: {}", climb.join(", then "));
+        let violations = faults.into_iter().map(|fault| {
+            let violation = Violation::new(format!("the path is not valid: {fault}")).evidence(evidence.clone());
+            dissent.into_iter().fold(violation, |violation, words| violation.evidence(words))
+        });
+        Outcome::Violated(violations.collect())
     })
 }
 
@@ -121,12 +130,12 @@ mod tests {
         assert_eq!(kind(&world.judge(&RULE)), "passed");
     }
 
-    /// The second judge verifies no SHA-224, SHA-1 or short key, and looks at names after that only.
+    /// The second judge verifies no SHA-224, SHA-1 or short key, and looks at names after that only; the first looks at them itself.
     #[rstest]
     #[case::plain(|_: &mut Params| {}, "passed")]
     #[case::for_servers(|p: &mut Params| p.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth], "passed")]
     #[case::not_a_ca(|p: &mut Params| p.is_ca = IsCa::ExplicitNoCa, "violated")]
-    #[case::names(|p: &mut Params| p.name_constraints = Some(only("other.test")), "undetermined")]
+    #[case::names(|p: &mut Params| p.name_constraints = Some(only("other.test")), "violated")]
     #[case::usage(|p: &mut Params| p.extended_key_usages = vec![ExtendedKeyUsagePurpose::EmailProtection], "violated")]
     #[case::critical(add_unknown_critical, "violated")]
     fn what_no_verifier_looked_at_is_not_right(#[case] change: Change, #[case] expected: &str) {
@@ -144,7 +153,7 @@ mod tests {
         let anchor = world.root.intermediate_of(Key::Rsa(2048), "Anchor CA", |p| p.name_constraints = Some(only("other.test")));
         world.chain = vec![Hash::Sha224.resign(anchor.leaf(|_| {}), &anchor)];
         world.stores[0].anchors = vec![anchor.certificate.der().to_vec().into()];
-        assert_eq!(kind(&world.judge(&RULE)), "undetermined");
+        assert_eq!(kind(&world.judge(&RULE)), "violated");
     }
 
     #[test]

@@ -13,8 +13,15 @@ rules! {
     private_ca,
     unknown_issuer,
     incomplete_chain,
+    bad_signature,
     misordered_chain,
     invalid_path,
+    key_identifier_mismatch,
+    key_usage_without_signature,
+    leaf_is_ca,
+    malformed_certificate,
+    long_path,
+    rare_critical_extension,
     unrelated_certificate,
 }
 

@@ -35,6 +35,12 @@ rule! {
 
 fn judge(context: &Context) -> Outcome {
     each_end(context, |chain, judgement| {
+        if let End::Circle { index, issuer } = judgement.end {
+            let (top, back) = (certificate_text(chain, index), certificate_text(chain, issuer));
+            let violation = Violation::new("the path leads back to itself, and to no root".to_owned())
+                .evidence(format!("the issuer of {top} is {back}, which stands below it"));
+            return not_trusted(context, chain, judgement, violation);
+        }
         let End::UnknownIssuer { index, issuer, fetchable } = &judgement.end else { return Outcome::Passed(String::new()) };
         let what = certificate_text(chain, *index);
         let message = if *fetchable {
@@ -57,6 +63,14 @@ fn judge(context: &Context) -> Outcome {
 mod tests {
     use super::*;
     use crate::rules::test_facts::{Authority, World, kind, messages};
+
+    #[test]
+    fn a_circle_has_no_root() {
+        let mut world = World::correct();
+        let (one, two) = (Authority::root("One CA"), Authority::root("Two CA"));
+        world.chain = vec![one.leaf(|_| {}), two.certify(&one), one.certify(&two)];
+        assert_eq!(messages(&world.judge(&RULE)), ["the path leads back to itself, and to no root"]);
+    }
 
     #[test]
     fn a_certificate_alone_has_an_unknown_issuer() {

@@ -1,0 +1,105 @@
+//! The line of CAs from a root down to the one that signs the server's certificate.
+
+use rcgen::{
+    BasicConstraints, CertificateParams, CustomExtension, ExtendedKeyUsagePurpose, GeneralSubtree, IsCa, KeyUsagePurpose,
+    NameConstraints,
+};
+use time::OffsetDateTime;
+
+use super::{
+    super::keys::LabKey,
+    AUTHORITY_YEARS, PlanError,
+    authority::Authority,
+    reissue::{Body, Scheme},
+};
+use crate::scenario::{ChainFault, FormFault, IssuerFault, Key, Scenario, WeakHash};
+
+/// An arc for private use (RFC 1155, 3.1; IANA has not assigned this enterprise), of which no verifier knows anything.
+const UNKNOWN: &[u64] = &[1, 3, 6, 1, 4, 1, 99_999, 1];
+/// id-ce-policyConstraints (RFC 5280, 4.2.1.11).
+const POLICY_CONSTRAINTS: &[u64] = &[2, 5, 29, 36];
+
+/// The CAs below `root`, top down; the last one signs. `owner` is who they belong to.
+pub(super) fn below(
+    root: &Authority,
+    owner: &str,
+    scenario: &Scenario,
+    now: OffsetDateTime,
+) -> Result<Vec<Authority>, PlanError> {
+    let fault = &scenario.fault;
+    let long = now + AUTHORITY_YEARS / 2;
+    let mut line = Vec::new();
+    match (fault.chain, fault.issuer) {
+        (Some(ChainFault::TwentyCertificates), _) => {
+            for step in 1..18 {
+                let above = line.last().unwrap_or(root);
+                line.push(above.intermediate(&format!("{owner} intermediate {step}"), LabKey::ephemeral()?, long, now)?);
+            }
+        }
+        (_, Some(IssuerFault::PathLength)) => {
+            let no_ca_below = |params: &mut CertificateParams| params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+            line.push(root.intermediate_with(
+                &format!("{owner} upper intermediate"),
+                LabKey::ephemeral()?,
+                long,
+                now,
+                no_ca_below,
+            )?);
+        }
+        _ => {}
+    }
+
+    let key = if fault.weak_signature.is_some() || scenario.certificate.signature.is_some() {
+        // Only RSA signs with a broken hash that clients ever accepted, and with a padding of choice.
+        LabKey::strong(Key::Rsa2048, "authority")?
+    } else {
+        LabKey::ephemeral()?
+    };
+    let until = match (fault.issuer_expired, fault.issuer_expires_in) {
+        (Some(ago), _) => now - ago.0,
+        (None, Some(left)) => now + left.0,
+        (None, None) => long,
+    };
+    let above = line.last().unwrap_or(root);
+    let name = format!("{owner} intermediate");
+    let mut issuer = above.intermediate_with(&name, key, until, now, |params| spoil(params, fault.issuer, scenario))?;
+    issuer.der = match fault.issuer {
+        Some(IssuerFault::Version1) => Body::of(&issuer.der)?.deform(FormFault::Version1, &above.key)?,
+        Some(IssuerFault::Sha1) => Body::of(&issuer.der)?.sign(Scheme::Weak(WeakHash::Sha1), &above.key)?,
+        _ => issuer.der,
+    };
+    line.push(issuer);
+    Ok(line)
+}
+
+fn spoil(params: &mut CertificateParams, fault: Option<IssuerFault>, scenario: &Scenario) {
+    let critical = |oid: &[u64], content: Vec<u8>| {
+        let mut extension = CustomExtension::from_oid_content(oid, content);
+        extension.set_criticality(true);
+        extension
+    };
+    let only = |permitted: &[&str], excluded: &[&str]| {
+        let subtrees = |names: &[&str]| names.iter().map(|name| GeneralSubtree::DnsName((*name).to_owned())).collect();
+        Some(NameConstraints { permitted_subtrees: subtrees(permitted), excluded_subtrees: subtrees(excluded) })
+    };
+    match fault {
+        Some(IssuerFault::NotACa) => params.is_ca = IsCa::ExplicitNoCa,
+        Some(IssuerFault::MayNotSign) => params.key_usages = vec![KeyUsagePurpose::CrlSign],
+        Some(IssuerFault::NamesNotPermitted) => params.name_constraints = only(&["partner.test"], &[]),
+        Some(IssuerFault::NamesExcluded) => params.name_constraints = only(&[], &[scenario.server.host.as_str()]),
+        Some(IssuerFault::ClientsOnly) => params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth],
+        Some(IssuerFault::UnknownCritical) => params.custom_extensions.push(unknown_critical()),
+        // requireExplicitPolicy with as many certificates to skip as no path has.
+        Some(IssuerFault::PolicyConstraints) => {
+            params.custom_extensions.push(critical(POLICY_CONSTRAINTS, vec![0x30, 3, 0x80, 1, 100]));
+        }
+        Some(IssuerFault::PathLength | IssuerFault::Version1 | IssuerFault::Sha1) | None => {}
+    }
+}
+
+/// A critical extension that no verifier knows.
+pub(super) fn unknown_critical() -> CustomExtension {
+    let mut extension = CustomExtension::from_oid_content(UNKNOWN, vec![5, 0]);
+    extension.set_criticality(true);
+    extension
+}

@@ -1,0 +1,69 @@
+use super::{ago, date};
+use crate::rules::{Context, Outcome, ResultType, Violation, each_path, known_path, rule};
+
+rule! {
+    /// The root has expired.
+    ///
+    /// ## What it checks
+    ///
+    /// The trust anchor that the path ends at is a root whose own validity is over, and no other path was sent.
+    ///
+    /// ## Why it matters
+    ///
+    /// Trust stores keep roots beyond their end or drop them, and verifiers differ: OpenSSL and Schannel refuse
+    /// an expired root, rustls does not look at its dates. When the root of a large CA ended in 2020 and
+    /// another in 2021, mail stopped between servers whose own certificates were in order.
+    ///
+    /// ## Remedy
+    ///
+    /// Get a certificate that leads to a root which is valid for years: most CAs have one and give out
+    /// another intermediate for it.
+    ///
+    /// - Postfix: put key, certificate and the other intermediate into the file of `smtpd_tls_chain_files`, then `postfix reload`.
+    /// - Exim: put certificate and intermediate into the file of `tls_certificate`.
+    /// - Sendmail: put certificate and intermediate into the file of `confSERVER_CERT`.
+    /// - OpenSMTPD: put certificate and intermediate into the file of `pki mx.example.org cert`.
+    /// - Exchange: import the intermediate into the computer's store "Intermediate Certification Authorities",
+    ///   and restart the transport service.
+    ///
+    /// ## References
+    ///
+    /// - RFC 5280, 6.1.1
+    "root-expired" { practice: Renewal, severity: Fail, result_type: Some(ResultType::CertificateExpired) }
+}
+
+fn judge(context: &Context) -> Outcome {
+    each_path(context, |_, judgement| {
+        let Some(Ok(root)) = judgement.anchor.as_ref().map(|anchor| anchor.details()) else {
+            return known_path(judgement, Outcome::NotApplicable("the path does not reach a trust anchor".to_owned()));
+        };
+        // Only a root: another kind of anchor was put into a store by someone who meant it.
+        if root.subject != root.issuer || root.not_after >= context.now {
+            return Outcome::Passed(String::new());
+        }
+        let violation = Violation::new(format!("the root ({}) expired {}", root.subject, ago(context.now - root.not_after)));
+        Outcome::Violated(vec![violation.evidence(format!("valid until {}; OpenSSL refuses it, rustls does not look", date(root.not_after)))])
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rules::test_facts::{NOW, World, kind, messages};
+
+    #[test]
+    fn an_expired_root_is_named() {
+        let mut world = World::correct();
+        let root = world.root.until(NOW - time::Duration::days(3));
+        world.stores[0].anchors = vec![root.der().to_vec().into()];
+        assert_eq!(messages(&world.judge(&RULE)), ["the root (CN=World Root CA) expired 3 days ago"]);
+    }
+
+    #[test]
+    fn a_path_to_a_root_that_is_valid_counts() {
+        let mut world = World::correct();
+        let expired = world.root.until(NOW - time::Duration::days(3));
+        world.stores[0].anchors.insert(0, expired.der().to_vec().into());
+        assert_eq!(kind(&world.judge(&RULE)), "passed");
+    }
+}

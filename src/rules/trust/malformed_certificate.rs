@@ -1,0 +1,106 @@
+use crate::{
+    facts::CertificateDetails,
+    rules::{Context, Outcome, Violation, certificate_text, each_path, rule},
+};
+
+rule! {
+    /// A certificate is not formed as it should be.
+    ///
+    /// ## What it checks
+    ///
+    /// A certificate of the path is of X.509 version 1 or 2, or its serial number is zero, negative, or longer
+    /// than 20 octets. Forms that every sender refuses are the matter of `invalid-path`.
+    ///
+    /// ## Why it matters
+    ///
+    /// OpenSSL reads past it. Senders built on Go refuse negative numbers and numbers that are too long, those
+    /// on rustls refuse old versions, and GnuTLS warns of zero. No public CA makes such certificates, so it
+    /// is a sign of a private one, or of an old appliance.
+    ///
+    /// ## Remedy
+    ///
+    /// Have the certificate issued anew by a CA that follows RFC 5280. `openssl x509 -noout -text -in mx.pem`
+    /// shows version and serial number.
+    ///
+    /// - Postfix: put it into the file of `smtpd_tls_chain_files`, then `postfix reload`.
+    /// - Exim: name it in `tls_certificate`.
+    /// - Sendmail: name it in `confSERVER_CERT`.
+    /// - OpenSMTPD: name it in `pki mx.example.org cert`.
+    /// - Exchange: `Import-ExchangeCertificate`, then `Enable-ExchangeCertificate -Services SMTP`.
+    ///
+    /// ## References
+    ///
+    /// - RFC 5280, 4.1.2.1
+    /// - RFC 5280, 4.1.2.2
+    "malformed-certificate" { practice: PublicCa, severity: Warn, result_type: None }
+}
+
+fn judge(context: &Context) -> Outcome {
+    each_path(context, |chain, judgement| {
+        let mut violations = Vec::new();
+        for index in &judgement.path {
+            let what = certificate_text(chain, *index);
+            match chain[*index].details() {
+                Ok(details) => violations.extend(flaws(details, *index == 0).map(|flaw| Violation::new(format!("{what} {flaw}")))),
+                Err(why) => return Outcome::Undetermined(format!("{what} cannot be read: {why}")),
+            }
+        }
+        if violations.is_empty() { Outcome::Passed(String::new()) } else { Outcome::Violated(violations) }
+    })
+}
+
+/// An old version above the server's certificate makes the path invalid: that has a rule of its own.
+fn flaws(details: &CertificateDetails, is_leaf: bool) -> impl Iterator<Item = String> {
+    let version = (is_leaf && details.version < 3).then(|| format!("is of X.509 version {}", details.version));
+    let octets = details.serial.len() / 2;
+    let serial = if details.serial.bytes().all(|digit| digit == b'0') {
+        Some("has the serial number zero".to_owned())
+    } else if details.serial.bytes().next().is_some_and(|digit| digit >= b'8') {
+        Some("has a negative serial number".to_owned())
+    } else {
+        (octets > 20).then(|| format!("has a serial number of {octets} octets; 20 are allowed"))
+    };
+    version.into_iter().chain(serial)
+}
+
+#[cfg(test)]
+mod tests {
+    use rcgen::SerialNumber;
+    use rstest::rstest;
+
+    use super::*;
+    use crate::rules::test_facts::{World, kind, messages};
+
+    #[rstest]
+    #[case(&[0], "has the serial number zero")]
+    #[case(&[0x55; 21], "has a serial number of 21 octets; 20 are allowed")]
+    fn odd_serial_numbers_are_named(#[case] serial: &[u8], #[case] flaw: &str) {
+        let serial = SerialNumber::from_slice(serial);
+        let outcome = World::correct().judge_leaf(&RULE, |params| params.serial_number = Some(serial));
+        assert_eq!(messages(&outcome), [format!("the server's certificate {flaw}")]);
+    }
+
+    #[rstest]
+    #[case(&[1])]
+    #[case(&[0x7f; 20])]
+    fn usual_ones_pass(#[case] serial: &[u8]) {
+        let serial = SerialNumber::from_slice(serial);
+        let outcome = World::correct().judge_leaf(&RULE, |params| params.serial_number = Some(serial));
+        assert_eq!(kind(&outcome), "passed");
+    }
+
+    #[rstest]
+    #[case("9a3c5107", "has a negative serial number")]
+    #[case("ff", "has a negative serial number")]
+    fn negative_ones_are_named(#[case] serial: &str, #[case] flaw: &str) {
+        let details = CertificateDetails { serial: serial.to_owned(), ..World::correct().chain[0].details().unwrap().clone() };
+        assert_eq!(flaws(&details, true).collect::<Vec<_>>(), [flaw]);
+    }
+
+    #[test]
+    fn an_old_version_is_named_for_the_server_alone() {
+        let details = CertificateDetails { version: 1, ..World::correct().chain[0].details().unwrap().clone() };
+        assert_eq!(flaws(&details, true).collect::<Vec<_>>(), ["is of X.509 version 1"]);
+        assert_eq!(flaws(&details, false).count(), 0);
+    }
+}
