@@ -2,6 +2,7 @@
 //! passes its own, `mtalab check` passes Mozilla's unless told otherwise.
 
 use rustls_pki_types::{CertificateDer, pem::PemObject as _};
+use sha2::{Digest as _, Sha256};
 
 /// A set of trust anchors with a name that reports use.
 #[derive(Clone, Debug)]
@@ -38,6 +39,12 @@ impl TrustStore {
             return Err(TrustError::Empty);
         }
         Ok(Self { name: name.to_owned(), public, anchors })
+    }
+
+    /// The SHA-256 over the roots in DER, in their order, in hexadecimal.
+    pub fn fingerprint(&self) -> String {
+        let hash = self.anchors.iter().fold(Sha256::new(), |hash, anchor| hash.chain_update(anchor));
+        hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
     /// The roots as PEM, for programs that take a CA file.

@@ -1,7 +1,9 @@
 //! `mtalab check`: judge a real server.
 
 use std::{
+    collections::HashSet,
     fs,
+    io::Read as _,
     net::SocketAddr,
     path::{Path, PathBuf},
     process::ExitCode,
@@ -117,10 +119,15 @@ pub(super) fn stores(arguments: &TrustArguments) -> Result<Vec<TrustStore>, Fail
 fn read_store(path: &Path, public: bool) -> Result<TrustStore, Failure> {
     let shown = WireText::from(&*path.to_string_lossy());
     let file = |error: std::io::Error| Failure::environment(format!("cannot read the trust store {shown}: {error}"));
-    if fs::metadata(path).map_err(file)?.len() > MAX_PEM {
+    let is_regular = fs::metadata(path).map_err(file)?.is_file();
+    if !is_regular {
+        return Err(Failure::usage(format!("the trust store {shown} is no regular file")));
+    }
+    let mut pem = Vec::new();
+    fs::File::open(path).and_then(|file| file.take(MAX_PEM + 1).read_to_end(&mut pem)).map_err(file)?;
+    if pem.len() as u64 > MAX_PEM {
         return Err(Failure::usage(format!("the trust store {shown} is larger than 16 MiB")));
     }
-    let pem = fs::read(path).map_err(file)?;
     let name = path.file_name().map(PathBuf::from).unwrap_or_default();
     TrustStore::from_pem(&WireText::from(&*name.to_string_lossy()).to_string(), public, &pem)
         .map_err(|error| Failure::usage(format!("{shown}: {error}")))
@@ -172,7 +179,10 @@ fn vantages(arguments: &CheckArguments, addresses: &[SocketAddr]) -> Result<Vec<
             return Err(Failure::usage(format!("--from {source}: the server has no address of that family")));
         }
     }
-    Ok(arguments.from.iter().map(|source| Vantage { label: label.clone(), source: Some(*source) }).collect())
+    // An address that is named twice is one vantage point, and asked once.
+    let mut seen = HashSet::new();
+    let sources = arguments.from.iter().filter(|source| seen.insert(**source));
+    Ok(sources.map(|source| Vantage { label: label.clone(), source: Some(*source) }).collect())
 }
 
 #[cfg(test)]

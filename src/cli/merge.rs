@@ -10,7 +10,11 @@ use std::{
 use time::OffsetDateTime;
 
 use super::{MomentArguments, OutputArguments, PolicyArguments, TrustArguments, check, exit, exit::Failure};
-use crate::{facts::merge, report::json, wire::WireText};
+use crate::{
+    facts::merge,
+    report::{StoreName, json},
+    wire::WireText,
+};
 
 pub(super) fn run(
     paths: &[PathBuf],
@@ -29,7 +33,8 @@ pub(super) fn run(
         let saved = json::read(&bytes).map_err(|error| Failure::usage(format!("{shown}: {error}")))?;
         judged_at = judged_at.max(Some(saved.judged_at));
         notes.extend(saved.notes.into_iter().map(|note| format!("{shown}: {note}")));
-        if saved.stores.iter().any(|store| !stores.iter().any(|own| own.name == store.name)) {
+        let is_own = |store: &StoreName| stores.iter().any(|own| own.fingerprint() == store.sha256);
+        if !saved.stores.iter().all(is_own) {
             let names: Vec<_> = saved.stores.iter().map(|store| WireText::from(store.name.as_str()).to_string()).collect();
             notes.push(format!("{shown} was judged with the trust store {}, and this report is not", names.join(", ")));
         }

@@ -390,6 +390,10 @@ pub fn main() -> ExitCode {
         Ok(code) => code,
         Err(failure) => failure.report(),
     };
+    let code = match out::lost() {
+        Some(error) => Failure::environment(format!("cannot write the output: {error}")).report(),
+        None => code,
+    };
     // Name lookups and key generation that nobody waits for any more must not hold the exit.
     runtime.shutdown_timeout(Duration::from_millis(100));
     code

@@ -1,16 +1,29 @@
 //! Writing to the terminal: the only place that does.
 
-use std::io::{IsTerminal as _, Write as _};
+use std::{
+    io::{self, IsTerminal as _, Write as _},
+    sync::OnceLock,
+};
 
 use anstream::ColorChoice;
 use anstyle::{AnsiColor, Style};
 
-/// Writes to standard output. A reader that has gone (`| head`) is no error.
+/// What standard output did not take.
+static LOST: OnceLock<io::Error> = OnceLock::new();
+
+/// Writes to standard output. A reader that has gone (`| head`) is no error; for any other, see [`lost`].
 pub(super) fn print(text: &str) {
     let mut stdout = anstream::stdout().lock();
     let newline = if text.ends_with('\n') { "" } else { "\n" };
-    let _ = write!(stdout, "{text}{newline}");
-    let _ = stdout.flush();
+    match write!(stdout, "{text}{newline}").and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => drop(LOST.set(error)),
+        _ => {}
+    }
+}
+
+/// Why something that was printed did not arrive; the program asks at its end.
+pub(super) fn lost() -> Option<&'static io::Error> {
+    LOST.get()
 }
 
 /// Tells of an error on standard error.

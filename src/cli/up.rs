@@ -125,14 +125,17 @@ async fn start(id: String, plan: &Plan, backend: &Backend, arguments: &UpArgumen
 }
 
 pub(super) async fn ps() -> Result<ExitCode, Failure> {
-    let labs = State::all().await?;
-    if labs.is_empty() {
+    let (labs, orphans) = (State::all().await?, orphans().await?);
+    if labs.is_empty() && orphans.is_empty() {
         out::print("no lab is up; `mtalab up SCENARIO` starts one");
         return Ok(ExitCode::SUCCESS);
     }
     let row = |lab: &Lab| [lab.id.clone(), lab.backend.clone(), format!("{}@{}", lab.scenario, lab.kind), lab.address.clone()];
     let mut rows = vec![["ID", "BACKEND", "SCENARIO", "ADDRESS"].map(str::to_owned)];
     rows.extend(labs.iter().map(|state| row(&state.lab)));
+    rows.extend(
+        orphans.into_iter().map(|id| [id, "docker".to_owned(), "not known: its state file is gone".to_owned(), "-".to_owned()]),
+    );
     let widths: Vec<usize> = (0..4).map(|i| rows.iter().map(|row| row[i].len()).max().unwrap_or_default()).collect();
     let line =
         |row: &[String; 4]| row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}")).collect::<Vec<_>>().join("  ");
@@ -143,7 +146,8 @@ pub(super) async fn ps() -> Result<ExitCode, Failure> {
 pub(super) async fn down(id: Option<&str>) -> Result<ExitCode, Failure> {
     let labs = State::all().await?;
     let chosen: Vec<State> = labs.into_iter().filter(|state| id.is_none_or(|id| state.lab.id == id)).collect();
-    if chosen.is_empty() {
+    let orphans: Vec<String> = orphans().await?.into_iter().filter(|orphan| id.is_none_or(|id| orphan == id)).collect();
+    if chosen.is_empty() && orphans.is_empty() {
         let Some(id) = id else {
             out::print("no lab is up");
             return Ok(ExitCode::SUCCESS);
@@ -153,6 +157,11 @@ pub(super) async fn down(id: Option<&str>) -> Result<ExitCode, Failure> {
     for state in chosen {
         state.end().await?;
         out::print(&format!("{} is down", state.lab.id));
+    }
+    #[cfg(feature = "docker")]
+    for id in orphans {
+        crate::lab::docker::remove_kept(&id).await.map_err(|error| Failure::environment(exit::chain(&error)))?;
+        out::print(&format!("{id} is down"));
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -252,6 +261,14 @@ impl State {
     }
 }
 
+/// The labs in Docker that no state file tells of: the folder of state files is emptied at logout, containers are not.
+async fn orphans() -> Result<Vec<String>, Failure> {
+    let known: Vec<String> = State::all().await?.into_iter().map(|state| state.lab.id).collect();
+    let mut kept = kept_in_docker().await.unwrap_or_default();
+    kept.retain(|id| !known.contains(id));
+    Ok(kept)
+}
+
 /// The names of the labs that still have a container; none known where no engine tells.
 async fn kept_in_docker() -> Option<Vec<String>> {
     #[cfg(feature = "docker")]
@@ -265,7 +282,10 @@ fn folder() -> io::Result<PathBuf> {
     use etcetera::BaseStrategy as _;
     let base = etcetera::choose_base_strategy().map_err(io::Error::other)?;
     let folder = base.runtime_dir().unwrap_or_else(|| base.cache_dir()).join("mtalab").join("labs");
-    fs::create_dir_all(&folder)?;
+    fs::create_dir_all(&folder).map_err(|error| {
+        let place = WireText::from(&*folder.to_string_lossy());
+        io::Error::other(format!("{place}: {error}; XDG_RUNTIME_DIR or HOME must be a folder of yours"))
+    })?;
     Ok(folder)
 }
 

@@ -181,6 +181,11 @@ impl CertificateDetails {
                         _ => None,
                     }));
                 }
+                // A name that cannot be read might be the right one, a constraint the one that matters.
+                ParsedExtension::ParseError { error } => {
+                    let error = WireText::from(&*error.to_string());
+                    return Err(format!("its extension {} cannot be read: {error}", extension.oid.to_id_string()));
+                }
                 _ => {}
             }
         }
@@ -376,6 +381,17 @@ mod tests {
         let place = der.windows(7).position(|window| *window == P384).unwrap();
         der[place + 2..place + 7].copy_from_slice(identifier);
         Certificate::from_der(&der).details().unwrap().key.clone()
+    }
+
+    /// An extension that is there and cannot be read is not one that is not there.
+    #[test]
+    fn names_that_cannot_be_read_are_not_missing() {
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        let broken = rcgen::CustomExtension::from_oid_content(&[2, 5, 29, 17], vec![0x30, 3, 0x82, 0x20, 0x41]);
+        params.custom_extensions.push(broken);
+        let key = KeyPair::generate().unwrap();
+        let certificate = Certificate::from_der(params.self_signed(&key).unwrap().der());
+        assert!(certificate.details().unwrap_err().starts_with("its extension 2.5.29.17 cannot be read"), "{certificate:?}");
     }
 
     #[rstest]

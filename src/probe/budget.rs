@@ -20,6 +20,8 @@ const MAX_PAUSE: Duration = Duration::from_secs(60);
 const TURNED_AWAY: u32 = 8;
 /// So many hellos in a row that nothing came back to, and one leaves.
 const SILENCES: u32 = 12;
+/// So many hellos in a row that nothing usable came back to, and one leaves.
+const LOSSES: u32 = 24;
 
 /// The connections of one address: shared by everything that wants to ask it something.
 #[derive(Debug)]
@@ -122,23 +124,23 @@ impl Permit<'_> {
         if matches!(failure, Failure::TimedOut { .. }) {
             state.silences += 1;
         }
-        // A dropped connection is no request to stay away: a tenth of the pause is enough.
-        self.pause(&mut state, self.budget.backoff / 10, failure);
+        // A dropped connection is no request to stay away: a tenth of the pause is enough, and the whole one the most.
+        self.pause(&mut state, self.budget.backoff / 10, self.budget.backoff, failure);
     }
 
     /// The server did not even let TLS begin: 421, a refused connection, a lost one.
     pub fn turned_away(self, failure: &Failure) {
         let mut state = self.budget.state();
         state.turned_away += 1;
-        self.pause(&mut state, self.budget.backoff, failure);
+        self.pause(&mut state, self.budget.backoff, MAX_PAUSE, failure);
     }
 
-    fn pause(&self, state: &mut State, shortest: Duration, failure: &Failure) {
-        if state.turned_away >= TURNED_AWAY || state.silences >= SILENCES {
+    fn pause(&self, state: &mut State, shortest: Duration, longest: Duration, failure: &Failure) {
+        let pause = shortest.saturating_mul(1 << state.losses.min(10)).min(longest);
+        state.losses += 1;
+        if state.turned_away >= TURNED_AWAY || state.silences >= SILENCES || state.losses >= LOSSES {
             state.closed = Some(failure.clone());
         }
-        let pause = shortest.saturating_mul(1 << state.losses.min(10)).min(MAX_PAUSE);
-        state.losses += 1;
         state.next = state.next.max(Instant::now() + pause);
     }
 }
@@ -227,6 +229,15 @@ mod tests {
             budget.permit().await.unwrap().turned_away(&Failure::Refused);
         }
         assert_eq!(budget.permit().await.err(), Some(Failure::Refused));
+    }
+
+    #[tokio::test]
+    async fn so_does_who_never_gets_a_usable_answer() {
+        let budget = Budget::new(&patience());
+        for _ in 0..LOSSES {
+            budget.permit().await.unwrap().lost(&Failure::Closed);
+        }
+        assert_eq!(budget.permit().await.err(), Some(Failure::Closed));
     }
 
     #[tokio::test]

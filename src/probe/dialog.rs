@@ -186,6 +186,11 @@ impl<'a> Dialog<'a, TcpStream> {
         }
         session.ehlo = self.say_ehlo(ehlo).await;
         let Observed::Seen(offered) = &session.ehlo else { return false };
+        // What follows the last line of the reply may be the rest of it, by a server that does not know how to say so.
+        if !offered.offers("STARTTLS") && !self.buffer.is_empty() {
+            session.ehlo = Observed::Failed(self.unsolicited());
+            return false;
+        }
         if !offered.offers("STARTTLS") {
             let why = "STARTTLS was not offered".to_owned();
             session.starttls = Observed::NotAttempted(why.clone());
@@ -208,8 +213,7 @@ impl<'a> Dialog<'a, TcpStream> {
         }
         // Whatever follows the 220 in the clear would be taken for TLS (RFC 3207, 4.2 and 6).
         if !self.buffer.is_empty() {
-            let failure = Failure::Unsolicited(WireText::from_bytes(&self.buffer[..self.buffer.len().min(200)]));
-            session.tls = Observed::Failed(failure);
+            session.tls = Observed::Failed(self.unsolicited());
             return false;
         }
         true
@@ -239,10 +243,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Dialog<'_, S> {
         };
     }
 
+    /// What came without being asked for.
+    fn unsolicited(&self) -> Failure {
+        Failure::Unsolicited(WireText::from_bytes(&self.buffer[..self.buffer.len().min(200)]))
+    }
+
     /// Sends one command and reads its reply.
     async fn ask(&mut self, command: &str) -> Observed<Reply> {
         if !self.buffer.is_empty() {
-            return Observed::Failed(Failure::Unsolicited(WireText::from_bytes(&self.buffer[..self.buffer.len().min(200)])));
+            return Observed::Failed(self.unsolicited());
         }
         self.transcript.push(line(Speaker::Client, command.as_bytes(), self.start));
         let wire = format!("{command}\r\n");

@@ -27,6 +27,7 @@ pub use budget::{Budget, Progress, Watch};
 use crate::{
     facts::{Connection, Depth, Failure, Observed, Session, Target, Vantage, View},
     name::Name,
+    smtp::Reply,
 };
 use dialog::Dialog;
 use enumerate::Asker;
@@ -158,7 +159,7 @@ pub async fn observe_within(
             }
             _ => View::no_offers(),
         },
-        depth if session.starttls.seen().is_some_and(|reply| reply.code == 220) => {
+        depth if session.starttls.seen().is_some_and(Reply::is_positive) => {
             Observed::Seen(enumerate::offers(&asker, depth, &session).await)
         }
         _ => Observed::NotAttempted("the server was never ready for TLS".to_owned()),

@@ -80,6 +80,9 @@ pub struct StoreName {
     pub name: String,
     /// Whether the world trusts its roots.
     pub public: bool,
+    /// The SHA-256 over its roots in DER, in their order, in hexadecimal: two files of one name are told apart.
+    #[serde(default)]
+    pub sha256: String,
 }
 
 /// What the verdicts come to, for an exit code.
@@ -110,7 +113,10 @@ impl Report {
         let mut findings: Vec<Finding> =
             outcomes.iter().flat_map(|(rule, outcome)| findings_of(rule, severity(rule), outcome)).collect();
         findings.sort_by_key(|finding| (std::cmp::Reverse(finding.severity), finding.practice));
-        let stores = stores.iter().map(|store| StoreName { name: store.name.clone(), public: store.public }).collect();
+        let stores = stores
+            .iter()
+            .map(|store| StoreName { name: store.name.clone(), public: store.public, sha256: store.fingerprint() })
+            .collect();
         Self { facts, now, stores, practices, findings, policy, outcomes, notes: Vec::new() }
     }
 

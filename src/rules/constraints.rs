@@ -77,7 +77,7 @@ pub fn is_linked_by_key(child: &Certificate, issuer: &Certificate) -> Option<boo
 
 /// What the key of a certificate may be used for; none where it does not say (RFC 5280, 4.2.1.3).
 pub fn key_usage(certificate: &Certificate) -> Option<KeyUsage> {
-    Some(parsed(certificate)?.key_usage().ok()??.value.clone())
+    Some(*parsed(certificate)?.key_usage().ok()??.value)
 }
 
 fn parsed(certificate: &Certificate) -> Option<X509Certificate<'_>> {

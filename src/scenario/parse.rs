@@ -84,9 +84,12 @@ pub fn parse(source: &SourceFile, known: &Known) -> Result<Scenario, ScenarioErr
     let (table, syntax) = DeTable::parse_recoverable(text);
     fail(syntax.iter().map(|error| syntax_error(error, text)).collect())?;
     fail(differences(&schema(known), text, table.get_ref()))?;
-    let scenario = Scenario::deserialize(toml::Deserializer::from(table.clone()))
+    let mut scenario = Scenario::deserialize(toml::Deserializer::from(table.clone()))
         .map_err(|error| ScenarioErrors::new(&source.name, text, vec![syntax_error(&error, text)]))?;
     fail(contradictions(&scenario, &Places(table.get_ref())))?;
+    // Some editors end lines so; in the prose it means nothing.
+    scenario.why = scenario.why.replace("\r\n", "\n");
+    scenario.compound = scenario.compound.map(|text| text.replace("\r\n", "\n"));
     Ok(scenario)
 }
 
@@ -753,6 +756,13 @@ must-not = ["starttls-not-offered"]
         assert!(matches!(read_file(&path), Err(ReadError::TooLarge(_))));
         assert!(matches!(read_file(folder.path()), Err(ReadError::NotAFile(_))));
         assert!(matches!(read_file(&folder.path().join("none")), Err(ReadError::Io { .. })));
+    }
+
+    #[test]
+    fn lines_may_end_as_on_windows() {
+        let file = SourceFile { name: "case.toml".to_owned(), bytes: VALID.replace('\n', "\r\n").into_bytes() };
+        let scenario = parse(&file, &KNOWN).unwrap();
+        assert!(scenario.why.contains('\n') && !scenario.why.contains('\r'), "{:?}", scenario.why);
     }
 
     #[rstest]

@@ -203,7 +203,9 @@ fn string_mistake(node: &Value, target: &Value, definition: &str, text: &str, pa
     let bound = |key| node[key].as_u64().or_else(|| target[key].as_u64());
     // Prose runs over several lines; anything else would break a report, or an SMTP reply, in two.
     let is_prose = matches!(path, "why" | "compound");
-    if let Some(bad) = text.chars().find(|c| is_hostile(*c) && !(is_prose && *c == '\n')) {
+    let is_line_end =
+        |c: char| is_prose && (c == '\n' || (c == '\r' && text.split('\r').skip(1).all(|rest| rest.starts_with('\n'))));
+    if let Some(bad) = text.chars().find(|c| is_hostile(*c) && !is_line_end(*c)) {
         let message = format!("`{path}` holds the character U+{:04X}, which cannot be shown", u32::from(bad));
         let help = "control characters, line breaks and invisible characters would act on terminals and on the wire";
         return Err(Mistake::new("not printable", message).help(help.to_owned()));

@@ -108,6 +108,39 @@ fn replies_before_the_question_are_no_answers() {
     assert_inconclusive(check(address), "before it was asked");
 }
 
+/// Each line says that it is the last one: what follows it cannot be told from an answer to something else.
+#[test]
+fn a_keyword_behind_the_last_line_is_no_absence() {
+    let address =
+        serve(|mut stream| converse(&mut stream, b"220 mx.example.test ESMTP\r\n", &[b"250 mx\r\n250 STARTTLS\r\n250 SIZE\r\n"]));
+    assert_inconclusive(check(address), "before it was asked");
+}
+
+#[test]
+fn an_address_named_twice_is_asked_once() {
+    let address = serve(drop);
+    let from = ["--from", "127.0.0.5", "--from", "127.0.0.5"];
+    let connect = ["check", "mx.example.test", "--patience", "2s", "--connect", &address.to_string()].map(str::to_owned);
+    let (code, out, err) = run(mtalab().args(connect).args(from));
+    assert_eq!(code, 3, "{out}{err}");
+    assert!(out.contains("connections   3\n"), "{out}");
+}
+
+#[test]
+fn a_report_that_cannot_be_written_is_an_error() {
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_mtalab")).arg("list").stdout(full).output().unwrap();
+    assert_eq!(output.status.code(), Some(4));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("cannot write the output"));
+}
+
+#[test]
+fn an_endless_trust_store_is_refused() {
+    let (code, _, err) = run(mtalab().args(["check", "mx.example.test", "--connect", "127.0.0.1:1", "--trust", "/dev/zero"]));
+    assert_eq!(code, 2, "{err}");
+    assert!(err.contains("no regular file"), "{err}");
+}
+
 #[test]
 fn throttling_is_not_the_absence_of_tls() {
     let address = serve(|mut stream| {

@@ -12,3 +12,4 @@ mod outside;
 mod probing;
 mod story;
 mod tidy;
+mod words;
