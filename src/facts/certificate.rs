@@ -12,7 +12,7 @@ use x509_parser::{
         OID_PKCS1_RSAENCRYPTION, OID_PKCS1_RSASSAPSS, OID_SIG_ED448, OID_SIG_ED25519,
     },
     prelude::{FromDer, X509Certificate},
-    public_key::PublicKey as SubjectKey,
+    public_key::RSAPublicKey,
     signature_algorithm::RsaSsaPssParams,
     x509::X509Name,
 };
@@ -88,6 +88,14 @@ pub struct PublicKey {
     /// The usual name of the curve, where it is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub curve: Option<&'static str>,
+    /// The public exponent of RSA; none for other keys, and for one of more than 64 bits.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub exponent: Option<u64>,
+    /// The modulus of RSA in hexadecimal; empty for other keys.
+    #[serde(skip)]
+    pub modulus: String,
+    /// The SHA-256 of the SubjectPublicKeyInfo in hexadecimal.
+    pub sha256: String,
 }
 
 /// Kinds of public key.
@@ -237,23 +245,41 @@ fn san_entry(name: &GeneralName) -> SanEntry {
 fn public_key(certificate: &X509Certificate) -> PublicKey {
     let info = certificate.public_key();
     let oid = &info.algorithm.algorithm;
+    let sha256 = hex(&Sha256::digest(info.raw));
+    let other = |algorithm, bits| PublicKey {
+        algorithm,
+        bits,
+        curve: None,
+        exponent: None,
+        modulus: String::new(),
+        sha256: sha256.clone(),
+    };
     let algorithm = if *oid == OID_PKCS1_RSAENCRYPTION || *oid == OID_PKCS1_RSASSAPSS {
         KeyAlgorithm::Rsa
     } else if *oid == OID_KEY_TYPE_EC_PUBLIC_KEY {
         KeyAlgorithm::Ec
     } else if *oid == OID_SIG_ED25519 {
-        return PublicKey { algorithm: KeyAlgorithm::Ed25519, bits: 256, curve: None };
+        return other(KeyAlgorithm::Ed25519, 256);
     } else if *oid == OID_SIG_ED448 {
-        return PublicKey { algorithm: KeyAlgorithm::Ed448, bits: 456, curve: None };
+        return other(KeyAlgorithm::Ed448, 456);
     } else {
         KeyAlgorithm::Other
     };
-    let (bits, curve) = match (algorithm, info.parsed()) {
-        (KeyAlgorithm::Ec, _) => named_curve(info.algorithm.parameters()),
-        (_, Ok(SubjectKey::RSA(key))) => (modulus_bits(key.modulus), None),
-        _ => (0, None),
-    };
-    PublicKey { algorithm, bits, curve }
+    match algorithm {
+        KeyAlgorithm::Ec => {
+            let (bits, curve) = named_curve(info.algorithm.parameters());
+            PublicKey { curve, ..other(algorithm, bits) }
+        }
+        // The library knows the key by rsaEncryption only; with id-RSASSA-PSS it has the same form (RFC 4055, 1.2).
+        KeyAlgorithm::Rsa => match RSAPublicKey::from_der(&info.subject_public_key.data) {
+            Ok((_, key)) => {
+                let exponent = key.try_exponent().ok();
+                PublicKey { exponent, modulus: hex(key.modulus), ..other(algorithm, modulus_bits(key.modulus)) }
+            }
+            Err(_) => other(algorithm, 0),
+        },
+        _ => other(algorithm, 0),
+    }
 }
 
 /// The exact size: a 2047-bit modulus is not a 2048-bit one.

@@ -9,6 +9,7 @@ mod budget;
 mod dialog;
 mod enumerate;
 mod handshake;
+mod odd_curve;
 mod possession;
 pub mod resolve;
 

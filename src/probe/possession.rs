@@ -12,11 +12,13 @@ use sha1::Sha1;
 use sha2::{Digest as _, Sha256, Sha384, Sha512};
 use x509_parser::{
     der_parser::{asn1_rs::Oid, oid},
+    oid_registry::OID_PKCS1_RSASSAPSS,
     prelude::{FromDer as _, X509Certificate},
-    public_key::PublicKey as SubjectKey,
+    public_key::{PublicKey as SubjectKey, RSAPublicKey},
     x509::SubjectPublicKeyInfo,
 };
 
+use super::odd_curve;
 use crate::{facts::Possession, tls};
 
 /// The schemes that the ClientHello offers, best first; the last ones for servers that know
@@ -85,6 +87,17 @@ pub(crate) fn verify_key_exchange(
     }
 }
 
+/// The RSA key, whether it is bound to PSS or not (RFC 4055, 1.2).
+fn rsa_of<'a>(key: &'a SubjectPublicKeyInfo) -> Option<RSAPublicKey<'a>> {
+    match key.parsed() {
+        Ok(SubjectKey::RSA(rsa)) => Some(rsa),
+        _ if key.algorithm.algorithm == OID_PKCS1_RSASSAPSS => {
+            RSAPublicKey::from_der(&key.subject_public_key.data).ok().map(|(_, rsa)| rsa)
+        }
+        _ => None,
+    }
+}
+
 fn rsa_key(modulus: &[u8], exponent: &[u8]) -> Result<PublicKey, String> {
     let number = |bytes: &[u8]| BoxedUint::from_be_slice_vartime(bytes);
     PublicKey::new_with_size_limits(number(modulus), number(exponent), RSA_BITS).map_err(|error| error.to_string())
@@ -93,6 +106,9 @@ fn rsa_key(modulus: &[u8], exponent: &[u8]) -> Result<PublicKey, String> {
 fn is_right(message: &[u8], certificate: &[u8], scheme: SignatureScheme, signed: &[u8]) -> Result<bool, String> {
     let (_, certificate) = X509Certificate::from_der(certificate).map_err(|_| "the certificate cannot be parsed".to_owned())?;
     let key = certificate.public_key();
+    if let Some(right) = on_odd_curve(message, key, scheme, signed) {
+        return Ok(right);
+    }
     let algorithm: &dyn VerificationAlgorithm = match scheme {
         SignatureScheme::ED25519 => &signature::ED25519,
         SignatureScheme::ECDSA_NISTP256_SHA256 => ecdsa(key, Hash::Sha256)?,
@@ -100,7 +116,7 @@ fn is_right(message: &[u8], certificate: &[u8], scheme: SignatureScheme, signed:
         SignatureScheme::ECDSA_NISTP521_SHA512 => ecdsa(key, Hash::Sha512)?,
         SignatureScheme::ECDSA_SHA1_Legacy => ecdsa(key, Hash::Sha1)?,
         _ => {
-            let Ok(SubjectKey::RSA(rsa)) = key.parsed() else {
+            let Some(rsa) = rsa_of(key) else {
                 return Err("it does not fit the key of the certificate".to_owned());
             };
             return is_right_rsa(message, rsa.modulus, rsa.exponent, scheme, signed);
@@ -139,6 +155,19 @@ fn ecdsa(key: &SubjectPublicKeyInfo, hash: Hash) -> Result<&'static dyn Verifica
         _ => return Err("this build cannot verify it with a key like that of the certificate".to_owned()),
     };
     Ok(algorithm)
+}
+
+/// The same where the key is on a curve that aws-lc does not know; none where it is not.
+fn on_odd_curve(message: &[u8], key: &SubjectPublicKeyInfo, scheme: SignatureScheme, signed: &[u8]) -> Option<bool> {
+    let digest = match scheme {
+        SignatureScheme::ECDSA_SHA1_Legacy => Sha1::digest(message).to_vec(),
+        SignatureScheme::ECDSA_NISTP256_SHA256 => Sha256::digest(message).to_vec(),
+        SignatureScheme::ECDSA_NISTP384_SHA384 => Sha384::digest(message).to_vec(),
+        SignatureScheme::ECDSA_NISTP521_SHA512 => Sha512::digest(message).to_vec(),
+        _ => return None,
+    };
+    let named = key.algorithm.parameters()?.as_oid().ok()?;
+    odd_curve::verify(&named, &key.subject_public_key.data, &digest, signed)
 }
 
 fn is_right_rsa(message: &[u8], modulus: &[u8], exponent: &[u8], scheme: SignatureScheme, signed: &[u8]) -> Result<bool, String> {

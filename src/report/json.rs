@@ -330,7 +330,9 @@ mod tests {
         let value: Value = serde_json::from_str(&text).unwrap();
         assert_eq!(value["exit"], "violated");
         assert_eq!(value["judged_at"], "2026-03-01T12:30:45Z");
-        assert_eq!(value["trust_stores"], json!([{ "name": "lab", "public": true }]));
+        let store = &value["trust_stores"][0];
+        assert_eq!((&store["name"], &store["public"]), (&json!("lab"), &json!(true)));
+        assert_eq!(store["sha256"].as_str().map(str::len), Some(64));
         assert_eq!(value["policy"]["name"], "mtalab");
         assert_eq!(value["tool"], json!({ "name": "mtalab", "version": env!("CARGO_PKG_VERSION") }));
         let verdicts: Vec<_> = value["practices"].as_array().unwrap().iter().map(|p| p["verdict"].as_str().unwrap()).collect();

@@ -44,23 +44,66 @@ pub enum Key {
     /// RSA, 4096 bits.
     #[serde(rename = "rsa-4096")]
     Rsa4096,
+    /// RSA, 8192 bits.
+    #[serde(rename = "rsa-8192")]
+    Rsa8192,
+    /// RSA, 16384 bits.
+    #[serde(rename = "rsa-16384")]
+    Rsa16384,
     /// ECDSA on P-256.
     #[serde(rename = "ecdsa-p256")]
     EcdsaP256,
     /// ECDSA on P-384.
     #[serde(rename = "ecdsa-p384")]
     EcdsaP384,
+    /// ECDSA on P-521.
+    #[serde(rename = "ecdsa-p521")]
+    EcdsaP521,
     /// Ed25519.
     #[serde(rename = "ed25519")]
     Ed25519,
+}
+
+/// A kind of key that senders do not take, or that is worth nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum OddKey {
+    /// RSA, 2048 bits, with the public exponent 3.
+    #[serde(rename = "rsa-exponent-3")]
+    Exponent3,
+    /// RSA, 2048 bits, of two primes that are neighbours: factored at once (CVE-2022-26320).
+    #[serde(rename = "rsa-close-primes")]
+    ClosePrimes,
+    /// RSA, 2048 bits, of primes as Infineon's chips made them (CVE-2017-15361).
+    #[serde(rename = "rsa-roca")]
+    Roca,
+    /// ECDSA on P-224.
+    #[serde(rename = "ecdsa-p224")]
+    EcdsaP224,
+    /// ECDSA on secp256k1.
+    #[serde(rename = "ecdsa-secp256k1")]
+    EcdsaSecp256k1,
+    /// ECDSA on brainpoolP256r1.
+    #[serde(rename = "ecdsa-brainpool-p256r1")]
+    EcdsaBrainpoolP256r1,
+    /// ECDSA on brainpoolP384r1.
+    #[serde(rename = "ecdsa-brainpool-p384r1")]
+    EcdsaBrainpoolP384r1,
+}
+
+impl OddKey {
+    /// Whether it is an RSA key.
+    pub fn is_rsa(self) -> bool {
+        matches!(self, Self::Exponent3 | Self::ClosePrimes | Self::Roca)
+    }
 }
 
 impl Key {
     /// `RSA`, `ECDSA` or `Ed25519`.
     pub fn algorithm(self) -> &'static str {
         match self {
-            Self::Rsa2048 | Self::Rsa3072 | Self::Rsa4096 => "RSA",
-            Self::EcdsaP256 | Self::EcdsaP384 => "ECDSA",
+            Self::Rsa2048 | Self::Rsa3072 | Self::Rsa4096 | Self::Rsa8192 | Self::Rsa16384 => "RSA",
+            Self::EcdsaP256 | Self::EcdsaP384 | Self::EcdsaP521 => "ECDSA",
             Self::Ed25519 => "Ed25519",
         }
     }

@@ -13,7 +13,7 @@ mod tls;
 mod types;
 
 pub use certificate::{
-    CertificateSpec, ChainFault, ExtensionFault, FormFault, IssuerFault, Key, SignatureScheme, Usage, WeakHash,
+    CertificateSpec, ChainFault, ExtensionFault, FormFault, IssuerFault, Key, OddKey, SignatureScheme, Usage, WeakHash,
 };
 pub use corpus::{Corpus, CorpusError, Entry};
 pub use error::ScenarioErrors;

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    certificate::{CertificateSpec, ChainFault, ExtensionFault, FormFault, IssuerFault, WeakHash},
+    certificate::{CertificateSpec, ChainFault, ExtensionFault, FormFault, IssuerFault, OddKey, WeakHash},
     schema::{
         AnyRuleId, Duration as DurationSchema, EhloKeyword, EhloLine, Kind, PolicyName, RuleId, VantageName, Verdicts, WrongName,
     },
@@ -118,6 +118,8 @@ pub struct Faults {
     /// An RSA key of so many bits, 512 to 2047.
     #[schemars(range(min = 512, max = 2047))]
     pub weak_key: Option<u16>,
+    /// A key that senders do not take, or that is worth nothing.
+    pub odd_key: Option<OddKey>,
     /// The server signs with another key than the certificate's.
     #[schemars(extend("const" = true))]
     pub other_key: Option<bool>,
@@ -239,6 +241,7 @@ fault_table! {
     issuer_expired: "issuer-expired" => IssuerValidity,
     issuer_expires_in: "issuer-expires-in" => IssuerValidity,
     weak_key: "weak-key" => Key,
+    odd_key: "odd-key" => Key,
     other_key: "other-key" => Possession,
     weak_signature: "weak-signature" => Signature,
     self_signed: "self-signed" => Chain,

@@ -53,15 +53,16 @@ pub(super) fn issue(scenario: &Scenario, now: OffsetDateTime) -> Result<(Issued,
     };
     let issuer = line.last().unwrap_or(&root);
 
-    let key = match fault.weak_key {
-        Some(bits) => LabKey::weak_rsa(bits, "server")?,
-        None => LabKey::strong(scenario.certificate.key.unwrap_or(Key::Rsa2048), "server")?,
+    let key = match (fault.weak_key, fault.odd_key) {
+        (Some(bits), _) => LabKey::weak_rsa(bits, "server")?,
+        (None, Some(kind)) => LabKey::odd(kind)?,
+        (None, None) => LabKey::strong(scenario.certificate.key.unwrap_or(Key::Rsa2048), "server")?,
     };
     let params = leaf(scenario, &key, now)?;
     let certificate = if is(fault.self_signed) {
-        finish(params.self_signed(&key)?.der().to_vec(), scenario, &key)?
+        finish(params.self_signed(&key)?.der().to_vec(), scenario, &key, None)?
     } else {
-        finish(issuer.sign(&params, &key)?, scenario, &issuer.key)?
+        finish(issuer.sign(&params, &key)?, scenario, &issuer.key, key.other_info())?
     };
 
     let upward: Vec<Vec<u8>> = line.iter().rev().map(|authority| authority.der.clone()).collect();
@@ -91,7 +92,7 @@ pub(super) fn issue(scenario: &Scenario, now: OffsetDateTime) -> Result<(Issued,
         }
         Some(ChainFault::Cycle) => {
             let (one, two) = (stranger("mtalab circle one")?, stranger("mtalab circle two")?);
-            let certificate = finish(one.sign(&params, &key)?, scenario, &one.key)?;
+            let certificate = finish(one.sign(&params, &key)?, scenario, &one.key, key.other_info())?;
             vec![certificate, two.certify(&one, long)?, one.certify(&two, long)?]
         }
     };
@@ -105,17 +106,18 @@ pub(super) fn issue(scenario: &Scenario, now: OffsetDateTime) -> Result<(Issued,
     Ok((Issued { first, second, nameless }, trust))
 }
 
-/// The certificate again, where it is not to be signed or formed as rcgen does.
-fn finish(certificate: Vec<u8>, scenario: &Scenario, issuer: &LabKey) -> Result<Vec<u8>, PlanError> {
+/// The certificate again, where it is not to be signed or formed as rcgen does, or has a key that rcgen does not know.
+fn finish(certificate: Vec<u8>, scenario: &Scenario, issuer: &LabKey, info: Option<&[u8]>) -> Result<Vec<u8>, PlanError> {
     let scheme = match (scenario.fault.weak_signature, scenario.certificate.signature) {
         (Some(hash), _) => Scheme::Weak(hash),
         (None, Some(SignatureScheme::RsassaPss)) => Scheme::Pss,
         (None, None) => Scheme::Same,
     };
-    match (scenario.fault.form, scheme) {
-        (Some(flaw), _) => Body::of(&certificate)?.deform(flaw, issuer),
-        (None, Scheme::Same) => Ok(certificate),
-        (None, scheme) => Body::of(&certificate)?.sign(scheme, issuer),
+    match (scenario.fault.form, scheme, info) {
+        (_, scheme, Some(info)) => Body::of(&certificate)?.with_key(info).sign(scheme, issuer),
+        (Some(flaw), ..) => Body::of(&certificate)?.deform(flaw, issuer),
+        (None, Scheme::Same, None) => Ok(certificate),
+        (None, scheme, None) => Body::of(&certificate)?.sign(scheme, issuer),
     }
 }
 

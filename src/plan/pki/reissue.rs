@@ -58,6 +58,12 @@ impl Body {
         Ok(Self { version, serial, algorithm, middle, extensions })
     }
 
+    /// The same for another SubjectPublicKeyInfo.
+    pub fn with_key(mut self, info: &[u8]) -> Self {
+        self.middle[3] = info.to_vec();
+        self
+    }
+
     /// Puts it together again, with the algorithm in both places (RFC 5280, 4.1.1.2).
     pub fn sign(mut self, scheme: Scheme, key: &LabKey) -> Result<Vec<u8>, PlanError> {
         self.algorithm = scheme.algorithm().unwrap_or(self.algorithm);

@@ -1,6 +1,6 @@
 use super::each_link;
 use crate::{
-    facts::KeyAlgorithm,
+    facts::{KeyAlgorithm, PublicKey},
     rules::{Context, Outcome, ResultType, Violation, rule},
 };
 
@@ -9,7 +9,8 @@ rule! {
     ///
     /// ## What it checks
     ///
-    /// The server's certificate, or an intermediate above it, has an RSA key of less than 1024 bits.
+    /// The server's certificate, or an intermediate above it, has an RSA key of less than 1024 bits, or one whose
+    /// public exponent is one or even.
     ///
     /// ## Why it matters
     ///
@@ -38,7 +39,8 @@ fn judge(context: &Context) -> Outcome {
         if let Some(link) = rsa().find(|link| link.details.key.bits == 0) {
             return Outcome::Undetermined(format!("the RSA key of {} cannot be read", link.what));
         }
-        let broken = rsa().filter(|link| link.details.key.bits < 1024);
+        let is_broken = |key: &PublicKey| key.bits < 1024 || key.exponent.is_some_and(|exponent| exponent == 1 || exponent % 2 == 0);
+        let broken = rsa().filter(|link| is_broken(&link.details.key));
         let violations: Vec<Violation> =
             broken.map(|link| Violation::new(format!("the key of {} can be broken: {}", link.what, link.details.key))).collect();
         if violations.is_empty() { Outcome::Passed(String::new()) } else { Outcome::Violated(violations) }

@@ -3,9 +3,14 @@
 use super::{Context, Outcome, certificate_text, each_path, known_path, path::End, rules};
 use crate::facts::CertificateDetails;
 
+mod factoring;
+
 rules! {
     broken_rsa_key,
     weak_rsa_key,
+    factorable_rsa_key,
+    small_rsa_exponent,
+    uncommon_key,
     weak_signature_hash,
     key_possession_refuted,
 }

@@ -2,7 +2,7 @@ use std::collections::BTreeSet;
 
 use super::Offer;
 use crate::{
-    facts::{ClientCertificate, Failure, Observed, View},
+    facts::{ClientCertificate, Failure, Observed, Sni, View},
     rules::{
         Context, Outcome, ResultType, Violation, join, nothing_tried,
         offers::{Asked, Known, OLDER_VERSION, SSL3_TO_TLS12, is_weak},
@@ -97,6 +97,9 @@ fn refused(index: usize, view: &View, reply: &Reply, why: &str) -> Outcome {
             let takes = |version: Version| asked.version(version) != Known::No;
             match highest {
                 Some(version) if version < Version::Tls12 && asked.version(Version::Tls12) == Known::No => violated(at_most(version)),
+                Some(_) if let Some(curve) = odd_curve(&asked) => {
+                    violated(Violation::new(format!("the key of the server's certificate is on {curve}, which senders do not offer")))
+                }
                 // The server had chosen a suite and sent its certificate: what it wants of the client is another matter.
                 Some(_) if view.session.certificates.seen().is_some() => match asked.offers.client_certificate {
                     Observed::Seen(ClientCertificate::Requested { .. }) => violated(refusal(why, "certificate_required")),
@@ -119,6 +122,14 @@ fn refused(index: usize, view: &View, reply: &Reply, why: &str) -> Outcome {
         }),
         None => Outcome::Undetermined(format!("nothing came of the TLS handshake with {}: {}", view.address, short(why))),
     }
+}
+
+/// The curve of the server's key, where it showed its certificate only to a hello that offers more curves than usual.
+fn odd_curve(asked: &Asked) -> Option<&'static str> {
+    let served = asked.offers.chains.iter().filter(|served| served.sni == Sni::Target);
+    let mut keys = served.filter_map(|served| Some(&served.certificates.seen()?.first()?.details().ok()?.key));
+    let curve = keys.find_map(|key| key.curve)?;
+    (asked.view.session.certificates.seen().is_none() && !matches!(curve, "P-256" | "P-384" | "P-521")).then_some(curve)
 }
 
 /// The server goes on with suites that this checker cannot finish a handshake with; others can, if senders offer them.

@@ -3,7 +3,11 @@
 
 use std::sync::Arc;
 
-use aws_lc_rs::signature::Ed25519KeyPair;
+use aws_lc_rs::{
+    rand::SystemRandom,
+    signature::{ECDSA_P521_SHA512_ASN1_SIGNING, EcdsaKeyPair, Ed25519KeyPair},
+};
+use ecdsa::hazmat;
 use md5::Md5;
 use p256::ecdsa::signature::hazmat::PrehashSigner as _;
 use rsa::{Pkcs1v15Sign, PrivateKey, pkcs8::DecodePrivateKey as _, pss::Pss, traits::PublicKeyParts as _};
@@ -46,7 +50,42 @@ enum RawKey {
     Rsa(Arc<PrivateKey>),
     P256(p256::ecdsa::SigningKey),
     P384(p384::ecdsa::SigningKey),
+    P521(EcdsaKeyPair),
     Ed25519(Ed25519KeyPair),
+    /// On a curve that rustls does not know: up to TLS 1.2 the lab's own bytes are signed with it.
+    Curve(tls::Group, OddSigner),
+}
+
+/// Signs a digest; the signature is in DER.
+type Sign = Box<dyn Fn(&[u8]) -> Vec<u8> + Send + Sync>;
+
+struct OddSigner(Sign);
+
+impl std::fmt::Debug for OddSigner {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("OddSigner")
+    }
+}
+
+/// A key on a curve that no sender offers by default, and the group of TLS that is the curve.
+fn on_odd_curve(pkcs8: &[u8]) -> Option<(tls::Group, OddSigner)> {
+    macro_rules! signer {
+        ($group:literal, $secret:ty, $curve:ty, $hash:ty) => {
+            if let Ok(secret) = <$secret>::from_pkcs8_der(pkcs8) {
+                let scalar = secret.to_nonzero_scalar();
+                let sign = move |digest: &[u8]| {
+                    let (signature, _) = hazmat::sign_prehashed_rfc6979::<$curve, $hash>(&scalar, digest, &[]);
+                    signature.to_der().as_bytes().to_vec()
+                };
+                return Some((tls::Group($group), OddSigner(Box::new(sign))));
+            }
+        };
+    }
+    signer!(0x15, p224::SecretKey, p224::NistP224, Sha224);
+    signer!(0x16, k256::SecretKey, k256::Secp256k1, Sha256);
+    signer!(0x1a, bp256::r1::SecretKey, bp256::BrainpoolP256r1, Sha256);
+    signer!(0x1b, bp384::r1::SecretKey, bp384::BrainpoolP384r1, Sha384);
+    None
 }
 
 /// The key did not sign.
@@ -66,6 +105,10 @@ impl Credential {
             (KeyKind::Ecdsa, RawKey::P256(key))
         } else if let Ok(key) = p384::ecdsa::SigningKey::from_pkcs8_der(key.secret_der()) {
             (KeyKind::Ecdsa, RawKey::P384(key))
+        } else if let Some((group, signer)) = on_odd_curve(key.secret_der()) {
+            (KeyKind::Ecdsa, RawKey::Curve(group, signer))
+        } else if let Ok(key) = EcdsaKeyPair::from_pkcs8(&ECDSA_P521_SHA512_ASN1_SIGNING, key.secret_der()) {
+            (KeyKind::Ecdsa, RawKey::P521(key))
         } else {
             let key = Ed25519KeyPair::from_pkcs8_maybe_unchecked(key.secret_der()).map_err(|error| failed(error.to_string()))?;
             (KeyKind::Ed25519, RawKey::Ed25519(key))
@@ -74,6 +117,7 @@ impl Credential {
             (Ok(key), _) => key,
             // Weak keys must really sign: this one is RSA below 2048 bits.
             (Err(_), RawKey::Rsa(key)) => Arc::new(WeakRsaKey(Arc::clone(key))),
+            (Err(_), RawKey::Curve(..)) => Arc::new(NoKey),
             (Err(error), _) => return Err(failed(error.to_string())),
         };
         let chain = credentials.chain.iter().map(|der| CertificateDer::from(der.clone())).collect();
@@ -95,6 +139,14 @@ impl Credential {
         }
     }
 
+    /// The curve of the key, where it is one that rustls does not know.
+    pub fn odd_curve(&self) -> Option<tls::Group> {
+        match &self.raw {
+            RawKey::Curve(group, _) => Some(*group),
+            _ => None,
+        }
+    }
+
     /// Whether the key signs with a scheme in a version.
     pub fn signs(&self, scheme: tls::SignatureScheme, version: tls::Version) -> bool {
         match &self.raw {
@@ -108,6 +160,9 @@ impl Credential {
             }
             RawKey::P256(_) => scheme.0 == 0x0403,
             RawKey::P384(_) => scheme.0 == 0x0503,
+            // The library has this key sign with SHA-512 only.
+            RawKey::P521(_) => scheme.0 == 0x0603,
+            RawKey::Curve(..) => version < tls::Version::Tls13 && (2..=6).contains(&(scheme.0 >> 8)) && scheme.0 & 0xff == 3,
             RawKey::Ed25519(_) => scheme.0 == 0x0807,
         }
     }
@@ -131,6 +186,11 @@ impl Credential {
                 let signature: Result<p384::ecdsa::DerSignature, _> = key.sign_prehash(&ecdsa_digest(scheme, message));
                 Ok(signature.map_err(|error| failed(error.to_string()))?.as_bytes().to_vec())
             }
+            (RawKey::P521(key), _) => {
+                let signature = key.sign(&SystemRandom::new(), message);
+                Ok(signature.map_err(|error| failed(error.to_string()))?.as_ref().to_vec())
+            }
+            (RawKey::Curve(_, OddSigner(sign)), scheme) => Ok(sign(&ecdsa_digest(scheme, message))),
             (RawKey::Ed25519(key), _) => Ok(key.sign(message).as_ref().to_vec()),
         }
     }
@@ -179,6 +239,20 @@ impl SigningKey for OneScheme {
 
     fn algorithm(&self) -> SignatureAlgorithm {
         self.0.algorithm()
+    }
+}
+
+/// What rustls gets where it is not to sign.
+#[derive(Debug)]
+struct NoKey;
+
+impl SigningKey for NoKey {
+    fn choose_scheme(&self, _: &[SignatureScheme]) -> Option<Box<dyn Signer>> {
+        None
+    }
+
+    fn algorithm(&self) -> SignatureAlgorithm {
+        SignatureAlgorithm::ECDSA
     }
 }
 

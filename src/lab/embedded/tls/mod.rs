@@ -128,7 +128,7 @@ pub(super) fn of(plan: &ServerPlan, persona: &Persona) -> Result<Option<Tls>, Tl
     }
     let provider = aws_lc_rs::default_provider();
     let first = Credential::new(&plan.credentials, &provider)?;
-    if let (true, Some(range), None) = (plan.tls.is_plain(), &persona.tls, &plan.second) {
+    if let (true, Some(range), None, None) = (plan.tls.is_plain(), &persona.tls, &plan.second, first.odd_curve()) {
         let all = [(TlsVersion::Tls12, &rustls::version::TLS12), (TlsVersion::Tls13, &rustls::version::TLS13)];
         let settings = &plan.tls.settings;
         let offered = settings.min.unwrap_or(range.min)..=settings.max.unwrap_or(range.max);
@@ -241,7 +241,8 @@ impl Responder {
         let confirms = stack.secure_renegotiation && stack.extended_master_secret && !compresses;
         let has_group = choice.group.is_some_and(modern::has_group);
         let is_modern = choice.version == Version::Tls13 || (choice.version == Version::Tls12 && confirms);
-        is_plain && has_group && is_modern && self.plan.handshake.is_none()
+        let is_known = choice.credential.is_none_or(|credential| credential.odd_curve().is_none());
+        is_plain && has_group && is_modern && is_known && self.plan.handshake.is_none()
     }
 
     /// Sends the messages up to the one at which the handshake breaks off.

@@ -249,7 +249,10 @@ impl Stack {
                     return Some(Some(Choice { version, suite, group, credential: None, scheme: None }));
                 }
                 Authentication::Rsa => credentials.iter().find(|credential| credential.kind == KeyKind::Rsa)?,
-                Authentication::Ecdsa => credentials.iter().find(|credential| credential.kind != KeyKind::Rsa)?,
+                // The client must know the curve of the key too (RFC 8422, 5.1): OpenSSL holds it to that.
+                Authentication::Ecdsa => credentials.iter().find(|credential| {
+                    credential.kind != KeyKind::Rsa && credential.odd_curve().is_none_or(|curve| groups.contains(&curve))
+                })?,
                 _ => return None,
             };
             let scheme = match version {

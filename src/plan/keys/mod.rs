@@ -1,4 +1,7 @@
-//! Keys: weak ones that really are weak, and a cache for those that are slow to generate.
+//! Keys: weak ones that really are weak, odd ones, and a cache for those that are slow to generate.
+
+mod curve;
+mod odd;
 
 use std::{
     collections::HashMap,
@@ -8,7 +11,8 @@ use std::{
 };
 
 use rcgen::{
-    KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_ECDSA_P384_SHA384, PKCS_ED25519, PKCS_RSA_SHA256, RsaKeySize, SignatureAlgorithm,
+    KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_ECDSA_P384_SHA384, PKCS_ECDSA_P521_SHA512, PKCS_ED25519, PKCS_RSA_SHA256, RsaKeySize,
+    SignatureAlgorithm,
 };
 use rsa::{
     Pkcs1v15Sign, PrivateKey,
@@ -18,7 +22,8 @@ use rsa::{
 use sha2::{Digest as _, Sha256};
 
 use super::PlanError;
-use crate::scenario::Key;
+use crate::scenario::{Key, OddKey};
+use curve::CurveKey;
 
 /// A private key of the lab, of any strength.
 pub(super) enum LabKey {
@@ -26,6 +31,15 @@ pub(super) enum LabKey {
     Strong(KeyPair),
     /// RSA below 2048 bits, with its PKCS#1 public key.
     WeakRsa { key: Box<PrivateKey>, public: Vec<u8> },
+    /// On a curve that rcgen does not know: certificates are made for another key, and then given this one.
+    OddCurve {
+        /// The other key.
+        stand_in: KeyPair,
+        /// The private key in PKCS#8 PEM.
+        pem: String,
+        /// The SubjectPublicKeyInfo in DER.
+        info: Vec<u8>,
+    },
 }
 
 impl LabKey {
@@ -45,8 +59,11 @@ impl LabKey {
             Key::Rsa2048 => rsa(RsaKeySize::_2048, 2048),
             Key::Rsa3072 => rsa(RsaKeySize::_3072, 3072),
             Key::Rsa4096 => rsa(RsaKeySize::_4096, 4096),
+            Key::Rsa8192 => Self::rsa_from_pem(include_str!("../../../lab/keys/rsa-8192.pem")),
+            Key::Rsa16384 => Self::rsa_from_pem(include_str!("../../../lab/keys/rsa-16384.pem")),
             Key::EcdsaP256 => Ok(Self::Strong(KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?)),
             Key::EcdsaP384 => Ok(Self::Strong(KeyPair::generate_for(&PKCS_ECDSA_P384_SHA384)?)),
+            Key::EcdsaP521 => Ok(Self::Strong(KeyPair::generate_for(&PKCS_ECDSA_P521_SHA512)?)),
             Key::Ed25519 => Ok(Self::Strong(KeyPair::generate_for(&PKCS_ED25519)?)),
         }
     }
@@ -57,9 +74,34 @@ impl LabKey {
             let key = PrivateKey::new_unchecked(&mut rand::rng(), usize::from(bits))?;
             Ok(key.to_pkcs8_pem(LineEnding::LF)?.to_string())
         })?;
-        let key = PrivateKey::from_pkcs8_pem(&pem)?;
+        Self::rsa_from_pem(&pem)
+    }
+
+    fn rsa_from_pem(pem: &str) -> Result<Self, PlanError> {
+        let key = PrivateKey::from_pkcs8_pem(pem)?;
         let public = key.as_public_key().to_pkcs1_der()?.as_bytes().to_vec();
         Ok(Self::WeakRsa { key: Box::new(key), public })
+    }
+
+    /// A key that senders do not take, or that is worth nothing.
+    pub fn odd(kind: OddKey) -> Result<Self, PlanError> {
+        if let Some(CurveKey { pem, info }) = curve::generate(kind)? {
+            return Ok(Self::OddCurve { stand_in: KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?, pem, info });
+        }
+        let (name, make): (_, fn() -> Result<PrivateKey, PlanError>) = match kind {
+            OddKey::ClosePrimes => ("rsa-close-primes", odd::close_primes),
+            OddKey::Roca => ("rsa-roca", odd::roca),
+            _ => ("rsa-exponent-3", odd::exponent_3),
+        };
+        Self::rsa_from_pem(&cached(name, || Ok(make()?.to_pkcs8_pem(LineEnding::LF)?.to_string()))?)
+    }
+
+    /// The SubjectPublicKeyInfo that the certificate is to have instead of the one that rcgen gives it.
+    pub fn other_info(&self) -> Option<&[u8]> {
+        match self {
+            Self::OddCurve { info, .. } => Some(info),
+            Self::Strong(_) | Self::WeakRsa { .. } => None,
+        }
     }
 
     /// PKCS#8 PEM, in the version without a public key (RFC 5208): OpenSSL 3.0 reads no other.
@@ -71,6 +113,7 @@ impl LabKey {
                 Ok(pem::encode_config(&pem::Pem::new("PRIVATE KEY", der), config))
             }
             Self::WeakRsa { key, .. } => Ok(key.to_pkcs8_pem(LineEnding::LF)?.to_string()),
+            Self::OddCurve { pem, .. } => Ok(pem.clone()),
         }
     }
 
@@ -92,14 +135,14 @@ impl LabKey {
 impl rcgen::PublicKeyData for LabKey {
     fn der_bytes(&self) -> &[u8] {
         match self {
-            Self::Strong(key) => key.der_bytes(),
+            Self::Strong(key) | Self::OddCurve { stand_in: key, .. } => key.der_bytes(),
             Self::WeakRsa { public, .. } => public,
         }
     }
 
     fn algorithm(&self) -> &'static SignatureAlgorithm {
         match self {
-            Self::Strong(key) => rcgen::PublicKeyData::algorithm(key),
+            Self::Strong(key) | Self::OddCurve { stand_in: key, .. } => rcgen::PublicKeyData::algorithm(key),
             Self::WeakRsa { .. } => &PKCS_RSA_SHA256,
         }
     }
@@ -108,7 +151,7 @@ impl rcgen::PublicKeyData for LabKey {
 impl rcgen::SigningKey for LabKey {
     fn sign(&self, message: &[u8]) -> Result<Vec<u8>, rcgen::Error> {
         match self {
-            Self::Strong(key) => key.sign(message),
+            Self::Strong(key) | Self::OddCurve { stand_in: key, .. } => key.sign(message),
             Self::WeakRsa { key, .. } => {
                 key.sign(Pkcs1v15Sign::new::<Sha256>(), &Sha256::digest(message)).map_err(|_| rcgen::Error::RemoteKeyError)
             }

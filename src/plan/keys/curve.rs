@@ -1,0 +1,33 @@
+//! Keys on curves that no sender offers by default.
+
+use p256::elliptic_curve::Generate as _;
+use rsa::pkcs8::{EncodePrivateKey as _, EncodePublicKey as _, LineEnding};
+
+use super::PlanError;
+use crate::scenario::OddKey;
+
+/// The private key in PKCS#8 PEM and the SubjectPublicKeyInfo in DER.
+pub(super) struct CurveKey {
+    pub pem: String,
+    pub info: Vec<u8>,
+}
+
+macro_rules! generate {
+    ($curve:ty) => {{
+        let secret = <$curve>::generate_from_rng(&mut rand::rng());
+        let info = secret.public_key().to_public_key_der().map_err(|_| PlanError::Der)?;
+        let pem = secret.to_pkcs8_pem(LineEnding::LF).map_err(|_| PlanError::Der)?;
+        Some(CurveKey { pem: pem.to_string(), info: info.as_bytes().to_vec() })
+    }};
+}
+
+/// A fresh key; none for kinds that are on no curve.
+pub(super) fn generate(kind: OddKey) -> Result<Option<CurveKey>, PlanError> {
+    Ok(match kind {
+        OddKey::EcdsaP224 => generate!(p224::SecretKey),
+        OddKey::EcdsaSecp256k1 => generate!(k256::SecretKey),
+        OddKey::EcdsaBrainpoolP256r1 => generate!(bp256::r1::SecretKey),
+        OddKey::EcdsaBrainpoolP384r1 => generate!(bp384::r1::SecretKey),
+        OddKey::Exponent3 | OddKey::ClosePrimes | OddKey::Roca => None,
+    })
+}
