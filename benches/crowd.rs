@@ -66,7 +66,14 @@ fn now() -> OffsetDateTime {
 
 async fn look(address: SocketAddr, plan: &Plan, patience: Patience) -> Report {
     let target = Target { name: Name::parse(HOST).expect("a name"), port: 25 };
-    let options = CheckOptions { stores: vec![plan.trust.clone()], now: now(), ehlo: None, patience, policy: policy::default() };
+    let options = CheckOptions {
+        stores: vec![plan.trust.clone()],
+        now: now(),
+        ehlo: None,
+        patience,
+        pointers: Vec::new(),
+        policy: policy::default(),
+    };
     check::check(target, &[address], &[Vantage::default()], &options).await
 }
 

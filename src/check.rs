@@ -6,7 +6,7 @@ use futures::{StreamExt as _, stream};
 use time::OffsetDateTime;
 
 use crate::{
-    facts::{Facts, Target, Vantage},
+    facts::{Facts, Pointer, Target, Vantage},
     name::Name,
     probe::{self, Budget, Patience},
     report::Report,
@@ -28,6 +28,8 @@ pub struct CheckOptions {
     pub ehlo: Option<Name>,
     /// How long to wait, how much and how often to ask.
     pub patience: Patience,
+    /// What DNS calls the addresses, where it was asked.
+    pub pointers: Vec<Pointer>,
     /// The guideline to judge by, where guidelines differ; [`policy::default`] is ours.
     pub policy: &'static Policy,
 }
@@ -54,7 +56,7 @@ pub async fn observe(target: Target, addresses: &[SocketAddr], vantages: &[Vanta
         views
     });
     let views = stream::iter(per_address).buffered(16).collect::<Vec<_>>().await.into_iter().flatten().collect();
-    Facts { target, views }
+    Facts { target, views, pointers: options.pointers.clone() }
 }
 
 /// Judges facts by the default policy, wherever and whenever they were seen.
@@ -70,5 +72,6 @@ pub fn judge_by(policy: &'static Policy, facts: Facts, stores: &[TrustStore], no
         None => Outcome::NotApplicable(format!("the policy {} does not ask for it", policy.name)),
     };
     let outcomes = rules::catalogue().iter().map(|rule| (*rule, outcome(rule))).collect();
-    Report::new(facts, outcomes, stores, policy, now)
+    let (names, endings) = (rules::names(&facts), rules::endings(&context));
+    Report { names, endings, ..Report::new(facts, outcomes, stores, policy, now) }
 }

@@ -207,7 +207,7 @@ async fn try_case(case: &Case, backend: &Backend, now: OffsetDateTime) -> Result
         compare(&report, &case.scenario.expect.must, &case.scenario.expect.must_not, &case.scenario.expect.verdicts);
     for (vantage, expect) in &case.scenario.expect.from {
         let views = facts.views.iter().filter(|view| view.vantage.label.as_ref().is_some_and(|label| label.as_str() == vantage));
-        let alone = Facts { target: facts.target.clone(), views: views.cloned().collect() };
+        let alone = Facts { target: facts.target.clone(), views: views.cloned().collect(), pointers: facts.pointers.clone() };
         let alone = check::judge_by(policy, alone, trust, plan.now);
         let from = compare(&alone, &expect.must, &expect.must_not, &expect.verdicts);
         failures.extend(from.into_iter().map(|failure| format!("from {vantage} alone: {failure}")));
@@ -252,7 +252,7 @@ async fn look(running: &Running, plan: &Plan, patience: &Patience) -> Result<Fac
         };
         views.push(view);
     }
-    Ok(Facts { target, views })
+    Ok(Facts { target, views, pointers: Vec::new() })
 }
 
 /// Has `mtalab observe` look from a vantage point where this process does not stand.

@@ -13,7 +13,7 @@ use std::{
 use super::{CheckArguments, Format, OutputArguments, TrustArguments, exit, exit::Failure, out};
 use crate::{
     check::{self, CheckOptions},
-    facts::{Target, Vantage},
+    facts::{Pointer, Target, Vantage},
     name::Name,
     probe::{Patience, Progress, Watch, resolve},
     report::{Report, json, text},
@@ -32,6 +32,11 @@ pub(super) async fn run(arguments: CheckArguments) -> Result<ExitCode, Failure> 
         Some(address) => vec![address],
         None => addresses(&target, &mut notes).await?,
     };
+    let pointers = match arguments.connect {
+        // Whoever names the address asks no DNS.
+        Some(_) => Vec::new(),
+        None => pointers(&addresses).await,
+    };
     let vantages = vantages(&arguments, &addresses)?;
     let patience = Patience {
         greeting: arguments.patience,
@@ -43,7 +48,7 @@ pub(super) async fn run(arguments: CheckArguments) -> Result<ExitCode, Failure> 
     };
     let watch = patience.watch.clone();
     let policy = arguments.policy.policy;
-    let options = CheckOptions { stores, now: arguments.moment.moment(), ehlo: arguments.ehlo, patience, policy };
+    let options = CheckOptions { stores, now: arguments.moment.moment(), ehlo: arguments.ehlo, patience, pointers, policy };
     let checking = check::check(target, &addresses, &vantages, &options);
     let mut report = with_progress(&arguments.target, &watch, checking).await?;
     report.notes.extend(notes);
@@ -167,6 +172,12 @@ async fn addresses(target: &Target, notes: &mut Vec<String>) -> Result<Vec<Socke
     let addresses = resolve::addresses(&resolver, &target.name).await.map_err(explain)?;
     notes.extend(addresses.missed.map(|error| format!("some addresses may be missing: {error}")));
     Ok(addresses.found.into_iter().map(|address| SocketAddr::new(address, target.port)).collect())
+}
+
+/// What DNS calls the addresses; a resolver that cannot be used has just been told of.
+async fn pointers(addresses: &[SocketAddr]) -> Vec<Pointer> {
+    let Ok(resolver) = resolve::system_resolver() else { return Vec::new() };
+    futures::future::join_all(addresses.iter().map(|address| resolve::pointer(&resolver, address.ip()))).await
 }
 
 fn vantages(arguments: &CheckArguments, addresses: &[SocketAddr]) -> Result<Vec<Vantage>, Failure> {

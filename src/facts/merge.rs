@@ -29,14 +29,19 @@ pub enum MergeError {
 /// given. A view that is there already is dropped: the same report given twice counts once.
 pub fn merge(parts: Vec<Facts>) -> Result<Facts, MergeError> {
     let mut parts = parts.into_iter();
-    let Facts { target, views } = parts.next().ok_or(MergeError::Nothing)?;
-    let mut merged = Facts { target, views: Vec::new() };
+    let Facts { target, views, pointers } = parts.next().ok_or(MergeError::Nothing)?;
+    let mut merged = Facts { target, views: Vec::new(), pointers };
     take_views(&mut merged, views)?;
     for part in parts {
         if part.target != merged.target {
             return Err(MergeError::DifferentTargets { first: merged.target, other: part.target });
         }
         take_views(&mut merged, part.views)?;
+        for pointer in part.pointers {
+            if !merged.pointers.contains(&pointer) && merged.pointers.len() < MAX_VIEWS {
+                merged.pointers.push(pointer);
+            }
+        }
     }
     Ok(merged)
 }
@@ -76,7 +81,7 @@ mod tests {
 
     fn facts(port: u16, labels: &[&str]) -> Facts {
         let target = Target { name: Name::parse("mx.example.test").unwrap(), port };
-        Facts { target, views: labels.iter().map(|label| view(label)).collect() }
+        Facts { target, views: labels.iter().map(|label| view(label)).collect(), pointers: Vec::new() }
     }
 
     #[test]

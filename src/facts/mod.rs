@@ -29,6 +29,19 @@ pub struct Facts {
     pub target: Target,
     /// One for each address and vantage point, in the order asked.
     pub views: Vec<View>,
+    /// The names that DNS has for the addresses, where it was asked.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pointers: Vec<Pointer>,
+}
+
+/// The PTR records of an address.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Pointer {
+    /// The address.
+    pub address: IpAddr,
+    /// The names that they give; empty where there are no such records.
+    pub names: Observed<Vec<WireText>>,
 }
 
 /// The server in question: the name that senders look up, and the port.

@@ -1,10 +1,19 @@
 //! From a name to addresses, through the resolver that the check was given.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, time::Duration};
 
-use hickory_resolver::{TokioResolver, net::NetError};
+use hickory_resolver::{TokioResolver, net::NetError, proto::rr::RData};
 
-use crate::name::Name;
+use crate::{
+    facts::{Failure, Observed, Pointer},
+    name::Name,
+    wire::WireText,
+};
+
+/// For information only, so nobody waits long for it.
+const POINTER_PATIENCE: Duration = Duration::from_secs(5);
+/// More names of one address are of no use to anyone.
+const MAX_POINTERS: usize = 16;
 
 /// Why a name has no addresses.
 #[derive(Debug, thiserror::Error)]
@@ -63,4 +72,21 @@ pub async fn addresses(resolver: &TokioResolver, name: &Name) -> Result<Addresse
         None if failures.iter().any(NetError::is_nx_domain) => Err(ResolveError::NoSuchName(name.clone())),
         None => Err(ResolveError::NoAddress(name.clone())),
     }
+}
+
+/// Looks up what DNS calls an address. No answer is not the same as no name.
+pub async fn pointer(resolver: &TokioResolver, address: IpAddr) -> Pointer {
+    let names = match tokio::time::timeout(POINTER_PATIENCE, resolver.reverse_lookup(address)).await {
+        Ok(Ok(lookup)) => {
+            let names = lookup.answers().iter().filter_map(|record| match &record.data {
+                RData::PTR(name) => Some(WireText::from(name.0.to_string().trim_end_matches('.'))),
+                _ => None,
+            });
+            Observed::Seen(names.take(MAX_POINTERS).collect())
+        }
+        Ok(Err(error)) if error.is_no_records_found() || error.is_nx_domain() => Observed::Seen(Vec::new()),
+        Ok(Err(error)) => Observed::Failed(Failure::Local(WireText::from(&*error.to_string()).to_string())),
+        Err(_) => Observed::Failed(Failure::TimedOut { millis: 5000 }),
+    };
+    Pointer { address, names }
 }

@@ -10,6 +10,7 @@ use super::{ExitClass, Report, StoreName, not_asked};
 use crate::{
     facts::{Facts, MAX_VIEWS},
     finding::{Outcome, Practice, ResultType, Severity, Verdict},
+    rules::{Ending, NameRow},
 };
 
 /// The name of the format.
@@ -145,6 +146,10 @@ struct Document<'a> {
     findings: Vec<FindingEntry<'a>>,
     /// What each rule said.
     rules: Vec<RuleEntry<'a>>,
+    /// Every name that the server goes by, and how it compares with the one that senders look up.
+    names: &'a [NameRow],
+    /// When which certificate ends, the soonest first.
+    endings: &'a [Ending],
     /// The questions that this depth of check does not ask.
     not_asked: Vec<&'static str>,
     /// What else a reader must know.
@@ -275,6 +280,8 @@ fn document(report: &Report) -> Document<'_> {
                 RuleEntry { id: rule.id, title: rule.title(), practice, severity, outcome, reason }
             })
             .collect(),
+        names: &report.names,
+        endings: &report.endings,
         not_asked: not_asked(&report.facts),
         notes: &report.notes,
         facts: &report.facts,

@@ -21,7 +21,7 @@ use crate::{
     facts::{Depth, Facts},
     finding::{Finding, Outcome, Severity, Verdict},
     practice::{self, PracticeLine},
-    rules::{Rule, policy::Policy},
+    rules::{Ending, NameRow, Rule, policy::Policy},
     trust::TrustStore,
 };
 
@@ -69,6 +69,10 @@ pub struct Report {
     pub policy: &'static Policy,
     /// What each rule said, in the order of the catalogue.
     pub outcomes: Vec<(&'static Rule, Outcome)>,
+    /// Every name that the server goes by.
+    pub names: Vec<NameRow>,
+    /// When which certificate ends, the soonest first.
+    pub endings: Vec<Ending>,
     /// What else a reader must know, one sentence each.
     pub notes: Vec<String>,
 }
@@ -117,7 +121,18 @@ impl Report {
             .iter()
             .map(|store| StoreName { name: store.name.clone(), public: store.public, sha256: store.fingerprint() })
             .collect();
-        Self { facts, now, stores, practices, findings, policy, outcomes, notes: Vec::new() }
+        Self {
+            facts,
+            now,
+            stores,
+            practices,
+            findings,
+            policy,
+            outcomes,
+            names: Vec::new(),
+            endings: Vec::new(),
+            notes: Vec::new(),
+        }
     }
 
     /// What an exit code tells: findings of at least `fail_on` are violations and outrank doubt.

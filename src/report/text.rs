@@ -1,6 +1,7 @@
 //! The report for people: the seven lines first, what they rest on below.
 
 mod comparison;
+mod names;
 mod offers;
 
 use anstyle::Style;
@@ -86,6 +87,8 @@ impl Text<'_> {
         self.findings();
         self.doubts();
         self.comparison();
+        self.names();
+        self.endings();
         for index in 0..self.report.facts.views.len() {
             self.view(index);
         }

@@ -30,6 +30,9 @@ use std::sync::LazyLock;
 
 use time::OffsetDateTime;
 
+pub use identity::{NameRow, NameSource, Relation, names};
+pub use renewal::{Ending, endings};
+
 pub use crate::finding::{Outcome, Practice, ResultType, Severity, Violation};
 use crate::{
     facts::{Certificate, Facts},

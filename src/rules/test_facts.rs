@@ -95,7 +95,7 @@ impl World {
     /// The server seen from so many vantage points.
     pub fn facts(&self, vantage_points: usize) -> Facts {
         let views = (0..vantage_points).map(|index| self.view(index)).collect();
-        Facts { target: Target { name: Name::parse(HOST).unwrap(), port: 25 }, views }
+        Facts { target: Target { name: Name::parse(HOST).unwrap(), port: 25 }, views, pointers: Vec::new() }
     }
 
     fn view(&self, index: usize) -> View {

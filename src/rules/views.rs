@@ -59,6 +59,12 @@ impl<'a> Chain<'a> {
         all
     }
 
+    /// Its certification path; none where no certificate was sent.
+    pub(super) fn judged(&self, context: &Context) -> Option<&path::Judgement> {
+        (!self.certificates.is_empty())
+            .then(|| self.path.get_or_init(|| path::judge(self.certificates, context.stores, context.now)))
+    }
+
     /// Which of several certificates, `ECDSA certificate` for example; none where there is one only.
     pub(super) fn label(&self) -> Option<&str> {
         self.label.as_deref()
@@ -146,9 +152,9 @@ pub(super) fn each_leaf(context: &Context, judge: impl Fn(&View, &CertificateDet
 
 /// Judges the chains of each view together with their certification paths.
 pub(super) fn each_path(context: &Context, judge: impl Fn(&[Certificate], &path::Judgement) -> Outcome) -> Outcome {
-    let judge = |chain: &Chain| {
-        let path = chain.path.get_or_init(|| path::judge(chain.certificates, context.stores, context.now));
-        judge(chain.certificates, path)
+    let judge = |chain: &Chain| match chain.judged(context) {
+        Some(path) => judge(chain.certificates, path),
+        None => Outcome::Undetermined("the server sent an empty certificate message".to_owned()),
     };
     each_tls_chain(context, |_, chain| with_certificates(chain, judge), without_chain)
 }

@@ -6,6 +6,10 @@ use crate::{
     name::Name,
 };
 
+mod table;
+
+pub use table::{NameRow, NameSource, Relation, names};
+
 rules! {
     host_mismatch,
     common_name_only,

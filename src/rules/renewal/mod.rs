@@ -5,6 +5,10 @@ use time::{Duration, OffsetDateTime};
 use super::{Context, Outcome, certificate_text, each_path, known_path, rules};
 use crate::facts::CertificateDetails;
 
+mod calendar;
+
+pub use calendar::{Ending, endings};
+
 rules! {
     certificate_expired,
     not_yet_valid,
