@@ -7,7 +7,7 @@ use std::{
 };
 
 use rustls::{
-    ClientConfig, DigitallySignedStruct, Error as TlsError, PeerIncompatible, SignatureScheme,
+    ClientConfig, DigitallySignedStruct, Error as TlsError, InvalidMessage, PeerIncompatible, SignatureScheme,
     client::{
         ResolvesClientCert,
         danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
@@ -137,6 +137,10 @@ fn refusal(error: &io::Error) -> Option<Refused> {
             let is_of_versions = matches!(why, PeerIncompatible::ServerDoesNotSupportTls12Or13);
             Some(Refused { alert: None, is_of_versions })
         }
+        // A plain reader takes larger chains than this library.
+        TlsError::InvalidMessage(InvalidMessage::HandshakePayloadTooLarge) => {
+            Some(Refused { alert: None, is_of_versions: false })
+        }
         TlsError::PeerMisbehaved(_) => Some(Refused { alert: None, is_of_versions: false }),
         _ => None,
     }
@@ -147,6 +151,9 @@ pub(super) fn tls_failure(error: &io::Error) -> Failure {
     match error.get_ref().and_then(|inner| inner.downcast_ref::<TlsError>()) {
         Some(TlsError::AlertReceived(alert)) => {
             Failure::Tls(format!("the server sent the alert {}", snake(&format!("{alert:?}"))))
+        }
+        Some(TlsError::InvalidMessage(InvalidMessage::HandshakePayloadTooLarge)) => {
+            Failure::Tls("the server sent a handshake message of more than 64 KiB".to_owned())
         }
         Some(other) => Failure::Tls(WireText::from(&*other.to_string()).to_string()),
         None => Failure::Tls(WireText::from(&*error.to_string()).to_string()),

@@ -19,10 +19,13 @@ pub struct CertificateSpec {
     /// The CN of the subject; the first name if absent, none if empty.
     #[schemars(length(max = 64))] // RFC 5280, A.1: ub-common-name
     pub common_name: Option<String>,
-    /// How long it has been valid; 30 days if absent.
+    /// How long it has been valid; 10 days if absent.
     pub valid_since: Option<DurationText>,
-    /// How long it will be valid; 60 days if absent.
+    /// How long it will be valid; 36 days if absent.
     pub valid_for: Option<DurationText>,
+    /// How many more names it has, of hosts that are not this one.
+    #[schemars(range(min = 1, max = 10_000))]
+    pub more_names: Option<u16>,
     /// Whether the server also sends the root.
     pub send_root: Option<bool>,
     /// What its extended key usage says; that it is for TLS servers if absent.
@@ -215,4 +218,55 @@ pub enum ExtensionFault {
     UnknownCritical,
     /// The authority key identifier is not that of the CA that signed.
     OtherKeyIdentifier,
+}
+
+/// Names that are not what they look like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum NamesFault {
+    /// A wildcard for a part of a label: `m*.lab.test`.
+    PartialWildcard,
+    /// A wildcard alone: `*`.
+    BareWildcard,
+    /// The host's name behind a dot at its end: `mx.lab.test.`.
+    TrailingDot,
+    /// The host's name, a zero byte, and another name.
+    Nul,
+    /// The host's name in U-labels, where A-labels belong.
+    ULabel,
+    /// An IP address, as an iPAddress and alone.
+    IpAddress,
+    /// An IP address as a dNSName.
+    IpAsName,
+    /// Names of the inside: `EX01` and `EX01.corp.local`.
+    Internal,
+    /// `localhost`.
+    Localhost,
+}
+
+/// Dates that no CA writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum ValidityFault {
+    /// The end lies before the beginning.
+    Inverted,
+    /// Ten years.
+    TenYears,
+    /// Over before 1970, where some clocks begin.
+    BeforeUnixEpoch,
+    /// Until after 2049, where the notation of dates changes (RFC 5280, 4.1.2.5).
+    #[serde(rename = "after-2049")]
+    After2049,
+}
+
+/// The certificate that a product makes when it is installed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum DefaultCertificate {
+    /// Debian's ssl-cert: ten years, for the machine's own name.
+    Snakeoil,
+    /// Exim: two hours, of the `Exim Developers`.
+    Exim,
+    /// Exchange: five years, signed with SHA-1, for the machine's short name and its name inside.
+    Exchange,
 }

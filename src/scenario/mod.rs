@@ -13,7 +13,8 @@ mod tls;
 mod types;
 
 pub use certificate::{
-    CertificateSpec, ChainFault, ExtensionFault, FormFault, IssuerFault, Key, OddKey, SignatureScheme, Usage, WeakHash,
+    CertificateSpec, ChainFault, DefaultCertificate, ExtensionFault, FormFault, IssuerFault, Key, NamesFault, OddKey,
+    SignatureScheme, Usage, ValidityFault, WeakHash,
 };
 pub use corpus::{Corpus, CorpusError, Entry};
 pub use error::ScenarioErrors;

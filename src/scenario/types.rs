@@ -6,7 +6,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    certificate::{CertificateSpec, ChainFault, ExtensionFault, FormFault, IssuerFault, OddKey, WeakHash},
+    certificate::{
+        CertificateSpec, ChainFault, DefaultCertificate, ExtensionFault, FormFault, IssuerFault, NamesFault, OddKey,
+        ValidityFault, WeakHash,
+    },
     schema::{
         AnyRuleId, Duration as DurationSchema, EhloKeyword, EhloLine, Kind, PolicyName, RuleId, VantageName, Verdicts, WrongName,
     },
@@ -159,6 +162,12 @@ pub struct Faults {
     /// The certificate may be used by clients only: its extended key usage lacks server authentication.
     #[schemars(extend("const" = true))]
     pub client_only: Option<bool>,
+    /// Dates that no CA writes.
+    pub validity: Option<ValidityFault>,
+    /// Names that are not what they look like.
+    pub names: Option<NamesFault>,
+    /// The server presents what its product made when it was installed.
+    pub default_certificate: Option<DefaultCertificate>,
     /// The certificate names these hosts instead.
     #[schemars(with = "Option<Vec<WrongName>>", length(min = 1, max = 64), extend("uniqueItems" = true))]
     pub wrong_names: Option<Vec<String>>,
@@ -257,6 +266,9 @@ fault_table! {
     form: "form" => Form,
     extension: "extension" => Usage,
     client_only: "client-only" => Usage,
+    validity: "validity" => Validity,
+    names: "names" => Names,
+    default_certificate: "default-certificate" => Chain,
     wrong_names: "wrong-names" => Names,
     common_name_only: "common-name-only" => Names,
     foreign_common_name: "foreign-common-name" => CommonName,

@@ -1,17 +1,24 @@
 //! The server's own certificate.
 
+use std::time::Duration;
+
 use rcgen::{
     BasicConstraints, CertificateParams, CustomExtension, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
     KeyUsagePurpose, SanType, SerialNumber,
 };
-use time::OffsetDateTime;
+use time::{OffsetDateTime, macros::datetime};
 use yasna::{DERWriter, Tag, models::ObjectIdentifier};
 
 use super::{super::keys::LabKey, DAY, PlanError, line::unknown_critical};
-use crate::scenario::{ExtensionFault, Scenario, Usage};
+use crate::scenario::{ExtensionFault, NamesFault, Scenario, Usage, ValidityFault};
 
 /// id-pe-authorityInfoAccess, RFC 5280, 4.2.2.1.
 const AUTHORITY_INFO_ACCESS: &[u64] = &[1, 3, 6, 1, 5, 5, 7, 1, 1];
+
+/// How old a correct certificate is, and how long it is still valid. Together they are less than public CAs may issue from
+/// 2029 on, and what is left is more than a reminder waits for.
+const SINCE: Duration = Duration::from_secs(10 * 24 * 60 * 60);
+const LEFT: Duration = Duration::from_secs(36 * 24 * 60 * 60);
 
 /// The server's own certificate, before anyone signs it.
 pub(super) fn leaf(scenario: &Scenario, key: &LabKey, now: OffsetDateTime) -> Result<CertificateParams, PlanError> {
@@ -22,6 +29,10 @@ pub(super) fn leaf(scenario: &Scenario, key: &LabKey, now: OffsetDateTime) -> Re
     };
     let common_name = match (&fault.foreign_common_name, &spec.common_name) {
         (Some(name), _) | (None, Some(name)) => name.clone(),
+        (None, None) if fault.names == Some(NamesFault::Internal) => "EX01".to_owned(),
+        (None, None) if fault.names == Some(NamesFault::Localhost) => "localhost".to_owned(),
+        // Only the subject alternative names are at fault.
+        (None, None) if fault.names.is_some() => String::new(),
         (None, None) => names.first().cloned().unwrap_or_default(),
     };
     let mut params = CertificateParams::default();
@@ -29,9 +40,12 @@ pub(super) fn leaf(scenario: &Scenario, key: &LabKey, now: OffsetDateTime) -> Re
     if !common_name.is_empty() {
         params.distinguished_name.push(DnType::CommonName, common_name);
     }
-    if fault.common_name_only != Some(true) {
-        let san = |name: &String| Ok(SanType::DnsName(name.as_str().try_into()?));
-        params.subject_alt_names = names.iter().map(san).collect::<Result<_, rcgen::Error>>()?;
+    if let Some(wrong) = fault.names {
+        params.custom_extensions.push(subject_alt_names(&odd_names(wrong, scenario.server.host.as_str())));
+    } else if fault.common_name_only != Some(true) {
+        let more = (1..=spec.more_names.unwrap_or(0)).map(|number| format!("host{number}.lab.test"));
+        let san = |name: String| Ok(SanType::DnsName(name.as_str().try_into()?));
+        params.subject_alt_names = names.iter().cloned().chain(more).map(san).collect::<Result<_, rcgen::Error>>()?;
     }
     params.serial_number = Some(SerialNumber::from(rand::random::<u64>() >> 1));
     params.extended_key_usages = match (fault.client_only, fault.extension, spec.usage) {
@@ -60,17 +74,65 @@ pub(super) fn leaf(scenario: &Scenario, key: &LabKey, now: OffsetDateTime) -> Re
     if ![fault.self_signed, fault.private_ca, fault.unknown_ca].contains(&Some(true)) {
         params.custom_extensions.push(ca_issuers("http://pki.lab.test/intermediate.der"));
     }
-    let since = spec.valid_since.map_or(DAY * 30, |d| d.0);
+    let since = spec.valid_since.map_or(SINCE, |d| d.0);
     (params.not_before, params.not_after) = if let Some(ago) = fault.expired {
-        (now - ago.0 - DAY * 90, now - ago.0)
+        (now - ago.0 - SINCE - LEFT, now - ago.0)
     } else if let Some(left) = fault.expires_in {
         (now - since, now + left.0)
     } else if let Some(wait) = fault.not_yet_valid {
-        (now + wait.0, now + wait.0 + DAY * 90)
+        (now + wait.0, now + wait.0 + SINCE + LEFT)
     } else {
-        (now - since, now + spec.valid_for.map_or(DAY * 60, |d| d.0))
+        (now - since, now + spec.valid_for.map_or(LEFT, |d| d.0))
     };
+    if let Some(odd) = fault.validity {
+        (params.not_before, params.not_after) = odd_dates(odd, now);
+    }
     Ok(params)
+}
+
+fn odd_dates(odd: ValidityFault, now: OffsetDateTime) -> (OffsetDateTime, OffsetDateTime) {
+    match odd {
+        ValidityFault::Inverted => (now - DAY * 30, now - DAY * 60),
+        ValidityFault::TenYears => (now - DAY * 30, now + DAY * 3620),
+        ValidityFault::BeforeUnixEpoch => (datetime!(1962-01-01 0:00 UTC), datetime!(1963-01-01 0:00 UTC)),
+        ValidityFault::After2049 => (now - DAY * 30, datetime!(2060-01-01 0:00 UTC)),
+    }
+}
+
+/// Tags of a GeneralName (RFC 5280, 4.2.1.6).
+const DNS_NAME: u64 = 2;
+const IP_ADDRESS: u64 = 7;
+
+/// The subject alternative names of a fault, as bytes behind their tag. The address is one for documentation (RFC 5737).
+fn odd_names(wrong: NamesFault, host: &str) -> Vec<(u64, Vec<u8>)> {
+    let dns = |names: &[&str]| names.iter().map(|name| (DNS_NAME, name.as_bytes().to_vec())).collect();
+    match wrong {
+        NamesFault::PartialWildcard => {
+            let (label, parent) = host.split_once('.').unwrap_or((host, "test"));
+            let first: String = label.chars().take(1).collect();
+            dns(&[&format!("{first}*.{parent}")])
+        }
+        NamesFault::BareWildcard => dns(&["*"]),
+        NamesFault::TrailingDot => dns(&[&format!("{host}.")]),
+        NamesFault::Nul => dns(&[&format!("{host}\0.example.test")]),
+        NamesFault::ULabel => dns(&[&idna::domain_to_unicode(host).0]),
+        NamesFault::IpAddress => vec![(IP_ADDRESS, vec![192, 0, 2, 25])],
+        NamesFault::IpAsName => dns(&["192.0.2.25"]),
+        NamesFault::Internal => dns(&["EX01", "EX01.corp.local"]),
+        NamesFault::Localhost => dns(&["localhost"]),
+    }
+}
+
+/// The extension with any bytes as names.
+fn subject_alt_names(names: &[(u64, Vec<u8>)]) -> CustomExtension {
+    let content = yasna::construct_der(|writer| {
+        writer.write_sequence(|list| {
+            for (tag, name) in names {
+                list.next().write_tagged_implicit(Tag::context(*tag), |bytes: DERWriter| bytes.write_bytes(name));
+            }
+        });
+    });
+    CustomExtension::from_oid_content(&[2, 5, 29, 17], content)
 }
 
 /// RFC 5280, 4.2.1.1.

@@ -1,6 +1,7 @@
 //! The certificates of a scenario: a correct path from a lab root, then its one defect.
 
 mod authority;
+mod default;
 mod leaf;
 mod line;
 mod reissue;
@@ -95,6 +96,13 @@ pub(super) fn issue(scenario: &Scenario, now: OffsetDateTime) -> Result<(Issued,
             let certificate = finish(one.sign(&params, &key)?, scenario, &one.key, key.other_info())?;
             vec![certificate, two.certify(&one, long)?, one.certify(&two, long)?]
         }
+    };
+    let (chain, key) = match fault.default_certificate {
+        Some(product) => {
+            let key = LabKey::strong(Key::Rsa2048, "default")?;
+            (vec![default::certificate(product, scenario.server.host.as_str(), &key, now)?], key)
+        }
+        None => (chain, key),
     };
     let second = match scenario.certificate.second_key {
         Some(key) => Some(second(scenario, key, issuer, now)?),

@@ -14,6 +14,8 @@ rules! {
     host_mismatch,
     common_name_only,
     foreign_common_name,
+    unmatchable_name,
+    internal_names,
     greeting_name_mismatch,
     greeting_name_unqualified,
     ehlo_name_mismatch,

@@ -6,8 +6,9 @@ use serde::Serialize;
 
 use super::{greeting_word, host_name};
 use crate::{
-    facts::{Facts, Observed, SanEntry},
+    facts::{Observed, SanEntry},
     name::Name,
+    rules::Context,
     wire::WireText,
 };
 
@@ -83,7 +84,8 @@ impl Relation {
 }
 
 /// All names, each once, in the order of a sender's steps; those that match come first.
-pub fn names(facts: &Facts) -> Vec<NameRow> {
+pub fn names(context: &Context) -> Vec<NameRow> {
+    let facts = context.facts;
     let host = &facts.target.name;
     let mut rows = BTreeSet::new();
     let mut add = |source, name: &str, relation| {
@@ -101,7 +103,7 @@ pub fn names(facts: &Facts) -> Vec<NameRow> {
             other => add(NameSource::Pointer, &format!("{}: {}", pointer.address, other.why_not()), Relation::Unknown),
         }
     }
-    for view in &facts.views {
+    for (index, view) in facts.views.iter().enumerate() {
         if view.session.connection.seen().is_none() {
             continue;
         }
@@ -113,14 +115,15 @@ pub fn names(facts: &Facts) -> Vec<NameRow> {
             Observed::Seen(ehlo) => add(NameSource::Ehlo, ehlo.domain.as_str(), is_same(ehlo.domain.as_str(), host)),
             _ => add(NameSource::Ehlo, "-", Relation::Unknown),
         }
-        let leaf = view.session.certificates.seen().and_then(|chain| chain.first()).and_then(|leaf| leaf.details().ok());
-        let Some(leaf) = leaf else {
+        let leaves = context.chains(index).iter().filter_map(|chain| chain.certificates.first()?.details().ok());
+        let leaves: Vec<_> = leaves.collect();
+        if leaves.is_empty() {
             add(NameSource::SubjectAltName, "-", Relation::Unknown);
-            continue;
-        };
+        }
         let matched = |name: &str| if host.is_matched_by(name) { Relation::Matches } else { Relation::Differs };
-        leaf.common_names.iter().for_each(|name| add(NameSource::CommonName, name.as_str(), matched(name.as_str())));
-        for entry in &leaf.subject_alt_names {
+        let common_names = leaves.iter().flat_map(|leaf| &leaf.common_names);
+        common_names.for_each(|name| add(NameSource::CommonName, name.as_str(), matched(name.as_str())));
+        for entry in leaves.iter().flat_map(|leaf| &leaf.subject_alt_names) {
             let relation = match entry {
                 SanEntry::Dns(name) => matched(name.as_str()),
                 SanEntry::Ip(_) | SanEntry::Other(_) => Relation::Differs,
@@ -155,19 +158,23 @@ fn decided_by(source: NameSource) -> &'static str {
 mod tests {
     use super::*;
     use crate::{
-        facts::{Failure, Pointer},
+        facts::{Facts, Failure, Pointer},
         rules::test_facts::World,
     };
 
-    fn shown(facts: &Facts) -> Vec<String> {
-        names(facts).iter().map(|row| format!("{} {} {}", row.source.word(), row.name, row.relation.word())).collect()
+    fn shown(world: &World, facts: &Facts) -> Vec<String> {
+        names(&world.context(facts))
+            .iter()
+            .map(|row| format!("{} {} {}", row.source.word(), row.name, row.relation.word()))
+            .collect()
     }
 
     #[test]
     fn a_correct_server_has_one_name() {
-        let facts = World::correct().facts(2);
+        let world = World::correct();
+        let facts = world.facts(2);
         assert_eq!(
-            shown(&facts),
+            shown(&world, &facts),
             [
                 "looked up mx.example.test reference",
                 "greeting mx.example.test matches",
@@ -180,7 +187,8 @@ mod tests {
 
     #[test]
     fn what_differs_and_what_is_not_known_are_told_apart() {
-        let mut facts = World::correct().facts(1);
+        let world = World::correct();
+        let mut facts = world.facts(1);
         let pointer = |last: u8, names| Pointer { address: [192, 0, 2, last].into(), names };
         facts.pointers = vec![
             pointer(1, Observed::Seen(vec!["other.example.test".into()])),
@@ -188,7 +196,7 @@ mod tests {
             pointer(3, Observed::Failed(Failure::TimedOut { millis: 5000 })),
         ];
         World::without_starttls(&mut facts.views[0]);
-        let shown = shown(&facts);
+        let shown = shown(&world, &facts);
         assert!(shown.contains(&"PTR other.example.test differs".to_owned()), "{shown:?}");
         assert!(shown.contains(&"PTR none for 192.0.2.2 differs".to_owned()), "{shown:?}");
         assert!(shown.contains(&"PTR 192.0.2.3: no answer within 5 s not known".to_owned()), "{shown:?}");

@@ -18,6 +18,8 @@ rules! {
     issuer_expires_first,
     root_expired,
     expired_cross_certificate,
+    validity_inverted,
+    long_validity,
 }
 
 /// How long certificates that machines renew every few days are valid at most. The CA/Browser

@@ -22,6 +22,8 @@ rules! {
     malformed_certificate,
     long_path,
     rare_critical_extension,
+    oversized_chain,
+    default_certificate,
     unrelated_certificate,
 }
 

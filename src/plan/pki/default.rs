@@ -1,0 +1,53 @@
+//! The certificates that products make when they are installed.
+
+use rcgen::{CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, KeyUsagePurpose};
+use time::OffsetDateTime;
+
+use super::{
+    super::keys::LabKey,
+    DAY, PlanError,
+    reissue::{Body, Scheme},
+};
+use crate::scenario::{DefaultCertificate, WeakHash};
+
+/// In DER, as if the product was installed a month ago; Exim makes its own at start, and again every two hours.
+pub(super) fn certificate(
+    product: DefaultCertificate,
+    host: &str,
+    key: &LabKey,
+    now: OffsetDateTime,
+) -> Result<Vec<u8>, PlanError> {
+    let installed = now - DAY * 30;
+    let (names, entries, not_before, not_after): (&[&str], &[(DnType, &str)], _, _) = match product {
+        DefaultCertificate::Snakeoil => (&["mail"], &[(DnType::CommonName, "mail")], installed, installed + DAY * 3650),
+        DefaultCertificate::Exim => (
+            &[],
+            &[(DnType::CountryName, "UK"), (DnType::OrganizationName, "Exim Developers"), (DnType::CommonName, host)],
+            now - DAY / 24,
+            now + DAY / 24,
+        ),
+        DefaultCertificate::Exchange => {
+            (&["EX01", "EX01.corp.local"], &[(DnType::CommonName, "EX01")], installed, installed + DAY * 1826)
+        }
+    };
+    let mut params = CertificateParams::new(names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>())?;
+    params.distinguished_name = DistinguishedName::new();
+    for (kind, text) in entries {
+        params.distinguished_name.push(kind.clone(), *text);
+    }
+    (params.not_before, params.not_after) = (not_before, not_after);
+    match product {
+        DefaultCertificate::Snakeoil => params.is_ca = IsCa::ExplicitNoCa,
+        DefaultCertificate::Exim => {}
+        DefaultCertificate::Exchange => {
+            params.key_usages = vec![KeyUsagePurpose::DigitalSignature, KeyUsagePurpose::KeyEncipherment];
+            params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        }
+    }
+    let certificate = params.self_signed(key)?.der().to_vec();
+    match product {
+        // Until Exchange 2016 CU22 and 2019 CU11.
+        DefaultCertificate::Exchange => Body::of(&certificate)?.sign(Scheme::Weak(WeakHash::Sha1), key),
+        DefaultCertificate::Snakeoil | DefaultCertificate::Exim => Ok(certificate),
+    }
+}
