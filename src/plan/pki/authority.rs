@@ -1,6 +1,6 @@
 //! The certification authorities of the lab.
 
-use rcgen::{BasicConstraints, CertificateParams, DistinguishedName, DnType, IsCa, Issuer, KeyUsagePurpose, SerialNumber};
+use rcgen::{BasicConstraints, CertificateParams, DistinguishedName, DnType, IsCa, Issuer, KeyUsagePurpose};
 use time::OffsetDateTime;
 
 use super::{super::keys::LabKey, AUTHORITY_YEARS, PlanError};
@@ -59,7 +59,7 @@ fn authority(name: &str, until: OffsetDateTime, now: OffsetDateTime) -> Certific
     params.distinguished_name.push(DnType::CommonName, name);
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-    params.serial_number = Some(SerialNumber::from(rand::random::<u64>() >> 1));
+    params.serial_number = Some(super::serial());
     params.not_before = now - AUTHORITY_YEARS / 2;
     params.not_after = until;
     params

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use rcgen::{
     BasicConstraints, CertificateParams, CustomExtension, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
-    KeyUsagePurpose, SanType, SerialNumber,
+    KeyUsagePurpose, SanType,
 };
 use time::{OffsetDateTime, macros::datetime};
 use yasna::{DERWriter, Tag, models::ObjectIdentifier};
@@ -47,7 +47,7 @@ pub(super) fn leaf(scenario: &Scenario, key: &LabKey, now: OffsetDateTime) -> Re
         let san = |name: String| Ok(SanType::DnsName(name.as_str().try_into()?));
         params.subject_alt_names = names.iter().cloned().chain(more).map(san).collect::<Result<_, rcgen::Error>>()?;
     }
-    params.serial_number = Some(SerialNumber::from(rand::random::<u64>() >> 1));
+    params.serial_number = Some(super::serial());
     params.extended_key_usages = match (fault.client_only, fault.extension, spec.usage) {
         (Some(true), ..) => vec![ExtendedKeyUsagePurpose::ClientAuth],
         (_, Some(ExtensionFault::AnyUsage), _) => vec![ExtendedKeyUsagePurpose::Any],

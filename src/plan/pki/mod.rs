@@ -8,7 +8,7 @@ mod reissue;
 
 use std::time::Duration;
 
-use rcgen::{CertificateParams, DistinguishedName, DnType};
+use rcgen::{CertificateParams, DistinguishedName, DnType, SerialNumber};
 use time::OffsetDateTime;
 
 use super::{Credentials, PlanError, keys::LabKey};
@@ -112,6 +112,11 @@ pub(super) fn issue(scenario: &Scenario, now: OffsetDateTime) -> Result<(Issued,
     let first = Credentials { chain, key_pem: signing_key.to_pem()? };
     let nameless = if fault.sni == Some(SniFault::OtherCertificate) { Some(nameless(now)?) } else { None };
     Ok((Issued { first, second, nameless }, trust))
+}
+
+/// A positive serial number of eight octets, never fewer: reports are alike but for its digits.
+fn serial() -> SerialNumber {
+    SerialNumber::from(rand::random::<u64>() >> 2 | 1 << 62)
 }
 
 /// The certificate again, where it is not to be signed or formed as rcgen does, or has a key that rcgen does not know.
