@@ -21,6 +21,9 @@ pub enum TrustError {
     /// The text is not PEM.
     #[error("not a PEM file of certificates: {0}")]
     Pem(rustls_pki_types::pem::Error),
+    /// The system's own store cannot be read.
+    #[error("the trust store of this system cannot be read: {0}; SSL_CERT_FILE or SSL_CERT_DIR may name another")]
+    System(String),
     /// No certificate in it.
     #[error("no certificate in it; expected `-----BEGIN CERTIFICATE-----`")]
     Empty,
@@ -30,6 +33,16 @@ impl TrustStore {
     /// Mozilla's root programme, as compiled in.
     pub fn mozilla() -> Self {
         Self { name: "mozilla".to_owned(), public: true, anchors: webpki_root_certs::TLS_SERVER_ROOT_CERTS.to_vec() }
+    }
+
+    /// What this system trusts, as its owner has set it up: companies add roots of their own.
+    pub fn system() -> Result<Self, TrustError> {
+        let loaded = rustls_native_certs::load_native_certs();
+        match (loaded.certs.is_empty(), loaded.errors.first()) {
+            (true, Some(error)) => Err(TrustError::System(error.to_string())),
+            (true, None) => Err(TrustError::System("no certificates were found".to_owned())),
+            (false, _) => Ok(Self { name: "system".to_owned(), public: true, anchors: loaded.certs }),
+        }
     }
 
     /// The certificates of a PEM file.

@@ -109,8 +109,12 @@ pub(super) fn print(report: &Report, output: &OutputArguments) {
 /// Mozilla's roots, unless others are named; private ones come on top.
 pub(super) fn stores(arguments: &TrustArguments) -> Result<Vec<TrustStore>, Failure> {
     let mut stores = Vec::new();
-    for path in &arguments.trust {
-        stores.push(read_store(path, true)?);
+    for name in &arguments.trust {
+        stores.push(match name.to_str() {
+            Some("mozilla") => TrustStore::mozilla(),
+            Some("system") => TrustStore::system().map_err(|error| Failure::environment(error.to_string()))?,
+            _ => read_store(name, true)?,
+        });
     }
     if stores.is_empty() {
         stores.push(TrustStore::mozilla());

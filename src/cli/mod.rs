@@ -173,8 +173,8 @@ struct CheckArguments {
 
 #[derive(Debug, Args)]
 struct TrustArguments {
-    /// A PEM file of roots that the world trusts; replaces Mozilla's.
-    #[arg(long, value_name = "FILE")]
+    /// Roots that the world trusts: `mozilla`, `system` or a PEM file; repeat for several. `mozilla` by default.
+    #[arg(long, value_name = "STORE")]
     trust: Vec<PathBuf>,
     /// A PEM file of private roots: a path to one is named, and is no public certificate.
     #[arg(long, value_name = "FILE")]

@@ -1,5 +1,13 @@
 use super::{each_end, not_trusted};
-use crate::rules::{Context, Outcome, ResultType, Violation, path::End, rule};
+use crate::{
+    facts::Certificate,
+    rules::{
+        Context, Outcome, ResultType, Violation,
+        path::{self, End},
+        rule,
+    },
+    trust::TrustStore,
+};
 
 rule! {
     /// The certificate comes from a private CA.
@@ -34,7 +42,11 @@ rule! {
 fn judge(context: &Context) -> Outcome {
     each_end(context, |chain, judgement| {
         let violation = match &judgement.end {
-            End::Trusted { store, public: true } => return Outcome::Passed(format!("the path leads to a root in {store}")),
+            End::Trusted { store, public: true } => {
+                let others = not_in(context, chain);
+                let but = if others.is_empty() { String::new() } else { format!(", and to none in {}", others.join(" or ")) };
+                return Outcome::Passed(format!("the path leads to a root in {store}{but}"));
+            }
             End::Trusted { store, public: false } => {
                 Violation::new(format!("the path leads to a root in {store}, which the world does not trust"))
             }
@@ -48,6 +60,16 @@ fn judge(context: &Context) -> Outcome {
         };
         not_trusted(context, chain, judgement, violation)
     })
+}
+
+/// The public stores that hold no root of the path, where there is more than one store.
+fn not_in<'a>(context: &'a Context, chain: &[Certificate]) -> Vec<&'a str> {
+    let others = context.stores.iter().filter(|store| store.public && context.stores.len() > 1);
+    let is_trusted = |store: &TrustStore| {
+        let judged = path::judge(chain, std::slice::from_ref(store), context.now);
+        matches!(judged.end, End::Trusted { .. })
+    };
+    others.filter(|store| !is_trusted(store)).map(|store| store.name.as_str()).collect()
 }
 
 #[cfg(test)]
@@ -82,6 +104,15 @@ mod tests {
     #[test]
     fn a_public_root_passes_with_its_store() {
         assert_eq!(World::correct().judge(&RULE), Outcome::Passed("the path leads to a root in world".to_owned()));
+    }
+
+    #[test]
+    fn a_store_that_does_not_hold_the_root_is_named() {
+        let mut world = World::correct();
+        let anchors = vec![Authority::root("Other Root CA").certificate.der().to_vec().into()];
+        world.stores.push(TrustStore { name: "other".to_owned(), public: true, anchors });
+        let words = "the path leads to a root in world, and to none in other";
+        assert_eq!(world.judge(&RULE), Outcome::Passed(words.to_owned()));
     }
 
     #[test]
