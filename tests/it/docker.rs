@@ -13,7 +13,7 @@ use crate::cli::{mtalab, run};
 
 /// Whether to go on; tells why not.
 #[expect(clippy::print_stderr, reason = "a test cannot be ignored while it runs; it says so instead")]
-fn is_ready() -> bool {
+pub fn is_ready() -> bool {
     let (code, images, error) = run(mtalab().args(["images", "list"]));
     let why = match (code, images.contains("not built")) {
         (0, false) => return true,

@@ -10,6 +10,8 @@ mod hostile;
 mod matrix;
 mod outside;
 mod probing;
+#[cfg(feature = "docker")]
+mod remedies;
 mod story;
 mod tidy;
 mod words;

@@ -18,7 +18,7 @@ rule! {
     ///
     /// Let the greeting begin with the name in the MX record.
     ///
-    /// - Postfix: `myhostname = mx.example.org`, with `smtpd_banner` beginning with `$myhostname`.
+    /// - Postfix: `myhostname = mx.example.org` and `smtpd_banner = $myhostname ESMTP $mail_name`.
     /// - Exim: `primary_hostname`, or `smtp_banner` beginning with `$smtp_active_hostname`.
     /// - Exchange: `Set-ReceiveConnector -Banner "220 mx.example.org"`.
     ///

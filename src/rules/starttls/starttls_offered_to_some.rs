@@ -18,7 +18,7 @@ rule! {
     ///
     /// Offer STARTTLS to everyone.
     ///
-    /// - Postfix: remove the clients from `smtpd_discard_ehlo_keyword_address_maps`.
+    /// - Postfix: `postconf -X smtpd_discard_ehlo_keyword_address_maps`, or remove the clients from that map.
     /// - Exim: `tls_advertise_hosts = *`.
     /// - Exchange: the connector whose `RemoteIPRanges` fit the client best decides; give each one
     ///   that the internet reaches `Tls` in its `AuthMechanism`.

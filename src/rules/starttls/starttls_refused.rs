@@ -22,8 +22,9 @@ rule! {
     ///
     /// Look into the server's log at the time of the refusal.
     ///
-    /// - Postfix: 454 means that the TLS engine could not start; the log names the file, often with
-    ///   wrong permissions, or a key that does not belong to the certificate.
+    /// - Postfix: 454 means that the TLS engine could not start, and the log says why: no key and certificate,
+    ///   `smtpd_tls_chain_files = /etc/postfix/chain.pem`, a file that cannot be read, or a key that does not
+    ///   belong to the certificate.
     /// - Exim: 454 likewise; `tls_certificate` and `tls_privatekey` must be readable by the Exim user.
     /// - Exchange: the service account must be able to read the private key; import certificate and key anew.
     ///

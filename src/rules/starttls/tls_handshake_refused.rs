@@ -35,7 +35,8 @@ rule! {
     ///
     /// Offer TLS 1.2 and 1.3 with ECDHE key exchange, and demand no certificate on port 25.
     ///
-    /// - Postfix: `smtpd_tls_protocols = >=TLSv1.2` on Postfix 3.6 or later; leave `smtpd_tls_ciphers` at `medium`.
+    /// - Postfix: `smtpd_tls_protocols = >=TLSv1.2` on Postfix 3.6 or later; leave `smtpd_tls_ciphers = medium`; where the
+    ///   key of the certificate is the reason, one with RSA or P-256 in the file of `smtpd_tls_chain_files`.
     /// - Exim: with OpenSSL, `openssl_options = +no_sslv2 +no_sslv3 +no_tlsv1 +no_tlsv1_1`; with GnuTLS, remove
     ///   limits from `tls_require_ciphers`.
     /// - Exchange: TLS 1.2 must be on in Schannel, under `SCHANNEL\Protocols\TLS 1.2\Server` of the registry.

@@ -30,8 +30,8 @@ rule! {
     ///
     /// Read the lists that the policy names: `mtalab policies` tells where they come from.
     ///
-    /// - Postfix: `tls_eecdh_auto_curves`; `kEDH` in `smtpd_tls_exclude_ciphers` where no finite-field group is
-    ///   allowed.
+    /// - Postfix: `tls_eecdh_auto_curves = X25519 prime256v1 secp384r1`, and `smtpd_tls_exclude_ciphers = kEDH`
+    ///   where no finite-field group is allowed.
     /// - Exim: `tls_eccurve` with OpenSSL; `GROUP-` words of `tls_require_ciphers` with GnuTLS.
     /// - Exchange: `Disable-TlsEccCurve`.
     ///

@@ -26,7 +26,7 @@ rule! {
     ///
     /// Read the lists that the policy names: `mtalab policies` tells where they come from.
     ///
-    /// - Postfix: `smtpd_tls_protocols`.
+    /// - Postfix: `smtpd_tls_protocols = >=TLSv1.2`, or `>=TLSv1.3` where the policy takes nothing less.
     /// - Exim: `openssl_options`, or `tls_require_ciphers` with GnuTLS.
     /// - Exchange: `SCHANNEL\Protocols` of the registry.
     ///
