@@ -21,6 +21,8 @@ rule! {
     ///
     /// - Postfix: `myhostname = mx.example.org`.
     /// - Exim: `primary_hostname`, or `smtp_active_hostname` where one Exim serves several names.
+    /// - Sendmail: `confDOMAIN_NAME`, which becomes the macro `j`.
+    /// - OpenSMTPD: `hostname mx.example.org` in the `listen` line.
     /// - Exchange: `Set-ReceiveConnector -Fqdn mx.example.org`; a connector whose `AuthMechanism`
     ///   includes `ExchangeServer` keeps the server's own name, so give the internet a connector without it.
     ///

@@ -21,6 +21,8 @@ rule! {
     ///
     /// - Postfix: `myhostname = mx.example.org` and `smtpd_banner = $myhostname ESMTP $mail_name`.
     /// - Exim: `primary_hostname`, or `smtp_banner` beginning with `$smtp_active_hostname`.
+    /// - Sendmail: `confDOMAIN_NAME`, with `confSMTP_LOGIN_MSG` beginning with `$j`.
+    /// - OpenSMTPD: `hostname mx.example.org` in the `listen` line.
     /// - Exchange: `Set-ReceiveConnector -Banner "220 mx.example.org"`.
     ///
     /// ## References

@@ -22,6 +22,8 @@ rule! {
     ///
     /// - Postfix: assign it with `smtpd_tls_chain_files`; with several names, choose by SNI with `tls_server_sni_maps`.
     /// - Exim: `tls_certificate` may depend on `$tls_in_sni`.
+    /// - Sendmail: name it in `confSERVER_CERT`.
+    /// - OpenSMTPD: name it in `pki mx.example.org cert`.
     /// - Exchange: the connector's `TlsCertificateName`, or its `Fqdn`, selects the certificate.
     ///
     /// ## References

@@ -23,7 +23,7 @@ rule! {
     /// Generate a new key (RSA with 2048 bits or more, or ECDSA on P-256) and have a new certificate
     /// issued for it.
     ///
-    /// - Postfix, Exim: `openssl req -new -newkey rsa:2048 -nodes -keyout mx.key -out mx.csr`
+    /// - Postfix, Exim, Sendmail, OpenSMTPD: `openssl req -new -newkey rsa:2048 -nodes -keyout mx.key -out mx.csr`
     /// - Exchange: `New-ExchangeCertificate -GenerateRequest -KeySize 2048 -DomainName mx.example.org`
     ///
     /// ## References

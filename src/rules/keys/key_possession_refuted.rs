@@ -23,6 +23,8 @@ rule! {
     ///
     /// - Postfix: key and certificate stand in one file of `smtpd_tls_chain_files`.
     /// - Exim: `tls_privatekey` must be the key of `tls_certificate`.
+    /// - Sendmail: `confSERVER_KEY` must be the key of `confSERVER_CERT`.
+    /// - OpenSMTPD: `pki mx.example.org key` must be the key of `pki mx.example.org cert`.
     /// - Exchange: import certificate and key together, as a PFX file.
     ///
     /// ## References

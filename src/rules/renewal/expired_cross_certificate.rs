@@ -20,7 +20,7 @@ rule! {
     ///
     /// - Postfix: remove it from the file of `smtpd_tls_chain_files`, then `postfix reload`.
     /// - Exim: remove it from the file of `tls_certificate`.
-    /// - Sendmail: remove it from the file of `confSERVER_CERT`.
+    /// - Sendmail: remove it from the file of `confCACERT`.
     /// - OpenSMTPD: remove it from the file of `pki mx.example.org cert`.
     /// - Exchange: remove it from the computer's store "Intermediate Certification Authorities", and restart
     ///   the transport service.

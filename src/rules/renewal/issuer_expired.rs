@@ -21,6 +21,8 @@ rule! {
     ///
     /// - Postfix: replace the intermediate in the file of `smtpd_tls_chain_files`, then `postfix reload`.
     /// - Exim: replace it in the file of `tls_certificate`.
+    /// - Sendmail: replace it in the file of `confCACERT`, then restart it.
+    /// - OpenSMTPD: replace it in the file of `pki mx.example.org cert`, then restart it.
     /// - Exchange: import the new one into the computer's store "Intermediate Certification Authorities",
     ///   remove the old one, and restart the transport service.
     ///

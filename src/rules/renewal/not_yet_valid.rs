@@ -21,6 +21,8 @@ rule! {
     ///
     /// - Postfix: the former file in `smtpd_tls_chain_files`, then `postfix reload`.
     /// - Exim: the former file in `tls_certificate`.
+    /// - Sendmail: the former file in `confSERVER_CERT`.
+    /// - OpenSMTPD: the former file in `pki mx.example.org cert`.
     /// - Exchange: `Enable-ExchangeCertificate -Services SMTP` with the former thumbprint.
     ///
     /// ## References

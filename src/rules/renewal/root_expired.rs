@@ -21,7 +21,7 @@ rule! {
     ///
     /// - Postfix: put key, certificate and the other intermediate into the file of `smtpd_tls_chain_files`, then `postfix reload`.
     /// - Exim: put certificate and intermediate into the file of `tls_certificate`.
-    /// - Sendmail: put certificate and intermediate into the file of `confSERVER_CERT`.
+    /// - Sendmail: put the intermediate into the file of `confCACERT`.
     /// - OpenSMTPD: put certificate and intermediate into the file of `pki mx.example.org cert`.
     /// - Exchange: import the intermediate into the computer's store "Intermediate Certification Authorities",
     ///   and restart the transport service.

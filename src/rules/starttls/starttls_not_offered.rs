@@ -22,6 +22,8 @@ rule! {
     /// - Postfix: `smtpd_tls_security_level = may`; look at `smtpd_discard_ehlo_keywords` and
     ///   `smtpd_discard_ehlo_keyword_address_maps`.
     /// - Exim: `tls_advertise_hosts = *`.
+    /// - Sendmail: `confSERVER_CERT` and `confSERVER_KEY`; no `S` for the client in `Srv_Features` of the access map.
+    /// - OpenSMTPD: `tls pki mx.example.org` in the `listen` line.
     /// - Exchange: the receive connector that matches the client's address needs `Tls` in its `AuthMechanism`,
     ///   and a certificate for its `Fqdn`: event 12014 of MSExchangeTransport says that there is none.
     ///

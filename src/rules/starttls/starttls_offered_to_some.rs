@@ -20,6 +20,8 @@ rule! {
     ///
     /// - Postfix: `postconf -X smtpd_discard_ehlo_keyword_address_maps`, or remove the clients from that map.
     /// - Exim: `tls_advertise_hosts = *`.
+    /// - Sendmail: no `S` for the clients in `Srv_Features` of the access map.
+    /// - OpenSMTPD: `tls pki mx.example.org` in each `listen` line.
     /// - Exchange: the connector whose `RemoteIPRanges` fit the client best decides; give each one
     ///   that the internet reaches `Tls` in its `AuthMechanism`.
     /// - Between them: an inspecting firewall or proxy may treat networks differently.

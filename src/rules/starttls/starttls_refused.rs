@@ -26,6 +26,7 @@ rule! {
     ///   `smtpd_tls_chain_files = /etc/postfix/chain.pem`, a file that cannot be read, or a key that does not
     ///   belong to the certificate.
     /// - Exim: 454 likewise; `tls_certificate` and `tls_privatekey` must be readable by the Exim user.
+    /// - Sendmail: 454 likewise; `STARTTLS=server, error` in the log says which file.
     /// - Exchange: the service account must be able to read the private key; import certificate and key anew.
     ///
     /// ## References

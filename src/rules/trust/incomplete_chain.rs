@@ -22,6 +22,8 @@ rule! {
     ///
     /// - Postfix: put key, certificate and intermediates, in that order, into a file of `smtpd_tls_chain_files`.
     /// - Exim: append the intermediates to the file of `tls_certificate`.
+    /// - Sendmail: put the intermediates into the file of `confCACERT`.
+    /// - OpenSMTPD: append the intermediates to the file of `pki mx.example.org cert`.
     /// - Exchange: import the intermediates into the computer's store "Intermediate Certification
     ///   Authorities", then restart the transport service.
     ///

@@ -22,6 +22,8 @@ rule! {
     ///
     /// - Postfix: name key, certificate and intermediates in `smtpd_tls_chain_files`.
     /// - Exim: set `tls_certificate` and `tls_privatekey`.
+    /// - Sendmail: name certificate, key and intermediates in `confSERVER_CERT`, `confSERVER_KEY` and `confCACERT`.
+    /// - OpenSMTPD: `pki mx.example.org cert` and `key`, and `pki mx.example.org` in the `listen` line.
     /// - Exchange: `Import-ExchangeCertificate`, then `Enable-ExchangeCertificate -Services SMTP`.
     ///
     /// ## References

@@ -20,6 +20,8 @@ rule! {
     ///
     /// - Postfix: edit the file of `smtpd_tls_chain_files`, then `postfix reload`.
     /// - Exim: edit the file of `tls_certificate`.
+    /// - Sendmail: edit the file of `confCACERT`.
+    /// - OpenSMTPD: edit the file of `pki mx.example.org cert`.
     ///
     /// ## References
     ///
