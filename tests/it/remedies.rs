@@ -130,7 +130,7 @@ impl Lab {
     fn mend(&self, remedy: &Remedy, folder: &Path) {
         if remedy.is_new_certificate {
             let file = folder.join("chain.pem");
-            fs::write(&file, &certificate(&self.host, folder)).unwrap();
+            fs::write(&file, certificate(&self.host, folder)).unwrap();
             let place = format!("{}:{CHAIN}", self.container);
             assert!(
                 Command::new("docker").args(["cp", "--quiet", file.to_str().unwrap(), &place]).output().unwrap().status.success()
