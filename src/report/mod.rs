@@ -46,7 +46,7 @@ pub fn not_asked(facts: &Facts) -> Vec<&'static str> {
     };
     let never = [
         "revocation: CRLs and OCSP",
-        "what DNS says of this host: other MX, other addresses, PTR",
+        "what DNS says of this host: other MX, other addresses",
         "DANE (TLSA), MTA-STS and TLSRPT",
     ];
     about_tls.into_iter().chain(never).collect()
