@@ -44,11 +44,8 @@ pub fn not_asked(facts: &Facts) -> Vec<&'static str> {
         }
         Depth::Full => None,
     };
-    let never = [
-        "revocation: CRLs and OCSP",
-        "what DNS says of this host: other MX, other addresses",
-        "DANE (TLSA), MTA-STS and TLSRPT",
-    ];
+    let never =
+        ["revocation: CRLs and OCSP", "what DNS says of this host: other MX, other addresses", "DANE (TLSA), MTA-STS and TLSRPT"];
     about_tls.into_iter().chain(never).collect()
 }
 
