@@ -134,7 +134,7 @@ pub(super) async fn ps() -> Result<ExitCode, Failure> {
     let mut rows = vec![["ID", "BACKEND", "SCENARIO", "ADDRESS"].map(str::to_owned)];
     rows.extend(labs.iter().map(|state| row(&state.lab)));
     rows.extend(
-        orphans.into_iter().map(|id| [id, "docker".to_owned(), "not known: its state file is gone".to_owned(), "-".to_owned()]),
+        orphans.into_iter().map(|id| [id, "docker".to_owned(), "not known: no state file of yours".to_owned(), "-".to_owned()]),
     );
     let widths: Vec<usize> = (0..4).map(|i| rows.iter().map(|row| row[i].len()).max().unwrap_or_default()).collect();
     let line =
@@ -146,7 +146,8 @@ pub(super) async fn ps() -> Result<ExitCode, Failure> {
 pub(super) async fn down(id: Option<&str>) -> Result<ExitCode, Failure> {
     let labs = State::all().await?;
     let chosen: Vec<State> = labs.into_iter().filter(|state| id.is_none_or(|id| state.lab.id == id)).collect();
-    let orphans: Vec<String> = orphans().await?.into_iter().filter(|orphan| id.is_none_or(|id| orphan == id)).collect();
+    // Those may be another user's: one must name them.
+    let orphans: Vec<String> = orphans().await?.into_iter().filter(|orphan| id == Some(orphan.as_str())).collect();
     if chosen.is_empty() && orphans.is_empty() {
         let Some(id) = id else {
             out::print("no lab is up");

@@ -130,6 +130,13 @@ pub enum SignatureHash {
     Unknown,
 }
 
+impl PublicKey {
+    /// Whether it is on one of the three curves that senders offer by default.
+    pub fn is_on_common_curve(&self) -> bool {
+        matches!(self.curve, Some("P-256" | "P-384" | "P-521"))
+    }
+}
+
 impl std::fmt::Display for PublicKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match (self.algorithm, self.curve) {
@@ -190,7 +197,7 @@ impl CertificateDetails {
                     }));
                 }
                 // A name that cannot be read might be the right one, a constraint the one that matters.
-                ParsedExtension::ParseError { error } => {
+                ParsedExtension::ParseError { error } if decides(&extension.oid) => {
                     let error = WireText::from(&*error.to_string());
                     return Err(format!("its extension {} cannot be read: {error}", extension.oid.to_id_string()));
                 }
@@ -224,6 +231,11 @@ impl CertificateDetails {
             _ => None,
         })
     }
+}
+
+/// Whether a verdict hangs on an extension: names, constraints and usages (RFC 5280, 4.2.1).
+fn decides(oid: &Oid) -> bool {
+    [oid!(2.5.29.15), oid!(2.5.29.17), oid!(2.5.29.19), oid!(2.5.29.30), oid!(2.5.29.37)].contains(oid)
 }
 
 fn name_text(name: &X509Name) -> WireText {
@@ -407,6 +419,16 @@ mod tests {
         let place = der.windows(7).position(|window| *window == P384).unwrap();
         der[place + 2..place + 7].copy_from_slice(identifier);
         Certificate::from_der(&der).details().unwrap().key.clone()
+    }
+
+    /// What no verdict hangs on does not make a certificate unreadable.
+    #[test]
+    fn an_odd_extension_of_no_consequence_is_read_past() {
+        let mut params = CertificateParams::new(vec!["mx.example.test".to_owned()]).unwrap();
+        let broken = rcgen::CustomExtension::from_oid_content(&[2, 5, 29, 31], vec![5, 0]);
+        params.custom_extensions.push(broken);
+        let key = KeyPair::generate().unwrap();
+        assert!(Certificate::from_der(params.self_signed(&key).unwrap().der()).details().is_ok());
     }
 
     /// An extension that is there and cannot be read is not one that is not there.

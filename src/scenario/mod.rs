@@ -4,6 +4,7 @@
 //! [`parse`](parse()) reports every mistake in one of them at once; what it returns is consistent.
 
 mod certificate;
+mod contradictions;
 mod corpus;
 mod error;
 mod parse;

@@ -36,13 +36,13 @@ pub(super) fn issue(scenario: &Scenario, now: OffsetDateTime) -> Result<(Issued,
     let fault = &scenario.fault;
     let is = |flag: Option<bool>| flag == Some(true);
     let until = fault.root_expired.map_or(now + AUTHORITY_YEARS, |ago| now - ago.0);
-    let root_key = match fault.issuer {
-        Some(IssuerFault::Sha1) => LabKey::strong(Key::Rsa2048, "authority")?,
-        _ => LabKey::ephemeral()?,
-    };
-    let lab = Authority::root("mtalab lab root", root_key, until, now)?;
+    // A weak hash, or a padding of choice, takes an RSA key.
+    let signs_with_rsa =
+        fault.issuer == Some(IssuerFault::Sha1) || fault.weak_signature.is_some() || scenario.certificate.signature.is_some();
+    let root_key = || if signs_with_rsa { LabKey::strong(Key::Rsa2048, "authority") } else { LabKey::ephemeral() };
+    let lab = Authority::root("mtalab lab root", root_key()?, until, now)?;
     let trust = TrustStore { name: "lab".to_owned(), public: true, anchors: vec![lab.der.clone().into()] };
-    let stranger = |name: &str| Authority::root(name, LabKey::ephemeral()?, now + AUTHORITY_YEARS, now);
+    let stranger = |name: &str| Authority::root(name, root_key()?, now + AUTHORITY_YEARS, now);
 
     let (root, line) = if is(fault.private_ca) || is(fault.unknown_ca) {
         let root = stranger("Example Corp private root")?;

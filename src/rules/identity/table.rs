@@ -89,7 +89,8 @@ pub fn names(context: &Context) -> Vec<NameRow> {
     let host = &facts.target.name;
     let mut rows = BTreeSet::new();
     let mut add = |source, name: &str, relation| {
-        rows.insert(NameRow { source, name: WireText::from(name), relation, decided_by: decided_by(source) });
+        // What was seen is escaped already.
+        rows.insert(NameRow { source, name: WireText::from(name.to_owned()), relation, decided_by: decided_by(source) });
     };
     add(NameSource::Given, host.as_str(), Relation::Reference);
     for pointer in &facts.pointers {
@@ -183,6 +184,15 @@ mod tests {
                 "SAN mx.example.test matches",
             ]
         );
+    }
+
+    #[test]
+    fn what_is_escaped_already_is_not_escaped_again() {
+        let world = World::correct();
+        let mut facts = world.facts(1);
+        let names = Observed::Seen(vec![crate::wire::WireText::from("a\0b.example.test")]);
+        facts.pointers = vec![Pointer { address: [192, 0, 2, 1].into(), names }];
+        assert!(shown(&world, &facts).contains(&r"PTR a\x00b.example.test differs".to_owned()), "{:?}", shown(&world, &facts));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 use super::{
     each_link,
-    factoring::{Factored, factored},
+    factoring::{Factored, TooLarge, factored},
 };
 use crate::rules::{Context, Outcome, Violation, rule};
 
@@ -36,15 +36,29 @@ rule! {
 
 fn judge(context: &Context) -> Outcome {
     each_link(context, |links| {
-        let found = links.iter().filter_map(|link| {
-            let (message, evidence) = match factored(&link.details.key.modulus)? {
-                Factored::ClosePrimes => ("its primes are neighbours", "Fermat's method finds them in a few steps"),
-                Factored::Roca => ("it comes from a library with predictable primes", "it is a power of 65537 modulo every odd prime up to 167"),
+        let mut violations = Vec::new();
+        let mut doubt = None;
+        for link in links {
+            let (message, evidence) = match factored(&link.details.key.modulus) {
+                Ok(Some(Factored::ClosePrimes)) => ("its primes are neighbours", "Fermat's method finds them in a few steps"),
+                Ok(Some(Factored::Roca)) => (
+                    "it comes from a library with predictable primes",
+                    "it is a power of 65537 modulo every odd prime up to 167",
+                ),
+                Ok(None) => continue,
+                Err(TooLarge) => {
+                    doubt = Some(format!("the key of {} is too large to try: {}", link.what, link.details.key));
+                    continue;
+                }
             };
-            Some(Violation::new(format!("the key of {} can be factored: {message}", link.what)).evidence(evidence))
-        });
-        let violations: Vec<Violation> = found.collect();
-        if violations.is_empty() { Outcome::Passed(String::new()) } else { Outcome::Violated(violations) }
+            let violation = Violation::new(format!("the key of {} can be factored: {message}", link.what));
+            violations.push(violation.evidence(evidence));
+        }
+        match (violations.is_empty(), doubt) {
+            (false, _) => Outcome::Violated(violations),
+            (true, Some(doubt)) => Outcome::Undetermined(doubt),
+            (true, None) => Outcome::Passed(String::new()),
+        }
     })
 }
 
@@ -52,6 +66,13 @@ fn judge(context: &Context) -> Outcome {
 mod tests {
     use super::*;
     use crate::rules::test_facts::{Key, World, kind};
+
+    #[test]
+    fn one_that_is_too_large_to_try_is_not_right() {
+        let mut modulus = vec![0xff; 3000];
+        modulus[0] = 0x7f;
+        assert_eq!(factored(&modulus.iter().map(|byte| format!("{byte:02x}")).collect::<String>()), Err(TooLarge));
+    }
 
     /// What is found is in the corpus: such keys take long to make.
     #[test]

@@ -21,10 +21,16 @@ pub enum Factored {
     Roca,
 }
 
-/// Looks for both; none where neither is the case, or where the modulus is too large or no number.
-pub fn factored(modulus: &str) -> Option<Factored> {
-    let bytes = bytes(modulus)?;
-    if bytes.len() * 8 > MAX_BITS || bytes.is_empty() {
+/// The modulus is larger than is tried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TooLarge;
+
+/// Looks for both; none where neither is the case, or where there is no modulus.
+pub fn factored(modulus: &str) -> Result<Option<Factored>, TooLarge> {
+    let bytes = bytes(modulus).unwrap_or_default();
+    Ok(if bytes.len() * 8 > MAX_BITS {
+        return Err(TooLarge);
+    } else if bytes.is_empty() {
         None
     } else if is_roca(&bytes) {
         Some(Factored::Roca)
@@ -32,7 +38,7 @@ pub fn factored(modulus: &str) -> Option<Factored> {
         Some(Factored::ClosePrimes)
     } else {
         None
-    }
+    })
 }
 
 /// The digits as bytes, without leading zeros.
@@ -85,7 +91,7 @@ mod tests {
     #[case("00", None)]
     #[case("no number", None)]
     fn neighbours_are_found(#[case] modulus: &str, #[case] expected: Option<Factored>) {
-        assert_eq!(factored(modulus), expected);
+        assert_eq!(factored(modulus), Ok(expected));
     }
 
     #[test]
@@ -93,12 +99,12 @@ mod tests {
         for _ in 0..3 {
             let key = rsa::PrivateKey::new_unchecked(&mut rand::rng(), 1024).unwrap();
             let modulus: String = rsa::traits::PublicKeyParts::n_bytes(&key).iter().map(|byte| format!("{byte:02x}")).collect();
-            assert_eq!(factored(&modulus), None);
+            assert_eq!(factored(&modulus), Ok(None));
         }
     }
 
     #[test]
     fn the_work_is_bounded() {
-        assert_eq!(factored(&"ff".repeat(MAX_BITS / 8 + 1)), None);
+        assert_eq!(factored(&"ff".repeat(MAX_BITS / 8 + 1)), Err(TooLarge));
     }
 }

@@ -47,7 +47,7 @@ fn judge(context: &Context) -> Outcome {
 fn is_common(key: &PublicKey) -> bool {
     match key.algorithm {
         KeyAlgorithm::Rsa | KeyAlgorithm::Ed25519 => true,
-        KeyAlgorithm::Ec => matches!(key.curve, Some("P-256" | "P-384" | "P-521")),
+        KeyAlgorithm::Ec => key.is_on_common_curve(),
         KeyAlgorithm::Ed448 | KeyAlgorithm::Other => false,
     }
 }

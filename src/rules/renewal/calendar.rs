@@ -31,7 +31,7 @@ pub fn endings(context: &Context) -> Vec<Ending> {
         let mut add = |certificate: &crate::facts::Certificate, what: String, breaks| {
             let Ok(details) = certificate.details() else { return };
             let days_left = (details.not_after - context.now).whole_seconds().div_euclid(24 * 60 * 60);
-            let ending = Ending { at: details.not_after, days_left, certificate: WireText::from(&*what), breaks };
+            let ending = Ending { at: details.not_after, days_left, certificate: WireText::from(what), breaks };
             if !endings.contains(&ending) {
                 endings.push(ending);
             }

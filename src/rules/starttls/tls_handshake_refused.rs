@@ -128,9 +128,9 @@ fn refused(index: usize, view: &View, reply: &Reply, why: &str) -> Outcome {
 /// The curve of the server's key, where it showed its certificate only to a hello that offers more curves than usual.
 fn odd_curve(asked: &Asked) -> Option<&'static str> {
     let served = asked.offers.chains.iter().filter(|served| served.sni == Sni::Target);
-    let mut keys = served.filter_map(|served| Some(&served.certificates.seen()?.first()?.details().ok()?.key));
-    let curve = keys.find_map(|key| key.curve)?;
-    (asked.view.session.certificates.seen().is_none() && !matches!(curve, "P-256" | "P-384" | "P-521")).then_some(curve)
+    let keys = served.filter_map(|served| Some(&served.certificates.seen()?.first()?.details().ok()?.key));
+    let curve = keys.filter(|key| !key.is_on_common_curve()).find_map(|key| key.curve)?;
+    asked.view.session.certificates.seen().is_none().then_some(curve)
 }
 
 /// The server goes on with suites that this checker cannot finish a handshake with; others can, if senders offer them.
