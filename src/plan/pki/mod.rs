@@ -36,13 +36,13 @@ pub(super) fn issue(scenario: &Scenario, now: OffsetDateTime) -> Result<(Issued,
     let fault = &scenario.fault;
     let is = |flag: Option<bool>| flag == Some(true);
     let until = fault.root_expired.map_or(now + AUTHORITY_YEARS, |ago| now - ago.0);
-    // A weak hash, or a padding of choice, takes an RSA key.
-    let signs_with_rsa =
-        fault.issuer == Some(IssuerFault::Sha1) || fault.weak_signature.is_some() || scenario.certificate.signature.is_some();
-    let root_key = || if signs_with_rsa { LabKey::strong(Key::Rsa2048, "authority") } else { LabKey::ephemeral() };
-    let lab = Authority::root("mtalab lab root", root_key()?, until, now)?;
+    let key_of_ca = |is_rsa: bool| if is_rsa { LabKey::strong(Key::Rsa2048, "authority") } else { LabKey::ephemeral() };
+    let is_sha1 = fault.issuer == Some(IssuerFault::Sha1);
+    let lab = Authority::root("mtalab lab root", key_of_ca(is_sha1)?, until, now)?;
     let trust = TrustStore { name: "lab".to_owned(), public: true, anchors: vec![lab.der.clone().into()] };
-    let stranger = |name: &str| Authority::root(name, root_key()?, now + AUTHORITY_YEARS, now);
+    // One of a circle signs the certificate itself, with a weak hash or a padding of choice if so told: that takes RSA.
+    let signs_with_rsa = is_sha1 || fault.weak_signature.is_some() || scenario.certificate.signature.is_some();
+    let stranger = |name: &str| Authority::root(name, key_of_ca(signs_with_rsa)?, now + AUTHORITY_YEARS, now);
 
     let (root, line) = if is(fault.private_ca) || is(fault.unknown_ca) {
         let root = stranger("Example Corp private root")?;
