@@ -72,6 +72,8 @@ async fn look(address: SocketAddr, plan: &Plan, patience: Patience) -> Report {
         ehlo: None,
         patience,
         pointers: Vec::new(),
+        fetching: check::Fetching::default(),
+        installed: Vec::new(),
         policy: policy::default(),
     };
     check::check(target, &[address], &[Vantage::default()], &options).await

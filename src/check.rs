@@ -6,9 +6,9 @@ use futures::{StreamExt as _, stream};
 use time::OffsetDateTime;
 
 use crate::{
-    facts::{Facts, Pointer, Target, Vantage},
+    facts::{Certificate, Facts, Pointer, Resource, Target, Vantage},
     name::Name,
-    probe::{self, Budget, Patience},
+    probe::{self, Budget, Patience, fetch::Fetcher},
     report::Report,
     rules::{
         self, Context, Outcome, Rule,
@@ -30,13 +30,29 @@ pub struct CheckOptions {
     pub patience: Patience,
     /// What DNS calls the addresses, where it was asked.
     pub pointers: Vec<Pointer>,
+    /// What is fetched from where certificates point.
+    pub fetching: Fetching,
+    /// The certificates of the server's own disk, where its owner showed them.
+    pub installed: Vec<Certificate>,
     /// The guideline to judge by, where guidelines differ; [`policy::default`] is ours.
     pub policy: &'static Policy,
 }
 
+/// What is fetched from where certificates point; nothing by default.
+#[derive(Clone, Debug, Default)]
+pub struct Fetching {
+    /// Whether OCSP responders and lists of revoked certificates are asked.
+    pub revocation: bool,
+    /// Whether issuers that were not sent are fetched.
+    pub issuers: bool,
+    /// How the places are found.
+    pub fetcher: Fetcher,
+}
+
 /// Looks at every address of the target from every vantage point of this machine, and judges.
 pub async fn check(target: Target, addresses: &[SocketAddr], vantages: &[Vantage], options: &CheckOptions) -> Report {
-    let facts = observe(target, addresses, vantages, options).await;
+    let mut facts = observe(target, addresses, vantages, options).await;
+    fetch(&mut facts, &options.fetching, &options.stores, options.now).await;
     judge_by(options.policy, facts, &options.stores, options.now)
 }
 
@@ -56,7 +72,36 @@ pub async fn observe(target: Target, addresses: &[SocketAddr], vantages: &[Vanta
         views
     });
     let views = stream::iter(per_address).buffered(16).collect::<Vec<_>>().await.into_iter().flatten().collect();
-    Facts { target, views, pointers: options.pointers.clone() }
+    Facts { pointers: options.pointers.clone(), installed: options.installed.clone(), ..Facts::new(target, views) }
+}
+
+/// How far up a path is fetched, one issuer at a time.
+const MAX_CLIMBS: usize = 4;
+
+/// Fetches what the certificates seen point to, as far as it is asked for.
+pub async fn fetch(facts: &mut Facts, fetching: &Fetching, stores: &[TrustStore], now: OffsetDateTime) {
+    let Fetching { revocation, issuers, fetcher } = fetching;
+    fn context<'a>(facts: &'a Facts, stores: &'a [TrustStore], now: OffsetDateTime) -> Context<'a> {
+        Context::new(facts, stores, policy::default(), now)
+    }
+    if *issuers {
+        facts.told_to_fetch.push(Resource::Issuer);
+        for _ in 0..MAX_CLIMBS {
+            let mut errands = rules::issuer_errands(&context(facts, stores, now));
+            errands.retain(|errand| !facts.fetched.iter().any(|known| errand.is_done_by(known)));
+            if errands.is_empty() {
+                break;
+            }
+            let fetched = fetcher.fetch(errands).await;
+            facts.fetched.extend(fetched);
+        }
+    }
+    if *revocation {
+        facts.told_to_fetch.extend([Resource::Ocsp, Resource::Crl]);
+        let errands = rules::errands(&context(facts, stores, now));
+        let fetched = fetcher.fetch(errands).await;
+        facts.fetched.extend(fetched);
+    }
 }
 
 /// Judges facts by the default policy, wherever and whenever they were seen.

@@ -11,12 +11,12 @@ use time::OffsetDateTime;
 use tokio::task::JoinSet;
 
 use crate::{
-    check,
-    facts::{Depth, Facts, Target, Vantage, View},
+    check::{self, Fetching},
+    facts::{Certificate, Depth, Facts, Target, Vantage, View},
     finding::{Practice, Verdict},
     lab::{Backend, LabError, Running, persona},
     plan::{Plan, PlanError},
-    probe::{self, Patience},
+    probe::{self, Patience, fetch::Fetcher},
     report::{
         Report,
         redact::Redactor,
@@ -192,7 +192,7 @@ async fn try_case(case: &Case, backend: &Backend, now: OffsetDateTime) -> Result
         return Ok(CaseOutcome::NotPossible(reason));
     }
     let running = backend.start(&plan).await?;
-    let observed = look(&running, &plan, &patience(&case.scenario)).await;
+    let observed = look_and_fetch(&running, &plan, &case.scenario).await;
     let server_log = running.log().await;
     running.stop().await;
     let facts = observed?;
@@ -207,7 +207,7 @@ async fn try_case(case: &Case, backend: &Backend, now: OffsetDateTime) -> Result
         compare(&report, &case.scenario.expect.must, &case.scenario.expect.must_not, &case.scenario.expect.verdicts);
     for (vantage, expect) in &case.scenario.expect.from {
         let views = facts.views.iter().filter(|view| view.vantage.label.as_ref().is_some_and(|label| label.as_str() == vantage));
-        let alone = Facts { target: facts.target.clone(), views: views.cloned().collect(), pointers: facts.pointers.clone() };
+        let alone = Facts { views: views.cloned().collect(), ..facts.clone() };
         let alone = check::judge_by(policy, alone, trust, plan.now);
         let from = compare(&alone, &expect.must, &expect.must_not, &expect.verdicts);
         failures.extend(from.into_iter().map(|failure| format!("from {vantage} alone: {failure}")));
@@ -238,6 +238,25 @@ fn patience(scenario: &Scenario) -> Patience {
     scenario.patience.map_or(lab.clone(), |wait| lab.waiting(wait.0))
 }
 
+/// What a scenario has the checker fetch, and where that is.
+fn fetching(scenario: &Scenario, running: &Running, patience: &Patience) -> Fetching {
+    let place = running.web.iter().map(|web| ((web.host.to_owned(), 80), web.address));
+    Fetching {
+        revocation: scenario.revocation.is_some(),
+        issuers: scenario.fetch_issuers == Some(true),
+        fetcher: Fetcher { fixed: place.collect(), asks_dns: false, patience: patience.reply },
+    }
+}
+
+async fn look_and_fetch(running: &Running, plan: &Plan, scenario: &Scenario) -> Result<Facts, CaseError> {
+    let patience = patience(scenario);
+    let mut facts = look(running, plan, &patience).await?;
+    facts.installed = plan.installed.iter().map(|der| Certificate::from_der(der)).collect();
+    let fetching = fetching(scenario, running, &patience);
+    check::fetch(&mut facts, &fetching, std::slice::from_ref(&plan.trust), plan.now).await;
+    Ok(facts)
+}
+
 /// Looks at the running server from each of its vantage points.
 async fn look(running: &Running, plan: &Plan, patience: &Patience) -> Result<Facts, CaseError> {
     // The scenario's port is 25, as far as its report is concerned; see the redactor.
@@ -252,7 +271,7 @@ async fn look(running: &Running, plan: &Plan, patience: &Patience) -> Result<Fac
         };
         views.push(view);
     }
-    Ok(Facts { target, views, pointers: Vec::new() })
+    Ok(Facts::new(target, views))
 }
 
 /// Has `mtalab observe` look from a vantage point where this process does not stand.

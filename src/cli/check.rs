@@ -10,12 +10,14 @@ use std::{
     time::Duration,
 };
 
+use rustls_pki_types::{CertificateDer, pem::PemObject as _};
+
 use super::{CheckArguments, Format, OutputArguments, TrustArguments, exit, exit::Failure, out};
 use crate::{
-    check::{self, CheckOptions},
-    facts::{Pointer, Target, Vantage},
+    check::{self, CheckOptions, Fetching},
+    facts::{Certificate, Pointer, Target, Vantage},
     name::Name,
-    probe::{Patience, Progress, Watch, resolve},
+    probe::{Patience, Progress, Watch, fetch::Fetcher, resolve},
     report::{Report, json, text},
     trust::TrustStore,
     wire::WireText,
@@ -23,6 +25,8 @@ use crate::{
 
 /// Larger files are no trust stores.
 const MAX_PEM: u64 = 16 * 1024 * 1024;
+/// A CA's web server is not given the minutes that a mail server may take.
+const FETCHING_PATIENCE: Duration = Duration::from_secs(15);
 
 pub(super) async fn run(arguments: CheckArguments) -> Result<ExitCode, Failure> {
     let target = parse_target(&arguments.target)?;
@@ -48,7 +52,15 @@ pub(super) async fn run(arguments: CheckArguments) -> Result<ExitCode, Failure> 
     };
     let watch = patience.watch.clone();
     let policy = arguments.policy.policy;
-    let options = CheckOptions { stores, now: arguments.moment.moment(), ehlo: arguments.ehlo, patience, pointers, policy };
+    let fetcher = Fetcher {
+        fixed: arguments.resolve.iter().cloned().collect(),
+        asks_dns: true,
+        patience: arguments.patience.min(FETCHING_PATIENCE),
+    };
+    let fetching = Fetching { revocation: arguments.revocation, issuers: arguments.fetch_issuers, fetcher };
+    let installed = arguments.certificate.as_deref().map(read_certificate).transpose()?.into_iter().collect();
+    let now = arguments.moment.moment();
+    let options = CheckOptions { stores, now, ehlo: arguments.ehlo, patience, pointers, fetching, installed, policy };
     let checking = check::check(target, &addresses, &vantages, &options);
     let mut report = with_progress(&arguments.target, &watch, checking).await?;
     report.notes.extend(notes);
@@ -127,19 +139,42 @@ pub(super) fn stores(arguments: &TrustArguments) -> Result<Vec<TrustStore>, Fail
 
 fn read_store(path: &Path, public: bool) -> Result<TrustStore, Failure> {
     let shown = WireText::from(&*path.to_string_lossy());
-    let file = |error: std::io::Error| Failure::environment(format!("cannot read the trust store {shown}: {error}"));
-    let is_regular = fs::metadata(path).map_err(file)?.is_file();
-    if !is_regular {
-        return Err(Failure::usage(format!("the trust store {shown} is no regular file")));
-    }
-    let mut pem = Vec::new();
-    fs::File::open(path).and_then(|file| file.take(MAX_PEM + 1).read_to_end(&mut pem)).map_err(file)?;
-    if pem.len() as u64 > MAX_PEM {
-        return Err(Failure::usage(format!("the trust store {shown} is larger than 16 MiB")));
-    }
+    let pem = read_file("trust store", path)?;
     let name = path.file_name().map(PathBuf::from).unwrap_or_default();
     TrustStore::from_pem(&WireText::from(&*name.to_string_lossy()).to_string(), public, &pem)
         .map_err(|error| Failure::usage(format!("{shown}: {error}")))
+}
+
+/// A regular file of at most 16 MiB; `what` it is to hold is for the error.
+fn read_file(what: &str, path: &Path) -> Result<Vec<u8>, Failure> {
+    let shown = WireText::from(&*path.to_string_lossy());
+    let file = |error: std::io::Error| Failure::environment(format!("cannot read the {what} {shown}: {error}"));
+    let is_regular = fs::metadata(path).map_err(file)?.is_file();
+    if !is_regular {
+        return Err(Failure::usage(format!("the {what} {shown} is no regular file")));
+    }
+    let mut bytes = Vec::new();
+    fs::File::open(path).and_then(|file| file.take(MAX_PEM + 1).read_to_end(&mut bytes)).map_err(file)?;
+    if bytes.len() as u64 > MAX_PEM {
+        return Err(Failure::usage(format!("the {what} {shown} is larger than 16 MiB")));
+    }
+    Ok(bytes)
+}
+
+/// The first certificate of a PEM file, which is the server's own in every server's configuration; or one in DER.
+fn read_certificate(path: &Path) -> Result<Certificate, Failure> {
+    let shown = WireText::from(&*path.to_string_lossy());
+    let bytes = read_file("certificate", path)?;
+    let der = match CertificateDer::from_pem_slice(&bytes) {
+        Ok(der) => der.to_vec(),
+        Err(_) if bytes.starts_with(&[0x30]) => bytes,
+        Err(error) => return Err(Failure::usage(format!("{shown} holds no certificate in PEM: {error}"))),
+    };
+    let certificate = Certificate::from_der(&der);
+    match certificate.details() {
+        Ok(_) => Ok(certificate),
+        Err(why) => Err(Failure::usage(format!("the certificate in {shown} cannot be read: {why}"))),
+    }
 }
 
 /// `NAME` or `NAME:PORT`.

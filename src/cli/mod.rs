@@ -161,6 +161,18 @@ struct CheckArguments {
     /// No more than N connections per minute to one address.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=60_000))]
     rate: Option<u32>,
+    /// Ask the CA whether the certificates were revoked: its OCSP responder and its lists, by HTTP.
+    #[arg(long)]
+    revocation: bool,
+    /// Fetch issuers that the server did not send, by HTTP from where its certificates point.
+    #[arg(long)]
+    fetch_issuers: bool,
+    /// Find an HTTP server that certificates point to at this address instead of asking DNS; repeat for more.
+    #[arg(long, value_name = "HOST:PORT=ADDRESS:PORT", value_parser = parse_resolved)]
+    resolve: Vec<((String, u16), SocketAddr)>,
+    /// The certificate on the server's own disk (PEM or DER): is it the one that is presented?
+    #[arg(long, value_name = "FILE")]
+    certificate: Option<PathBuf>,
     #[command(flatten)]
     trust: TrustArguments,
     #[command(flatten)]
@@ -169,6 +181,15 @@ struct CheckArguments {
     policy: PolicyArguments,
     #[command(flatten)]
     output: OutputArguments,
+}
+
+fn parse_resolved(text: &str) -> Result<((String, u16), SocketAddr), String> {
+    let read = || {
+        let (place, address) = text.split_once('=')?;
+        let (host, port) = place.rsplit_once(':')?;
+        Some(((host.to_ascii_lowercase(), port.parse().ok()?), address.parse().ok()?))
+    };
+    read().ok_or_else(|| "expected HOST:PORT=ADDRESS:PORT, `pki.example.org:80=192.0.2.7:80` for example".to_owned())
 }
 
 #[derive(Debug, Args)]

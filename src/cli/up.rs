@@ -90,6 +90,9 @@ pub(super) async fn up(arguments: UpArguments) -> Result<ExitCode, Failure> {
     });
     if arguments.backend != BackendName::Embedded {
         out::note(&format!("it stays until `mtalab down {}`", state.lab.id));
+        if running.web.is_some() {
+            out::note("the CA's web server does not stay: on the embedded backend it does");
+        }
         return Ok(ExitCode::SUCCESS);
     }
     let port = running.address.port();
@@ -103,6 +106,10 @@ pub(super) async fn up(arguments: UpArguments) -> Result<ExitCode, Failure> {
         running.address.ip(),
         state.lab.id,
     ));
+    if let Some(web) = &running.web {
+        let (host, address) = (web.host, web.address);
+        out::note(&format!("the CA's web server: mtalab check --revocation --fetch-issuers --resolve {host}:80={address} …"));
+    }
     inside::ended().await;
     running.stop().await;
     state.remove();

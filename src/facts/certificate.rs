@@ -1,33 +1,29 @@
 //! A certificate as it was sent, and what it says.
 
-use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
 use x509_parser::{
-    der_parser::{asn1_rs::Oid, oid},
-    extensions::{GeneralName, ParsedExtension},
+    der_parser::{
+        asn1_rs::{FromDer as _, Oid},
+        oid,
+    },
+    extensions::{DistributionPointName, GeneralName, ParsedExtension},
     oid_registry::{
         OID_HASH_SHA1, OID_KEY_TYPE_EC_PUBLIC_KEY, OID_NIST_HASH_SHA256, OID_NIST_HASH_SHA384, OID_NIST_HASH_SHA512,
         OID_PKCS1_RSAENCRYPTION, OID_PKCS1_RSASSAPSS, OID_SIG_ED448, OID_SIG_ED25519,
     },
-    prelude::{FromDer, X509Certificate},
+    prelude::X509Certificate,
     public_key::RSAPublicKey,
     signature_algorithm::RsaSsaPssParams,
     x509::X509Name,
 };
 
+use super::encoded::{Details, Encoded};
 use crate::wire::WireText;
 
 /// One certificate of a chain.
-///
-/// A report carries the DER and, for readers, the details; when a report is read back
-/// the details are taken from the DER again, so a forged report cannot contradict itself.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Certificate {
-    der: Vec<u8>,
-    details: Result<CertificateDetails, String>,
-}
+pub type Certificate = Encoded<CertificateDetails>;
 
 /// What a certificate says. Texts are escaped.
 #[derive(Clone, Debug, PartialEq, Serialize, schemars::JsonSchema)]
@@ -62,6 +58,14 @@ pub struct CertificateDetails {
     pub serial: String,
     /// Where the issuer's certificate can be fetched: the caIssuers of the AIA (RFC 5280, 4.2.2.1).
     pub ca_issuers: Vec<WireText>,
+    /// Whom to ask by OCSP whether it was revoked (RFC 5280, 4.2.2.1).
+    pub ocsp_responders: Vec<WireText>,
+    /// Where the list of the revoked is that it would stand on (RFC 5280, 4.2.1.13).
+    pub crl_places: Vec<WireText>,
+    /// Whether it demands that a server staples an OCSP response (RFC 7633).
+    pub must_staple: bool,
+    /// How many signed certificate timestamps it holds (RFC 6962, 3.3).
+    pub timestamps: usize,
     /// The SHA-256 of the DER in hexadecimal.
     pub sha256: String,
 }
@@ -160,24 +164,9 @@ impl std::fmt::Display for SanEntry {
     }
 }
 
-impl Certificate {
-    /// Takes a certificate as it was sent; what cannot be parsed is kept all the same.
-    pub fn from_der(der: &[u8]) -> Self {
-        Self { der: der.to_vec(), details: CertificateDetails::parse(der) }
-    }
+impl Details for CertificateDetails {
+    const NAME: &str = "Certificate";
 
-    /// The certificate as it was sent.
-    pub fn der(&self) -> &[u8] {
-        &self.der
-    }
-
-    /// What it says, or why it cannot be read.
-    pub fn details(&self) -> Result<&CertificateDetails, &str> {
-        self.details.as_ref().map_err(String::as_str)
-    }
-}
-
-impl CertificateDetails {
     fn parse(der: &[u8]) -> Result<Self, String> {
         let (rest, certificate) =
             X509Certificate::from_der(der).map_err(|error| WireText::from(&*error.to_string()).to_string())?;
@@ -185,17 +174,34 @@ impl CertificateDetails {
             return Err(format!("{} bytes follow the certificate", rest.len()));
         }
         let mut subject_alt_names = Vec::new();
-        let mut ca_issuers = Vec::new();
+        let (mut ca_issuers, mut ocsp_responders, mut crl_places) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut must_staple, mut timestamps) = (false, 0);
         for extension in certificate.extensions() {
             match extension.parsed_extension() {
                 ParsedExtension::SubjectAlternativeName(san) => subject_alt_names.extend(san.general_names.iter().map(san_entry)),
                 ParsedExtension::AuthorityInfoAccess(access) => {
-                    let issuers = access.accessdescs.iter().filter(|d| d.access_method == oid!(1.3.6.1.5.5.7.48.2));
-                    ca_issuers.extend(issuers.filter_map(|d| match &d.access_location {
-                        GeneralName::URI(uri) => Some(WireText::from(*uri)),
-                        _ => None,
-                    }));
+                    for description in &access.accessdescs {
+                        let GeneralName::URI(place) = &description.access_location else { continue };
+                        if description.access_method == oid!(1.3.6.1.5.5.7.48.2) {
+                            ca_issuers.push(WireText::from(*place));
+                        } else if description.access_method == oid!(1.3.6.1.5.5.7.48.1) {
+                            ocsp_responders.push(WireText::from(*place));
+                        }
+                    }
                 }
+                ParsedExtension::CRLDistributionPoints(points) => {
+                    // Lists of another issuer, or for some reasons only, do not decide.
+                    let whole = points.iter().filter(|point| point.reasons.is_none() && point.crl_issuer.is_none());
+                    for point in whole {
+                        let Some(DistributionPointName::FullName(names)) = &point.distribution_point else { continue };
+                        crl_places.extend(names.iter().filter_map(|name| match name {
+                            GeneralName::URI(place) => Some(WireText::from(*place)),
+                            _ => None,
+                        }));
+                    }
+                }
+                ParsedExtension::SCT(list) => timestamps += list.len(),
+                _ if extension.oid == oid!(1.3.6.1.5.5.7.1.24) => must_staple |= has_status_request(extension.value),
                 // A name that cannot be read might be the right one, a constraint the one that matters.
                 ParsedExtension::ParseError { error } if decides(&extension.oid) => {
                     let error = WireText::from(&*error.to_string());
@@ -220,10 +226,16 @@ impl CertificateDetails {
             version: certificate.version().0.saturating_add(1),
             serial: hex(certificate.raw_serial()),
             ca_issuers,
+            ocsp_responders,
+            crl_places,
+            must_staple,
+            timestamps,
             sha256: hex(&Sha256::digest(der)),
         })
     }
+}
 
+impl CertificateDetails {
     /// The dNSName entries.
     pub fn dns_names(&self) -> impl Iterator<Item = &WireText> {
         self.subject_alt_names.iter().filter_map(|entry| match entry {
@@ -231,6 +243,11 @@ impl CertificateDetails {
             _ => None,
         })
     }
+}
+
+/// Whether a list of TLS features (RFC 7633, 4) holds status_request, 5.
+fn has_status_request(features: &[u8]) -> bool {
+    Vec::<u16>::from_der(features).is_ok_and(|(_, features)| features.contains(&5))
 }
 
 /// Whether a verdict hangs on an extension: names, constraints and usages (RFC 5280, 4.2.1).
@@ -356,52 +373,13 @@ fn signature(certificate: &X509Certificate) -> (String, SignatureHash) {
     }
 }
 
-fn hex(bytes: &[u8]) -> String {
+/// Lower-case hexadecimal.
+pub(crate) fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write as _;
     bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut out, byte| {
         let _ = write!(out, "{byte:02x}");
         out
     })
-}
-
-/// The form in a report.
-#[derive(Serialize, schemars::JsonSchema)]
-struct Shown<'a> {
-    /// The DER in base64.
-    der: String,
-    /// What the certificate says; absent where it cannot be parsed.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    details: Option<&'a CertificateDetails>,
-    /// Why it cannot be parsed.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    unreadable: Option<&'a str>,
-}
-
-impl Serialize for Certificate {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let shown = Shown { der: BASE64.encode(&self.der), details: self.details().ok(), unreadable: self.details().err() };
-        shown.serialize(serializer)
-    }
-}
-
-impl<'de> Deserialize<'de> for Certificate {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        #[derive(Deserialize)]
-        struct Der {
-            der: String,
-        }
-        let der = BASE64.decode(Der::deserialize(deserializer)?.der).map_err(serde::de::Error::custom)?;
-        Ok(Self::from_der(&der))
-    }
-}
-
-impl schemars::JsonSchema for Certificate {
-    fn schema_name() -> std::borrow::Cow<'static, str> {
-        "Certificate".into()
-    }
-    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        Shown::json_schema(generator)
-    }
 }
 
 #[cfg(test)]

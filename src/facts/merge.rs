@@ -29,21 +29,29 @@ pub enum MergeError {
 /// given. A view that is there already is dropped: the same report given twice counts once.
 pub fn merge(parts: Vec<Facts>) -> Result<Facts, MergeError> {
     let mut parts = parts.into_iter();
-    let Facts { target, views, pointers } = parts.next().ok_or(MergeError::Nothing)?;
-    let mut merged = Facts { target, views: Vec::new(), pointers };
+    let mut merged = parts.next().ok_or(MergeError::Nothing)?;
+    let views = std::mem::take(&mut merged.views);
     take_views(&mut merged, views)?;
     for part in parts {
         if part.target != merged.target {
             return Err(MergeError::DifferentTargets { first: merged.target, other: part.target });
         }
         take_views(&mut merged, part.views)?;
-        for pointer in part.pointers {
-            if !merged.pointers.contains(&pointer) && merged.pointers.len() < MAX_VIEWS {
-                merged.pointers.push(pointer);
-            }
-        }
+        take(&mut merged.pointers, part.pointers);
+        take(&mut merged.told_to_fetch, part.told_to_fetch);
+        take(&mut merged.fetched, part.fetched);
+        take(&mut merged.installed, part.installed);
     }
     Ok(merged)
+}
+
+/// What is not there yet, as far as there is room.
+fn take<T: PartialEq>(all: &mut Vec<T>, more: Vec<T>) {
+    for item in more {
+        if !all.contains(&item) && all.len() < MAX_VIEWS {
+            all.push(item);
+        }
+    }
 }
 
 fn take_views(merged: &mut Facts, views: Vec<super::View>) -> Result<(), MergeError> {
@@ -81,7 +89,7 @@ mod tests {
 
     fn facts(port: u16, labels: &[&str]) -> Facts {
         let target = Target { name: Name::parse("mx.example.test").unwrap(), port };
-        Facts { target, views: labels.iter().map(|label| view(label)).collect(), pointers: Vec::new() }
+        Facts::new(target, labels.iter().map(|label| view(label)).collect())
     }
 
     #[test]

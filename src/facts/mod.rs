@@ -1,15 +1,24 @@
 //! What was seen, as plain serialisable data. No opinions: those are [`crate::rules`]'.
 
 mod certificate;
+mod crl;
+mod encoded;
+mod fetched;
 mod merge;
+mod ocsp;
 mod offers;
 
 use std::net::{IpAddr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
 
+pub(crate) use certificate::hex;
 pub use certificate::{Certificate, CertificateDetails, KeyAlgorithm, PublicKey, SanEntry, SignatureHash};
+pub use crl::{Crl, CrlDetails};
+pub use encoded::{Details, Encoded};
+pub use fetched::{Body, Errand, Fetched, Resource};
 pub use merge::{MAX_VIEWS, MergeError, merge};
+pub use ocsp::{OcspAnswer, OcspDetails, OcspResponse, RevocationStatus, reason_name};
 pub use offers::{
     Alpn, Answer, ClientCertificate, Depth, DhGroup, Features, GroupList, HelloTrait, Intolerance, Offered, Offers, Preference,
     Question, Refusal, SchemeList, ServedChain, Sni, Taken, VersionOffer,
@@ -32,6 +41,22 @@ pub struct Facts {
     /// The names that DNS has for the addresses, where it was asked.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub pointers: Vec<Pointer>,
+    /// What the check was told to fetch, wherever certificates point to it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub told_to_fetch: Vec<Resource>,
+    /// What the certificates point to, as far as it was to be fetched.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fetched: Vec<Fetched>,
+    /// The certificates of the server's own disk, where its owner showed them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub installed: Vec<Certificate>,
+}
+
+impl Facts {
+    /// What was seen of a target, and nothing besides.
+    pub fn new(target: Target, views: Vec<View>) -> Self {
+        Self { target, views, pointers: Vec::new(), told_to_fetch: Vec::new(), fetched: Vec::new(), installed: Vec::new() }
+    }
 }
 
 /// The PTR records of an address.
@@ -196,6 +221,9 @@ pub enum Failure {
     /// The TLS handshake failed; with the alert if one was received.
     #[error("TLS handshake failed: {0}")]
     Tls(String),
+    /// What was fetched by HTTP did not come; why.
+    #[error("{0}")]
+    Http(String),
 }
 
 impl Failure {
@@ -224,6 +252,9 @@ pub struct Session {
     pub tls: Observed<TlsSession>,
     /// The chain as it was sent; may be seen though the handshake failed later.
     pub certificates: Observed<Vec<Certificate>>,
+    /// The OCSP response that was stapled to it (RFC 6066, 8; RFC 8446, 4.4.2.1); seen and none where none was.
+    #[serde(default = "Session::no_staple")]
+    pub staple: Observed<Option<OcspResponse>>,
     /// Whether the server proved that it holds the key of the first certificate.
     pub possession: Observed<Possession>,
     /// Whether the handshake asked this client for a certificate; it has none to show.
@@ -237,6 +268,11 @@ pub struct Session {
 }
 
 impl Session {
+    /// Reports of earlier versions say nothing of it.
+    fn no_staple() -> Observed<Option<OcspResponse>> {
+        Observed::NotAttempted("not asked".to_owned())
+    }
+
     /// A session in which nothing was asked, for `why`.
     pub fn not_attempted(why: &str) -> Self {
         fn not<T>(why: &str) -> Observed<T> {
@@ -250,6 +286,7 @@ impl Session {
             starttls: not(why),
             tls: not(why),
             certificates: not(why),
+            staple: not(why),
             possession: not(why),
             client_certificate: not(why),
             ehlo_after: not(why),

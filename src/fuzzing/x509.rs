@@ -94,7 +94,7 @@ fn facts(chain: Vec<Certificate>) -> Facts {
         offers: View::no_offers(),
     };
     let name = Name::parse("mx.example.test").expect("a name");
-    Facts { target: Target { name, port: 25 }, views: vec![view], pointers: Vec::new() }
+    Facts::new(Target { name, port: 25 }, vec![view])
 }
 
 fn assert_printable(value: &Value) {

@@ -11,6 +11,7 @@ mod openssl;
 pub(crate) mod owner;
 pub mod persona;
 pub mod relay;
+mod web;
 
 use std::{
     collections::BTreeMap,
@@ -20,6 +21,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use crate::plan::{Plan, ServerPlan};
+pub use web::WebServer;
 
 /// A server to start, with the addresses that its vantage points turned out to have.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -58,6 +60,8 @@ pub struct Running {
     pub address: SocketAddr,
     /// Its vantage points, in the plan's order.
     pub vantages: Vec<RunningVantage>,
+    /// The web server of its CA, where the scenario asks for one; on this machine, whatever the backend.
+    pub web: Option<WebServer>,
     server: Server,
 }
 
@@ -75,6 +79,9 @@ pub enum LabError {
     /// The embedded backend failed.
     #[error(transparent)]
     Embedded(#[from] embedded::EmbeddedError),
+    /// The web server of the CA failed.
+    #[error("cannot start the web server of the CA")]
+    Web(#[source] std::io::Error),
     /// The Docker backend failed.
     #[cfg(feature = "docker")]
     #[error(transparent)]
@@ -102,13 +109,17 @@ impl Backend {
 
     /// Starts the plan's server; it answers when this returns.
     pub async fn start(&self, plan: &Plan) -> Result<Running, LabError> {
+        let web = match &plan.publication {
+            Some(publication) => Some(WebServer::start(publication.clone()).await.map_err(LabError::Web)?),
+            None => None,
+        };
         match self {
             Self::Embedded => {
                 let server = embedded::EmbeddedServer::start(plan).await?;
                 let local =
                     |(name, source): &(String, IpAddr)| RunningVantage { name: name.clone(), source: *source, is_remote: false };
                 let vantages = server.sources.iter().map(local).collect();
-                Ok(Running { address: server.address, vantages, server: Server::Embedded { _server: server } })
+                Ok(Running { address: server.address, vantages, web, server: Server::Embedded { _server: server } })
             }
             #[cfg(feature = "docker")]
             Self::Docker(docker) => {
@@ -119,7 +130,7 @@ impl Backend {
                     is_remote: *reach == docker::Reach::Container,
                 };
                 let vantages = server.vantages.iter().map(vantage).collect();
-                Ok(Running { address: server.address, vantages, server: Server::Docker(Box::new(server)) })
+                Ok(Running { address: server.address, vantages, web, server: Server::Docker(Box::new(server)) })
             }
         }
     }

@@ -3,12 +3,14 @@
 
 mod keys;
 mod pki;
+mod publication;
 mod server;
 
 use std::time::Duration;
 
 use time::OffsetDateTime;
 
+pub use publication::{Publication, Published, WebAnswer};
 pub use server::{Answer, Credentials, GreetingPlan, Offer, ServerPlan, TlsPlan};
 
 use crate::{
@@ -29,6 +31,10 @@ pub struct Plan {
     pub vantages: Vec<String>,
     /// The server.
     pub server: ServerPlan,
+    /// What the CA publishes; none where nobody asks.
+    pub publication: Option<Publication>,
+    /// The certificate on the server's disk in DER, where it is not the one that is presented.
+    pub installed: Option<Vec<u8>>,
 }
 
 /// The only vantage point of a scenario that names none.
@@ -50,6 +56,9 @@ pub enum PlanError {
     /// A public key cannot be written as PKCS#1.
     #[error("cannot encode the public key: {0}")]
     Pkcs1(#[from] rsa::pkcs1::Error),
+    /// A certificate or an answer about it cannot be encoded.
+    #[error("cannot encode it: {0}")]
+    Encode(#[from] x509_cert::der::Error),
     /// A certificate that was just made is not what RFC 5280 says.
     #[error("cannot take the certificate apart")]
     Der,
@@ -69,12 +78,13 @@ impl Plan {
     pub fn resolve(id: &str, scenario: &Scenario, kind: &str, now: OffsetDateTime) -> Result<Self, PlanError> {
         // Certificates have whole seconds; so has everything that is compared with them.
         let now = now.replace_nanosecond(0).unwrap_or(now);
-        let (issued, trust) = pki::issue(scenario, now)?;
+        let (mut issued, trust) = pki::issue(scenario, now)?;
+        let (publication, installed) = (issued.publication.take(), issued.installed.take());
         let mut vantages: Vec<_> = scenario.vantage.keys().cloned().collect();
         if vantages.is_empty() {
             vantages.push(DEFAULT_VANTAGE.to_owned());
         }
-        Ok(Self { scenario: id.to_owned(), now, trust, vantages, server: server(scenario, kind, issued) })
+        Ok(Self { scenario: id.to_owned(), now, trust, vantages, server: server(scenario, kind, issued), publication, installed })
     }
 }
 

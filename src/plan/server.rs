@@ -116,9 +116,16 @@ pub struct Credentials {
     pub chain: Vec<Vec<u8>>,
     /// The private key as PKCS#8 PEM.
     pub key_pem: String,
+    /// The OCSP response that is stapled to it, in DER.
+    pub staple: Option<Vec<u8>>,
 }
 
 impl Credentials {
+    /// Without a staple.
+    pub fn new(chain: Vec<Vec<u8>>, key_pem: String) -> Self {
+        Self { chain, key_pem, staple: None }
+    }
+
     /// The key, then the chain, as PEM: the form that Postfix and others take in one file.
     pub fn to_pem(&self) -> String {
         let blocks: Vec<_> = self.chain.iter().map(|der| pem::Pem::new("CERTIFICATE", der.as_slice())).collect();
@@ -151,7 +158,7 @@ mod tests {
 
     #[test]
     fn the_key_comes_first_and_the_chain_reads_back() {
-        let pem = Credentials { chain: vec![vec![7; 100], vec![8; 50]], key_pem: "KEY\n".to_owned() }.to_pem();
+        let pem = Credentials::new(vec![vec![7; 100], vec![8; 50]], "KEY\n".to_owned()).to_pem();
         assert!(pem.starts_with("KEY\n-----BEGIN CERTIFICATE-----\n"));
         assert!(pem.lines().all(|line| line.len() <= 64));
         let read: Vec<_> = CertificateDer::pem_slice_iter(pem.as_bytes()).collect::<Result<_, _>>().unwrap();

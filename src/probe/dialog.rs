@@ -135,6 +135,9 @@ impl<'a> Dialog<'a, TcpStream> {
             Some(certificates) => Observed::Seen(certificates),
             None => Observed::NotAttempted("the handshake ended before the certificate".to_owned()),
         };
+        if let Some(staple) = result.staple {
+            session.staple = Observed::Seen(staple);
+        }
         if let Some(possession) = result.possession {
             session.possession = Observed::Seen(possession);
         }

@@ -21,7 +21,7 @@ use tokio_rustls::{TlsConnector, client::TlsStream};
 
 use super::{possession, timed_out};
 use crate::{
-    facts::{Certificate, Failure, Possession, TlsSession},
+    facts::{Certificate, Failure, OcspResponse, Possession, TlsSession},
     name::Name,
     tls::Alert,
     wire::WireText,
@@ -33,6 +33,8 @@ pub(super) struct Handshake {
     pub outcome: Result<(TlsStream<TcpStream>, TlsSession), Failure>,
     /// The chain as it was sent, if it was.
     pub certificates: Option<Vec<Certificate>>,
+    /// The OCSP response that was stapled to the chain; none where the chain came and none was stapled.
+    pub staple: Option<Option<OcspResponse>>,
     /// What the server's signature over the handshake proved, if it was sent.
     pub possession: Option<Possession>,
     /// Where a client certificate was asked for, the size of the names of authorities in bytes.
@@ -81,10 +83,10 @@ pub(super) async fn connect(stream: TcpStream, wanted: &Wanted, patience: Durati
         Ok(outcome) => outcome,
         Err(_) => Err(timed_out(patience)),
     };
-    let Seen { certificates, possession, certificate_request, refusal } =
+    let Seen { certificates, staple, possession, certificate_request, refusal } =
         std::mem::take(&mut *recorder.seen.lock().unwrap_or_else(PoisonError::into_inner));
     let alpn = outcome.as_ref().ok().and_then(|(stream, _)| stream.get_ref().1.alpn_protocol()).map(<[u8]>::to_vec);
-    Handshake { outcome, certificates, possession, certificate_request, alpn, refusal }
+    Handshake { outcome, certificates, staple, possession, certificate_request, alpn, refusal }
 }
 
 async fn finish(
@@ -197,6 +199,7 @@ struct Recorder {
 #[derive(Debug, Default)]
 struct Seen {
     certificates: Option<Vec<Certificate>>,
+    staple: Option<Option<OcspResponse>>,
     possession: Option<Possession>,
     certificate_request: Option<u32>,
     refusal: Option<Refused>,
@@ -219,12 +222,13 @@ impl ServerCertVerifier for Recorder {
         end_entity: &CertificateDer<'_>,
         others: &[CertificateDer<'_>],
         _: &ServerName<'_>,
-        _: &[u8],
+        staple: &[u8],
         _: UnixTime,
     ) -> Result<ServerCertVerified, TlsError> {
         let chain = std::iter::once(end_entity).chain(others).take(MAX_CERTIFICATES);
         let certificates = chain.map(|der| Certificate::from_der(der)).collect();
-        self.record(|seen| seen.certificates = Some(certificates));
+        let staple = (!staple.is_empty()).then(|| OcspResponse::from_der(staple));
+        self.record(|seen| (seen.certificates, seen.staple) = (Some(certificates), Some(staple)));
         Ok(ServerCertVerified::assertion())
     }
 

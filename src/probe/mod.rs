@@ -8,6 +8,7 @@
 mod budget;
 mod dialog;
 mod enumerate;
+pub mod fetch;
 mod handshake;
 mod odd_curve;
 mod possession;

@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
 use crate::{
-    facts::{Depth, Facts},
+    facts::{Depth, Facts, Resource},
     finding::{Finding, Outcome, Severity, Verdict},
     practice::{self, PracticeLine},
     rules::{Ending, NameRow, Rule, policy::Policy},
@@ -44,9 +44,10 @@ pub fn not_asked(facts: &Facts) -> Vec<&'static str> {
         }
         Depth::Full => None,
     };
-    let never =
-        ["revocation: CRLs and OCSP", "what DNS says of this host: other MX, other addresses", "DANE (TLSA), MTA-STS and TLSRPT"];
-    about_tls.into_iter().chain(never).collect()
+    let is_asked = facts.told_to_fetch.contains(&Resource::Ocsp);
+    let about_revocation = (!is_asked).then_some("revocation: OCSP responders and CRLs (--revocation)");
+    let never = ["what DNS says of this host: other MX, other addresses", "DANE (TLSA), MTA-STS and TLSRPT"];
+    about_tls.into_iter().chain(about_revocation).chain(never).collect()
 }
 
 /// What was seen of a target, and what follows from it.

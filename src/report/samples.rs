@@ -91,7 +91,7 @@ pub(super) fn chain(days_left: i64) -> Vec<Certificate> {
 }
 
 fn facts(views: Vec<View>) -> Facts {
-    Facts { target: Target { name: Name::parse("mx1.example.test").unwrap(), port: 25 }, views, pointers: Vec::new() }
+    Facts::new(Target { name: Name::parse("mx1.example.test").unwrap(), port: 25 }, views)
 }
 
 fn view(label: &str, source: &str, session: Session) -> View {

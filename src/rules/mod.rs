@@ -15,6 +15,7 @@ mod offers;
 mod path;
 pub mod policy;
 mod renewal;
+mod revocation;
 mod second_opinion;
 mod signature;
 mod starttls;
@@ -32,6 +33,7 @@ use time::OffsetDateTime;
 
 pub use identity::{NameRow, NameSource, Relation, names};
 pub use renewal::{Ending, endings};
+pub use revocation::{errands, issuer_errands};
 
 pub use crate::finding::{Outcome, Practice, ResultType, Severity, Violation};
 use crate::{
@@ -40,7 +42,8 @@ use crate::{
     trust::TrustStore,
 };
 use views::{
-    Chain, each_chain, each_leaf, each_path, each_possession, each_view, join, known_path, nothing_tried, tried, why_not,
+    Chain, each_chain, each_leaf, each_path, each_possession, each_stapled, each_view, join, known_path, nothing_tried, tried,
+    why_not,
 };
 
 /// Everything that a rule may look at.

@@ -11,12 +11,14 @@ use sha2::{Digest, Sha224, Sha256, Sha384, Sha512};
 use x509_parser::{
     certificate::X509Certificate,
     der_parser::{
-        asn1_rs::{Any, Oid},
+        asn1_rs::{Any, BitString, Oid},
         oid,
     },
     oid_registry::{OID_HASH_SHA1, OID_NIST_HASH_SHA256, OID_NIST_HASH_SHA384, OID_NIST_HASH_SHA512},
     public_key::{PublicKey, RSAPublicKey},
     signature_algorithm::RsaSsaPssParams,
+    verify::verify_signature,
+    x509::{AlgorithmIdentifier, SubjectPublicKeyInfo},
 };
 
 /// What the check of one signature gave.
@@ -33,38 +35,58 @@ pub enum Checked {
 /// The largest modulus that is computed with: bounds the work that a hostile chain can cause.
 const MAX_RSA_BITS: usize = 16_384;
 
+/// Something that bears a signature: a certificate, a list of revoked ones, an answer of OCSP.
+#[derive(Debug)]
+pub struct Signed<'a> {
+    /// What is signed, in DER.
+    pub message: &'a [u8],
+    /// How.
+    pub algorithm: &'a AlgorithmIdentifier<'a>,
+    /// The signature.
+    pub signature: &'a BitString<'a>,
+}
+
 /// Whether `issuer`'s key signed `child`. Names are not compared.
 pub fn check(child: &X509Certificate, issuer: &X509Certificate) -> Checked {
-    if child.verify_signature(Some(issuer.public_key())).is_ok() {
-        return Checked::Right;
-    }
-    // The first try knows neither small keys nor old hashes, and does not say which of
-    // these made it fail.
-    match issuer.public_key().parsed() {
-        Ok(PublicKey::RSA(key)) => check_rsa(child, &key),
-        Ok(PublicKey::EC(point)) => check_ecdsa(child, issuer, point.data()),
-        // Ed25519 was tried, and no other known kind of key signs with it.
-        _ if child.signature_algorithm.algorithm == oid!(1.3.101.112) => Checked::Wrong,
-        _ if issuer.public_key().algorithm.algorithm == oid!(1.3.101.112)
-            && is_of(&child.signature_algorithm.algorithm, &[RSA, ECDSA]) =>
-        {
-            Checked::Wrong
+    let signed = Signed {
+        message: child.tbs_certificate.as_ref(),
+        algorithm: &child.signature_algorithm,
+        signature: &child.signature_value,
+    };
+    signed.is_by(issuer.public_key())
+}
+
+impl Signed<'_> {
+    /// Whether this key made the signature.
+    pub fn is_by(&self, key: &SubjectPublicKeyInfo) -> Checked {
+        if verify_signature(key, self.algorithm, self.signature, self.message).is_ok() {
+            return Checked::Right;
         }
-        _ => Checked::Unknown,
+        let algorithm = &self.algorithm.algorithm;
+        // The first try knows neither small keys nor old hashes, and does not say which of
+        // these made it fail.
+        match key.parsed() {
+            Ok(PublicKey::RSA(key)) => check_rsa(self, &key),
+            Ok(PublicKey::EC(point)) => check_ecdsa(self, key, point.data()),
+            // Ed25519 was tried, and no other known kind of key signs with it.
+            _ if *algorithm == oid!(1.3.101.112) => Checked::Wrong,
+            _ if key.algorithm.algorithm == oid!(1.3.101.112) && is_of(algorithm, &[RSA, ECDSA]) => Checked::Wrong,
+            _ => Checked::Unknown,
+        }
     }
 }
 
-fn check_rsa(child: &X509Certificate, key: &RSAPublicKey) -> Checked {
+fn check_rsa(signed: &Signed, key: &RSAPublicKey) -> Checked {
     let (Some(modulus), Some(exponent)) = (number(key.modulus), number(key.exponent)) else { return Checked::Unknown };
     let Ok(key) = rsa::PublicKey::new_with_size_limits(modulus, exponent, 256..=MAX_RSA_BITS) else { return Checked::Unknown };
-    let message = child.tbs_certificate.as_ref();
-    let signature = &*child.signature_value.data;
-    let algorithm = &child.signature_algorithm.algorithm;
+    let message = signed.message;
+    let signature = &*signed.signature.data;
+    let algorithm = &signed.algorithm.algorithm;
     let right = if let Some((digest, prefix)) = pkcs1_digest(algorithm, message) {
         let scheme = Pkcs1v15Sign { hash_len: Some(digest.len()), prefix: prefix.into_boxed_slice() };
         key.verify(scheme, &digest, signature).is_ok()
     } else if *algorithm == oid!(1.2.840.113549.1.1.10) {
-        match pss_is_right(&key, child.signature_algorithm.parameters(), message, signature) {
+        match pss_is_right(&key, signed.algorithm.parameters(), message, signature) {
             Some(right) => right,
             None => return Checked::Unknown,
         }
@@ -125,11 +147,11 @@ fn pss_is_right(key: &rsa::PublicKey, parameters: Option<&Any>, message: &[u8], 
     Some(verified.is_ok())
 }
 
-fn check_ecdsa(child: &X509Certificate, issuer: &X509Certificate, point: &[u8]) -> Checked {
-    let curve = issuer.public_key().algorithm.parameters().and_then(|any| any.as_oid().ok());
+fn check_ecdsa(signed: &Signed, key: &SubjectPublicKeyInfo, point: &[u8]) -> Checked {
+    let curve = key.algorithm.parameters().and_then(|any| any.as_oid().ok());
     let Some(curve) = curve else { return Checked::Unknown };
     let (p256, p384, p521) = (oid!(1.2.840.10045.3.1.7), oid!(1.3.132.0.34), oid!(1.3.132.0.35));
-    let algorithm = &child.signature_algorithm.algorithm;
+    let algorithm = &signed.algorithm.algorithm;
     let hashes = [
         oid!(1.2.840.10045.4.1),
         oid!(1.2.840.10045.4.3.1),
@@ -153,7 +175,7 @@ fn check_ecdsa(child: &X509Certificate, issuer: &X509Certificate, point: &[u8]) 
         None => return Checked::Unknown,
     };
     let key = aws::UnparsedPublicKey::new(scheme, point);
-    match key.verify(child.tbs_certificate.as_ref(), &child.signature_value.data) {
+    match key.verify(signed.message, &signed.signature.data) {
         Ok(()) => Checked::Right,
         Err(_) => Checked::Wrong,
     }

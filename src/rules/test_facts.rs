@@ -95,7 +95,7 @@ impl World {
     /// The server seen from so many vantage points.
     pub fn facts(&self, vantage_points: usize) -> Facts {
         let views = (0..vantage_points).map(|index| self.view(index)).collect();
-        Facts { target: Target { name: Name::parse(HOST).unwrap(), port: 25 }, views, pointers: Vec::new() }
+        Facts::new(Target { name: Name::parse(HOST).unwrap(), port: 25 }, views)
     }
 
     fn view(&self, index: usize) -> View {
@@ -119,6 +119,7 @@ impl World {
                     group: None,
                 }),
                 certificates: Observed::Seen(self.chain.clone()),
+                staple: Observed::Seen(None),
                 possession: Observed::Seen(Possession::Proven("ecdsa_secp256r1_sha256".to_owned())),
                 client_certificate: Observed::Seen(ClientCertificate::NotRequested),
                 ehlo_after: ehlo(HOST, &["PIPELINING"]),
@@ -211,7 +212,17 @@ fn leaf_params() -> CertificateParams {
     params.not_after = NOW + Duration::days(60);
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+    params.custom_extensions.push(timestamp());
     params
+}
+
+/// A list with one signed certificate timestamp, which nobody verifies (RFC 6962, 3.2 and 3.3).
+fn timestamp() -> CustomExtension {
+    let behind_length = |bytes: &[u8]| [&u16::try_from(bytes.len()).unwrap().to_be_bytes()[..], bytes].concat();
+    let one = [&[0][..], &[7; 32], &[0; 8], &[0, 0, 4, 3], &behind_length(&[0x30; 8])].concat();
+    let list = behind_length(&behind_length(&one));
+    let content = [&[4, u8::try_from(list.len()).unwrap()][..], &list].concat();
+    CustomExtension::from_oid_content(&[1, 3, 6, 1, 4, 1, 11_129, 2, 4, 2], content)
 }
 
 /// A CA: its certificate and its key.

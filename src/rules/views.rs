@@ -3,7 +3,7 @@
 use std::cell::OnceCell;
 
 use super::{Context, Outcome, Violation, listed, path, short};
-use crate::facts::{Certificate, CertificateDetails, Failure, KeyAlgorithm, Observed, Possession, Sni, View};
+use crate::facts::{Certificate, CertificateDetails, Failure, KeyAlgorithm, Observed, OcspResponse, Possession, Sni, View};
 
 /// Judges each view alone and joins the outcomes: a violation anywhere outranks doubt,
 /// doubt outranks a pass. Violations that read alike become one, with all their views.
@@ -157,6 +157,23 @@ pub(super) fn each_path(context: &Context, judge: impl Fn(&[Certificate], &path:
         None => Outcome::Undetermined("the server sent an empty certificate message".to_owned()),
     };
     each_tls_chain(context, |_, chain| with_certificates(chain, judge), without_chain)
+}
+
+/// Judges the chains of each view together with their paths and with what was stapled to them; only the session's own
+/// chain shows that.
+pub(super) fn each_stapled(
+    context: &Context,
+    judge: impl Fn(&[Certificate], &path::Judgement, &Observed<Option<OcspResponse>>) -> Outcome,
+) -> Outcome {
+    let of_chain = |view: &View, chain: &Chain| {
+        let not_seen = Observed::NotAttempted("it was not asked for with this certificate".to_owned());
+        let staple = if chain.is_of_session { &view.session.staple } else { &not_seen };
+        match chain.judged(context) {
+            Some(path) => judge(chain.certificates, path, staple),
+            None => Outcome::Undetermined("the server sent an empty certificate message".to_owned()),
+        }
+    };
+    each_tls_chain(context, of_chain, without_chain)
 }
 
 /// Judges for each certificate whether the server proved that it holds the key.

@@ -30,6 +30,12 @@ pub struct CertificateSpec {
     pub send_root: Option<bool>,
     /// What its extended key usage says; that it is for TLS servers if absent.
     pub usage: Option<Usage>,
+    /// The server staples an OCSP response to it.
+    #[schemars(extend("const" = true))]
+    pub staple: Option<bool>,
+    /// It promises a staple (RFC 7633), which then comes.
+    #[schemars(extend("const" = true))]
+    pub must_staple: Option<bool>,
     /// How its CA signs it; ECDSA if absent.
     pub signature: Option<SignatureScheme>,
 }

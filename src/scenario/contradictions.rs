@@ -10,6 +10,7 @@ use toml::{
 use super::{
     certificate::Key,
     error::{ScenarioError, did_you_mean, list, quote},
+    revocation::{PublishingFault, RevocationSource, Revoked, StapleFault},
     types::{ExpectFrom, Knob, Scenario},
 };
 
@@ -83,6 +84,11 @@ const EXCLUSIVE: &[(&str, &str, &str)] = &[
     ("odd-key", "form", "the certificate is signed again for its odd key"),
     ("self-signed", "root-expired", "a self-signed certificate has no root that could expire"),
     ("weak-signature", "form", "the form decides how the certificate is signed"),
+    ("self-signed", "revoked", "nobody takes back what nobody else certified"),
+    ("self-signed", "staple", "nobody vouches for a self-signed certificate"),
+    ("default-certificate", "revoked", "nobody takes back what nobody else certified"),
+    ("default-certificate", "staple", "nobody vouches for a self-signed certificate"),
+    ("default-certificate", "no-timestamps", "the product's certificate is in no log anyway"),
     ("default-certificate", "weak-key", "the product makes the key"),
     ("default-certificate", "odd-key", "the product makes the key"),
     ("default-certificate", "wrong-names", "the product chooses the names"),
@@ -110,6 +116,7 @@ pub(super) fn contradictions(scenario: &Scenario, places: &Places) -> Vec<Scenar
     }
     tls(scenario, places, &mut errors);
     second_certificate(scenario, places, &mut errors);
+    published(scenario, places, &mut errors);
     names(scenario, places, &mut errors);
     vantages(scenario, places, &mut errors);
     let whole = &scenario.expect;
@@ -178,6 +185,42 @@ fn second_certificate(scenario: &Scenario, places: &Places, errors: &mut Vec<Sce
             }
         }
     }
+}
+
+/// What is said of revocation and of what certificates point to fits together.
+fn published(scenario: &Scenario, places: &Places, errors: &mut Vec<ScenarioError>) {
+    let (certificate, fault) = (&scenario.certificate, &scenario.fault);
+    let mut wrong_if = |is_wrong: bool, path: &[&str], message: &str, help: &str| {
+        if is_wrong {
+            errors.push(ScenarioError::at(places.key(path), message.to_owned()).label("here").help(help));
+        }
+    };
+    let is_stapled = certificate.staple == Some(true) || certificate.must_staple == Some(true);
+    let is_published = scenario.revocation.is_some_and(|source| source != RevocationSource::Nowhere);
+    wrong_if(
+        fault.revoked.is_some() && !is_published && !(is_stapled && fault.revoked == Some(Revoked::Certificate)),
+        &["fault", "revoked"],
+        "`fault.revoked` is told to nobody",
+        "say where the CA publishes it: `revocation = \"ocsp\"` at the top; or for the server's certificate `staple = true` in `[certificate]`",
+    );
+    wrong_if(
+        fault.publishing.is_some() && !is_published && scenario.fetch_issuers.is_none(),
+        &["fault", "publishing"],
+        "`fault.publishing` needs something to be published and fetched",
+        "write `revocation = \"ocsp\"` or `fetch-issuers = true` at the top",
+    );
+    wrong_if(
+        fault.publishing.is_some_and(PublishingFault::is_of_ocsp) && !scenario.revocation.is_some_and(RevocationSource::has_ocsp),
+        &["fault", "publishing"],
+        "`fault.publishing` is an answer that only an OCSP responder gives",
+        "write `revocation = \"ocsp\"` at the top",
+    );
+    wrong_if(
+        fault.staple == Some(StapleFault::Missing) && certificate.must_staple != Some(true),
+        &["fault", "staple"],
+        "a missing staple is no fault where none was promised",
+        "write `must-staple = true` in `[certificate]`",
+    );
 }
 
 /// One fault, or several on different knobs with a reason.

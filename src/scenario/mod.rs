@@ -8,6 +8,7 @@ mod contradictions;
 mod corpus;
 mod error;
 mod parse;
+mod revocation;
 mod schema;
 mod structure;
 mod tls;
@@ -20,6 +21,7 @@ pub use certificate::{
 pub use corpus::{Corpus, CorpusError, Entry};
 pub use error::ScenarioErrors;
 pub use parse::{MAX_FILE_BYTES, ReadError, SourceFile, parse, read_file};
+pub use revocation::{PublishingFault, RevocationSource, Revoked, StapleFault};
 pub use schema::{Known, schema};
 pub use tls::{
     ClientCertificateFault, DhGroupName, Flight, HandshakeEnd, HandshakeFault, HelloKind, IntoleranceFault, Order, SniFault,

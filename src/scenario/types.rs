@@ -10,6 +10,7 @@ use super::{
         CertificateSpec, ChainFault, DefaultCertificate, ExtensionFault, FormFault, IssuerFault, NamesFault, OddKey,
         ValidityFault, WeakHash,
     },
+    revocation::{PublishingFault, RevocationSource, Revoked, StapleFault},
     schema::{
         AnyRuleId, Duration as DurationSchema, EhloKeyword, EhloLine, Kind, PolicyName, RuleId, VantageName, Verdicts, WrongName,
     },
@@ -45,6 +46,11 @@ pub struct Scenario {
     /// The policy that it judges by; `mtalab` if absent.
     #[schemars(with = "Option<PolicyName>")]
     pub policy: Option<String>,
+    /// Where the CA says which certificates it took back; the checker asks there. Nothing is published and asked if absent.
+    pub revocation: Option<RevocationSource>,
+    /// The checker fetches issuers that were not sent.
+    #[schemars(extend("const" = true))]
+    pub fetch_issuers: Option<bool>,
     /// How long the checker waits for the greeting, for each reply and for each handshake; 20 seconds if absent.
     /// Short where the fault is that nothing comes.
     pub patience: Option<DurationText>,
@@ -166,6 +172,18 @@ pub struct Faults {
     pub validity: Option<ValidityFault>,
     /// Names that are not what they look like.
     pub names: Option<NamesFault>,
+    /// The CA took a certificate back.
+    pub revoked: Option<Revoked>,
+    /// What certificates point to is not there as it should be.
+    pub publishing: Option<PublishingFault>,
+    /// The OCSP response that the server staples does not hold.
+    pub staple: Option<StapleFault>,
+    /// The certificate holds no signed certificate timestamps.
+    #[schemars(extend("const" = true))]
+    pub no_timestamps: Option<bool>,
+    /// The certificate on the server's disk is a newer one than the server presents.
+    #[schemars(extend("const" = true))]
+    pub not_reloaded: Option<bool>,
     /// The server presents what its product made when it was installed.
     pub default_certificate: Option<DefaultCertificate>,
     /// The certificate names these hosts instead.
@@ -268,6 +286,11 @@ fault_table! {
     client_only: "client-only" => Usage,
     validity: "validity" => Validity,
     names: "names" => Names,
+    revoked: "revoked" => Revocation,
+    publishing: "publishing" => Publishing,
+    staple: "staple" => Staple,
+    no_timestamps: "no-timestamps" => Timestamps,
+    not_reloaded: "not-reloaded" => Reload,
     default_certificate: "default-certificate" => Chain,
     wrong_names: "wrong-names" => Names,
     common_name_only: "common-name-only" => Names,
@@ -335,6 +358,16 @@ pub enum Knob {
     SecondValidity,
     /// What the second certificate names.
     SecondNames,
+    /// Whether the CA took a certificate back.
+    Revocation,
+    /// What is to be had from where certificates point.
+    Publishing,
+    /// The stapled OCSP response.
+    Staple,
+    /// The signed certificate timestamps.
+    Timestamps,
+    /// Whether the server presents what is on its disk.
+    Reload,
     /// The greeting.
     Greeting,
     /// The name in the reply to EHLO.
@@ -377,6 +410,11 @@ impl Knob {
             Self::CommonName => "what the CN names",
             Self::SecondValidity => "when the second certificate is valid",
             Self::SecondNames => "what the second certificate names",
+            Self::Revocation => "whether the CA took a certificate back",
+            Self::Publishing => "what is to be had from where certificates point",
+            Self::Staple => "the stapled OCSP response",
+            Self::Timestamps => "the signed certificate timestamps",
+            Self::Reload => "whether the server presents what is on its disk",
             Self::Greeting => "the greeting",
             Self::EhloName => "the name in the reply to EHLO",
             Self::StarttlsOffer => "to whom STARTTLS is offered",

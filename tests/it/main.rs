@@ -5,6 +5,7 @@ mod catalogue;
 mod cli;
 #[cfg(feature = "docker")]
 mod docker;
+mod fetching;
 mod generated;
 mod hostile;
 mod matrix;

@@ -6,9 +6,9 @@
 use std::{collections::BTreeMap, fmt::Write as _, fs, path::Path, process::Command};
 
 use mtalab::{
-    plan::Plan,
+    plan::{Plan, WebAnswer},
     rules::{self, Practice, Severity},
-    scenario::Corpus,
+    scenario::{Corpus, PublishingFault, Revoked},
     verify::{self, Case},
 };
 use time::OffsetDateTime;
@@ -139,4 +139,92 @@ fn other_programs_agree_about_the_certificates() {
     }
     assert!(wrong.is_empty(), "{:#?}", wrong);
     super::generated::compare("docs/outside-tools.md", &page);
+}
+
+/// What is known of the server's certificate from one answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Known {
+    Good,
+    Revoked,
+    Nothing,
+}
+
+/// What an answer of the scenario's CA is worth, by its truth.
+fn truth(case: &Case, is_stapled: bool) -> Known {
+    let fault = &case.scenario.fault;
+    let is_wrong = if is_stapled { fault.staple.is_some() } else { fault.publishing.is_some() };
+    match fault.revoked {
+        _ if is_wrong => Known::Nothing,
+        Some(Revoked::Certificate) => Known::Revoked,
+        Some(Revoked::Issuer) | None => Known::Good,
+    }
+}
+
+fn openssl(folder: &Path, arguments: &str) -> String {
+    let output = Command::new("openssl").args(words(arguments)).current_dir(folder).output().expect("openssl is installed");
+    String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned()
+}
+
+/// OCSP responses, as the responder gives them and as servers staple them, and lists of revoked certificates.
+#[test]
+fn openssl_reads_what_the_ca_says_as_the_checker_does() {
+    let mut cases = verify::load(&Corpus::embedded().unwrap(), &[]).unwrap();
+    cases.retain(|case| case.id.starts_with("revocation/"));
+    cases.dedup_by(|next, first| next.id == first.id);
+    assert!(cases.len() > 20);
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, bytes: &[u8]| fs::write(folder.path().join(name), bytes).unwrap();
+    let mut read = 0;
+    for case in &cases {
+        let plan = Plan::resolve(&case.id, &case.scenario, &case.kind, OffsetDateTime::now_utc()).unwrap();
+        let chain = &plan.server.credentials.chain;
+        write("leaf.pem", pem(&chain[..1]).as_bytes());
+        write("issuer.pem", pem(&chain[1..2]).as_bytes());
+        write("roots.pem", plan.trust.to_pem().as_bytes());
+        write("trusted.pem", [plan.trust.to_pem(), pem(&chain[1..2])].concat().as_bytes());
+        let published = |path: &str| {
+            let all = plan.publication.iter().flat_map(|publication| &publication.resources);
+            all.filter(|resource| resource.path == path).find_map(|resource| match &resource.answer {
+                WebAnswer::Body(bytes) => Some(bytes.clone()),
+                _ => None,
+            })
+        };
+        let staple = plan.server.credentials.staple.clone().map(|staple| (staple, true));
+        for (response, is_stapled) in published("/ocsp/server").map(|body| (body, false)).into_iter().chain(staple) {
+            // The address leads nowhere, and what would be there is right.
+            if case.scenario.fault.publishing == Some(PublishingFault::Unreachable) {
+                continue;
+            }
+            write("response.der", &response);
+            let said = openssl(folder.path(), "ocsp -respin response.der -issuer issuer.pem -cert leaf.pem -CAfile trusted.pem");
+            let known = if !said.contains("Response verify OK") || said.contains("Status times invalid") {
+                Known::Nothing
+            } else if said.contains("leaf.pem: revoked") {
+                Known::Revoked
+            } else if said.contains("leaf.pem: good") {
+                Known::Good
+            } else {
+                Known::Nothing
+            };
+            assert_eq!(known, truth(case, is_stapled), "{}: {said}", case.id);
+            read += 1;
+        }
+        if let Some(list) =
+            published("/server.crl").filter(|_| case.scenario.fault.publishing != Some(PublishingFault::Unreachable))
+        {
+            write("server.crl", &list);
+            let said =
+                openssl(folder.path(), "verify -crl_check -CRLfile server.crl -CAfile roots.pem -untrusted issuer.pem leaf.pem");
+            let known = if said.contains("certificate revoked") {
+                Known::Revoked
+            } else if said.contains("leaf.pem: OK") {
+                Known::Good
+            } else {
+                Known::Nothing
+            };
+            assert_eq!(known, truth(case, false), "{}: {said}", case.id);
+            read += 1;
+        }
+    }
+    assert!(read > 20, "{read}");
 }

@@ -25,6 +25,8 @@ pub(super) fn impossible(plan: &Plan) -> Option<String> {
         "a middlebox is between it and the client, not in it"
     } else if let Some(reason) = postfix_tls::impossible(server) {
         reason
+    } else if server.credentials.staple.is_some() {
+        "it staples no OCSP response"
     } else if server.offered_in_tls {
         "it never offers STARTTLS inside TLS"
     } else if !server.add_keywords.is_empty() {
@@ -143,10 +145,12 @@ mod tests {
                 answer: Answer::Handshake,
                 offered_in_tls: false,
                 tls: TlsPlan::default(),
-                credentials: Credentials { chain: vec![vec![7; 100]], key_pem: "KEY\n".to_owned() },
+                credentials: Credentials::new(vec![vec![7; 100]], "KEY\n".to_owned()),
                 second: None,
                 nameless: None,
             },
+            publication: None,
+            installed: None,
         };
         change(&mut plan);
         plan

@@ -1,6 +1,9 @@
 //! The certification authorities of the lab.
 
-use rcgen::{BasicConstraints, CertificateParams, DistinguishedName, DnType, IsCa, Issuer, KeyUsagePurpose};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, DistinguishedName, DnType, IsCa, Issuer,
+    KeyUsagePurpose,
+};
 use time::OffsetDateTime;
 
 use super::{super::keys::LabKey, AUTHORITY_YEARS, PlanError};
@@ -49,6 +52,11 @@ impl Authority {
 
     pub fn sign(&self, params: &CertificateParams, key: &LabKey) -> Result<Vec<u8>, PlanError> {
         Ok(params.signed_by(key, &Issuer::from_params(&self.params, &self.key))?.der().to_vec())
+    }
+
+    /// A list of this CA's; with another key where it is not to be this CA's after all.
+    pub fn sign_list(&self, list: &CertificateRevocationListParams, other: Option<&LabKey>) -> Result<Vec<u8>, PlanError> {
+        Ok(list.signed_by(&Issuer::from_params(&self.params, other.unwrap_or(&self.key)))?.der().to_vec())
     }
 }
 

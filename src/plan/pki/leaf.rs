@@ -7,13 +7,18 @@ use rcgen::{
     KeyUsagePurpose, SanType,
 };
 use time::{OffsetDateTime, macros::datetime};
-use yasna::{DERWriter, Tag, models::ObjectIdentifier};
+use yasna::{DERWriter, Tag};
 
-use super::{super::keys::LabKey, DAY, PlanError, line::unknown_critical};
+use super::{
+    super::keys::LabKey,
+    DAY, PlanError,
+    line::unknown_critical,
+    revocation::{self, About},
+};
 use crate::scenario::{ExtensionFault, NamesFault, Scenario, Usage, ValidityFault};
 
-/// id-pe-authorityInfoAccess, RFC 5280, 4.2.2.1.
-const AUTHORITY_INFO_ACCESS: &[u64] = &[1, 3, 6, 1, 5, 5, 7, 1, 1];
+/// id-pe-tlsfeature, RFC 7633, 6.
+const TLS_FEATURE: &[u64] = &[1, 3, 6, 1, 5, 5, 7, 1, 24];
 
 /// How old a correct certificate is, and how long it is still valid. Together they are less than public CAs may issue from
 /// 2029 on, and what is left is more than a reminder waits for.
@@ -72,7 +77,13 @@ pub(super) fn leaf(scenario: &Scenario, key: &LabKey, now: OffsetDateTime) -> Re
     }
     // Public CAs say where their certificate is; private ones of this lab do not.
     if ![fault.self_signed, fault.private_ca, fault.unknown_ca].contains(&Some(true)) {
-        params.custom_extensions.push(ca_issuers("http://pki.lab.test/intermediate.der"));
+        let (access, lists) = revocation::pointers(About::Server, scenario);
+        params.custom_extensions.push(access);
+        params.crl_distribution_points = lists;
+    }
+    if spec.must_staple == Some(true) {
+        // RFC 7633, 6: a list with status_request.
+        params.custom_extensions.push(CustomExtension::from_oid_content(TLS_FEATURE, vec![0x30, 3, 2, 1, 5]));
     }
     let since = spec.valid_since.map_or(SINCE, |d| d.0);
     (params.not_before, params.not_after) = if let Some(ago) = fault.expired {
@@ -143,16 +154,4 @@ fn authority_key_identifier(identifier: [u8; 20]) -> CustomExtension {
         });
     });
     CustomExtension::from_oid_content(&[2, 5, 29, 35], content)
-}
-
-fn ca_issuers(url: &str) -> CustomExtension {
-    let content = yasna::construct_der(|writer| {
-        writer.write_sequence(|access| {
-            access.next().write_sequence(|description| {
-                description.next().write_oid(&ObjectIdentifier::from_slice(&[1, 3, 6, 1, 5, 5, 7, 48, 2]));
-                description.next().write_tagged_implicit(Tag::context(6), |uri: DERWriter| uri.write_ia5_string(url));
-            });
-        });
-    });
-    CustomExtension::from_oid_content(AUTHORITY_INFO_ACCESS, content)
 }

@@ -11,6 +11,7 @@ use super::{
     AUTHORITY_YEARS, PlanError,
     authority::Authority,
     reissue::{Body, Scheme},
+    revocation::{self, About},
 };
 use crate::scenario::{ChainFault, FormFault, IssuerFault, Key, Scenario, WeakHash};
 
@@ -62,7 +63,14 @@ pub(super) fn below(
     };
     let above = line.last().unwrap_or(root);
     let name = format!("{owner} intermediate");
-    let mut issuer = above.intermediate_with(&name, key, until, now, |params| spoil(params, fault.issuer, scenario))?;
+    let mut issuer = above.intermediate_with(&name, key, until, now, |params| {
+        spoil(params, fault.issuer, scenario);
+        if scenario.revocation.is_some() || scenario.fetch_issuers.is_some() {
+            let (access, lists) = revocation::pointers(About::Issuer, scenario);
+            params.custom_extensions.push(access);
+            params.crl_distribution_points = lists;
+        }
+    })?;
     issuer.der = match fault.issuer {
         Some(IssuerFault::Version1) => Body::of(&issuer.der)?.deform(FormFault::Version1, &above.key)?,
         Some(IssuerFault::Sha1) => Body::of(&issuer.der)?.sign(Scheme::Weak(WeakHash::Sha1), &above.key)?,

@@ -5,13 +5,15 @@ mod default;
 mod leaf;
 mod line;
 mod reissue;
+mod revocation;
+mod timestamps;
 
 use std::time::Duration;
 
 use rcgen::{CertificateParams, DistinguishedName, DnType, SerialNumber};
 use time::OffsetDateTime;
 
-use super::{Credentials, PlanError, keys::LabKey};
+use super::{Credentials, PlanError, keys::LabKey, publication::Publication};
 use crate::{
     scenario::{ChainFault, Faults, IssuerFault, Key, Scenario, SignatureScheme, SniFault},
     trust::TrustStore,
@@ -19,6 +21,7 @@ use crate::{
 use authority::Authority;
 use leaf::leaf;
 use reissue::{Body, Scheme};
+use revocation::{About, Issue};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// Authorities outlive every certificate of the lab.
@@ -29,6 +32,10 @@ pub(super) struct Issued {
     pub first: Credentials,
     pub second: Option<Credentials>,
     pub nameless: Option<Credentials>,
+    /// What the CA's web server has.
+    pub publication: Option<Publication>,
+    /// What is on the server's disk, where that is not what it presents.
+    pub installed: Option<Vec<u8>>,
 }
 
 /// Issues what the scenario's server presents, and what a checker is to trust.
@@ -59,12 +66,26 @@ pub(super) fn issue(scenario: &Scenario, now: OffsetDateTime) -> Result<(Issued,
         (None, Some(kind)) => LabKey::odd(kind)?,
         (None, None) => LabKey::strong(scenario.certificate.key.unwrap_or(Key::Rsa2048), "server")?,
     };
-    let params = leaf(scenario, &key, now)?;
+    let mut params = leaf(scenario, &key, now)?;
+    // Private CAs do not have their certificates logged.
+    let is_logged = ![fault.self_signed, fault.private_ca, fault.unknown_ca, fault.no_timestamps].contains(&Some(true));
+    if is_logged {
+        timestamps::add(&mut params, issuer, &key)?;
+    }
     let certificate = if is(fault.self_signed) {
         finish(params.self_signed(&key)?.der().to_vec(), scenario, &key, None)?
     } else {
         finish(issuer.sign(&params, &key)?, scenario, &issuer.key, key.other_info())?
     };
+
+    let above_issuer = line.iter().rev().nth(1).unwrap_or(&root);
+    let issues = [
+        Issue { about: About::Server, certificate: &certificate, issuer },
+        Issue { about: About::Issuer, certificate: &issuer.der, issuer: above_issuer },
+    ];
+    let publication = revocation::publish(scenario, &issues, now)?;
+    let staple = revocation::staple(scenario, &issues[0], now)?;
+    let installed = if is(fault.not_reloaded) { Some(issuer.sign(&renewed(&params, now), &key)?) } else { None };
 
     let upward: Vec<Vec<u8>> = line.iter().rev().map(|authority| authority.der.clone()).collect();
     let above: Vec<Vec<u8>> = if is(fault.self_signed) || is(fault.missing_intermediate) || is(fault.unknown_ca) {
@@ -109,9 +130,17 @@ pub(super) fn issue(scenario: &Scenario, now: OffsetDateTime) -> Result<(Issued,
         None => None,
     };
     let signing_key = if is(fault.other_key) { LabKey::strong(Key::Rsa2048, "other")? } else { key };
-    let first = Credentials { chain, key_pem: signing_key.to_pem()? };
+    let first = Credentials { staple, ..Credentials::new(chain, signing_key.to_pem()?) };
     let nameless = if fault.sni == Some(SniFault::OtherCertificate) { Some(nameless(now)?) } else { None };
-    Ok((Issued { first, second, nameless }, trust))
+    Ok((Issued { first, second, nameless, publication, installed }, trust))
+}
+
+/// The certificate that comes after this one, as a CA issues it today.
+fn renewed(params: &CertificateParams, now: OffsetDateTime) -> CertificateParams {
+    let mut renewed = params.clone();
+    renewed.serial_number = Some(serial());
+    (renewed.not_before, renewed.not_after) = (now - DAY / 24, now + DAY * 45);
+    renewed
 }
 
 /// A positive serial number of eight octets, never fewer: reports are alike but for its digits.
@@ -144,8 +173,10 @@ fn second(scenario: &Scenario, key: Key, issuer: &Authority, now: OffsetDateTime
     };
     let scenario = Scenario { fault, ..scenario.clone() };
     let key = LabKey::strong(key, "second")?;
-    let certificate = issuer.sign(&leaf(&scenario, &key, now)?, &key)?;
-    Ok(Credentials { chain: vec![certificate, issuer.der.clone()], key_pem: key.to_pem()? })
+    let mut params = leaf(&scenario, &key, now)?;
+    timestamps::add(&mut params, issuer, &key)?;
+    let certificate = issuer.sign(&params, &key)?;
+    Ok(Credentials::new(vec![certificate, issuer.der.clone()], key.to_pem()?))
 }
 
 /// What an appliance comes with, and sends to those who do not ask for a name that it knows.
@@ -155,5 +186,5 @@ fn nameless(now: OffsetDateTime) -> Result<Credentials, PlanError> {
     params.distinguished_name = DistinguishedName::new();
     params.distinguished_name.push(DnType::CommonName, "appliance.lab.test");
     (params.not_before, params.not_after) = (now - DAY * 365, now + DAY * 3650);
-    Ok(Credentials { chain: vec![params.self_signed(&key)?.der().to_vec()], key_pem: key.to_pem()? })
+    Ok(Credentials::new(vec![params.self_signed(&key)?.der().to_vec()], key.to_pem()?))
 }

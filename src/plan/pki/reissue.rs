@@ -165,6 +165,11 @@ fn pss_algorithm() -> Vec<u8> {
     })
 }
 
+/// What is signed of a certificate: its first element.
+pub(super) fn signed_part(certificate: &[u8]) -> Result<Vec<u8>, PlanError> {
+    elements(certificate)?.into_iter().next().ok_or(PlanError::Der)
+}
+
 fn signed(body: &[u8], algorithm: &[u8], signature: &[u8]) -> Vec<u8> {
     let signature = yasna::construct_der(|writer| writer.write_bitvec_bytes(signature, signature.len() * 8));
     sequence(&[body.to_vec(), algorithm.to_vec(), signature])

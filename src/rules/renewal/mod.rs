@@ -20,6 +20,7 @@ rules! {
     expired_cross_certificate,
     validity_inverted,
     long_validity,
+    certificate_not_reloaded,
 }
 
 /// How long certificates that machines renew every few days are valid at most. The CA/Browser

@@ -1,4 +1,4 @@
-use super::{each_end, not_trusted};
+use super::{each_end, fetched_issuer, not_trusted};
 use crate::rules::{Context, Outcome, ResultType, Violation, certificate_text, path::End, rule};
 
 rule! {
@@ -40,6 +40,7 @@ fn judge(context: &Context) -> Outcome {
         let (what, other) = (certificate_text(chain, *index), certificate_text(chain, *witness));
         let violation = Violation::new(format!("the issuer of {what} was not sent: {issuer}"))
             .evidence(format!("{other} was sent, leads to a root in {store}, and did not sign any certificate of the path"));
+        let violation = fetched_issuer(context, chain, *index).into_iter().fold(violation, Violation::evidence);
         not_trusted(context, chain, judgement, violation)
     })
 }

@@ -2,11 +2,12 @@
 
 use super::{
     Context, Outcome, Violation, each_path,
-    path::{End, Judgement},
-    rules,
+    path::{self, End, Judgement},
+    revocation, rules,
     second_opinion::{self, Opinion},
+    short,
 };
-use crate::facts::Certificate;
+use crate::facts::{Body, Certificate, Resource};
 
 rules! {
     self_signed,
@@ -25,6 +26,11 @@ rules! {
     oversized_chain,
     default_certificate,
     unrelated_certificate,
+    certificate_revoked,
+    revocation_unavailable,
+    bad_staple,
+    must_staple_without_staple,
+    no_certificate_timestamps,
 }
 
 /// Judges where the path of each view ends. Without a trust store, or where a signature
@@ -37,6 +43,31 @@ fn each_end(context: &Context, judge: impl Fn(&[Certificate], &Judgement) -> Out
         }
         _ => judge(chain, judgement),
     })
+}
+
+/// What came of fetching the issuer of a certificate, and what it would mend.
+fn fetched_issuer(context: &Context, chain: &[Certificate], index: usize) -> Vec<String> {
+    let Some(details) = chain.get(index).and_then(|certificate| certificate.details().ok()) else { return Vec::new() };
+    let fetched = context.facts.fetched.iter().filter(|f| f.what == Resource::Issuer && f.certificate == details.sha256);
+    let lines = fetched.map(|fetched| {
+        let url = short(fetched.url.as_str());
+        match fetched.answer.seen() {
+            Some(Body::Issuer(issuer)) => match issuer.details() {
+                Ok(details) => format!("fetched from {url}: {}", short(details.subject.as_str())),
+                Err(why) => format!("what is to be had at {url} cannot be read as a certificate: {why}"),
+            },
+            _ => format!("could not be fetched from {url}: {}", fetched.answer.why_not()),
+        }
+    });
+    let mut lines: Vec<String> = lines.collect();
+    if revocation::fetched_issuers(context.facts).next().is_some() {
+        let judgement = path::judge(&revocation::mended(context, chain), context.stores, context.now);
+        lines.push(match judgement.end {
+            End::Trusted { store, .. } => format!("with what was fetched the path leads to a root in {store}"),
+            _ => "what was fetched does not lead to a trusted root".to_owned(),
+        });
+    }
+    lines
 }
 
 /// A violation of a rule that says "not trusted", with the second judge's dissent if there is one.

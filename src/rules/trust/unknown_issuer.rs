@@ -1,4 +1,4 @@
-use super::{each_end, not_trusted};
+use super::{each_end, fetched_issuer, not_trusted};
 use crate::rules::{Context, Outcome, ResultType, Violation, certificate_text, path::End, rule, short};
 
 rule! {
@@ -57,6 +57,7 @@ fn judge(context: &Context) -> Outcome {
         if let Some(place) = chain[*index].details().ok().and_then(|details| details.ca_issuers.first()) {
             violation = violation.evidence(format!("the certificate says where its issuer can be fetched: {}", short(place.as_str())));
         }
+        let violation = fetched_issuer(context, chain, *index).into_iter().fold(violation, Violation::evidence);
         not_trusted(context, chain, judgement, violation)
     })
 }

@@ -124,7 +124,7 @@ impl Credential {
         Ok(Self {
             kind,
             chain: credentials.chain.clone(),
-            certified: Arc::new(CertifiedKey::new(chain, signing)),
+            certified: Arc::new(CertifiedKey { ocsp: credentials.staple.clone(), ..CertifiedKey::new(chain, signing) }),
             #[cfg(feature = "legacy-tls")]
             key_pem: credentials.key_pem.clone(),
             raw,

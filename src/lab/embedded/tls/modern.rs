@@ -31,7 +31,7 @@ pub(super) fn config(
     if key.0.choose_scheme(&[key.1]).is_none() {
         return Ok(None);
     }
-    let certified = CertifiedKey::new(credential.certified.cert.clone(), Arc::new(key));
+    let certified = CertifiedKey { key: Arc::new(key), ..(*credential.certified).clone() };
     let builder = ServerConfig::builder_with_provider(Arc::new(provider)).with_protocol_versions(&[version])?;
     let builder = match client_certificate {
         Some(asked) => builder.with_client_cert_verifier(Arc::new(AnyClient::new(asked))),

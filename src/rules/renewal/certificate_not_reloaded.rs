@@ -1,0 +1,91 @@
+use crate::rules::{Context, Outcome, Violation, each_leaf, rule};
+
+rule! {
+    /// A newer certificate lies on the disk, and the server presents the old one.
+    ///
+    /// ## What it checks
+    ///
+    /// With `--certificate FILE`: whether the certificate in that file is the one that the server presents. A file that is
+    /// newer was renewed and not loaded. One that is older, or for other names, is not the file that the server uses.
+    ///
+    /// ## Why it matters
+    ///
+    /// The renewal worked and nobody notices that it has no effect, until the old certificate expires.
+    ///
+    /// ## Remedy
+    ///
+    /// Have the renewal tell the server, in certbot's `--deploy-hook` for example.
+    ///
+    /// - Postfix: `postfix reload`. Processes that are running end with their connections, `smtpd` after 100 of them.
+    /// - Exim: reads the file for each connection; if it does not, look which file `tls_certificate` names.
+    /// - Sendmail: restart it: `systemctl restart sendmail`.
+    /// - OpenSMTPD: restart it: `systemctl restart opensmtpd`.
+    /// - Exchange: `Enable-ExchangeCertificate -Thumbprint … -Services SMTP`, and name it in `TlsCertificateName` of the
+    ///   receive connector.
+    ///
+    /// ## References
+    ///
+    /// - RFC 5280, 4.1.2.5
+    "certificate-not-reloaded" { practice: Renewal, severity: Warn, result_type: None }
+}
+
+fn judge(context: &Context) -> Outcome {
+    let installed: Vec<_> = context.facts.installed.iter().filter_map(|certificate| certificate.details().ok()).collect();
+    each_leaf(context, |_, presented| {
+        if installed.is_empty() {
+            return Outcome::NotApplicable("no file was given; --certificate does".to_owned());
+        }
+        if installed.iter().any(|file| file.sha256 == presented.sha256) {
+            return Outcome::Passed("the certificate on the disk is presented".to_owned());
+        }
+        // With two certificates each may be in a file of its own.
+        let alike = installed.iter().find(|file| file.key.algorithm == presented.key.algorithm);
+        let Some(file) = alike else {
+            return Outcome::NotApplicable("the file holds a certificate of another kind of key".to_owned());
+        };
+        let (ends, ended) = (presented.not_after.date(), file.not_after.date());
+        let violation = if file.not_before > presented.not_before {
+            Violation::new("a newer certificate lies on the disk than the server presents")
+        } else {
+            Violation::new("the server presents another certificate than the one in the file")
+        };
+        let violation = violation.evidence(format!("presented: serial {}, ends on {ends}", presented.serial));
+        Outcome::Violated(vec![violation.evidence(format!("on the disk: serial {}, ends on {ended}", file.serial))])
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use time::Duration;
+
+    use super::*;
+    use crate::{
+        facts::Certificate,
+        rules::test_facts::{Key, NOW, World, kind, messages},
+    };
+
+    fn judge_with(world: &World, installed: Vec<Certificate>) -> Outcome {
+        let mut facts = world.facts(1);
+        facts.installed = installed;
+        (RULE.judge)(&world.context(&facts))
+    }
+
+    #[test]
+    fn what_was_renewed_and_not_loaded_is_found() {
+        let world = World::correct();
+        let newer = world.issuing.leaf(|params| params.not_before = NOW - Duration::days(1));
+        let outcome = judge_with(&world, vec![newer]);
+        assert_eq!(messages(&outcome), ["a newer certificate lies on the disk than the server presents"]);
+        let older = world.issuing.leaf(|params| params.not_before = NOW - Duration::days(400));
+        let outcome = judge_with(&world, vec![older]);
+        assert_eq!(messages(&outcome), ["the server presents another certificate than the one in the file"]);
+    }
+
+    #[test]
+    fn the_same_one_passes_and_another_kind_says_nothing() {
+        let world = World::correct();
+        assert_eq!(kind(&judge_with(&world, vec![world.chain[0].clone()])), "passed");
+        assert_eq!(kind(&judge_with(&world, vec![world.issuing.leaf_of(Key::Rsa(2048))])), "not-applicable");
+        assert_eq!(kind(&judge_with(&world, Vec::new())), "not-applicable");
+    }
+}

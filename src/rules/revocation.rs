@@ -1,0 +1,377 @@
+//! Whether a CA took back what it had certified (RFC 6960; RFC 5280, 5 and 6.3).
+//!
+//! An answer counts when it is about this certificate, its CA or a responder of that CA signed it, and it holds at the
+//! moment of judgement. Anything else leaves the question open: it is never a "good".
+
+use sha1::Sha1;
+use sha2::{Digest as _, Sha256};
+use time::{Duration, OffsetDateTime};
+use x509_cert::{
+    der::{
+        Encode as _,
+        asn1::{ObjectIdentifier, OctetString},
+    },
+    serial_number::SerialNumber,
+    spki::AlgorithmIdentifierOwned,
+};
+use x509_ocsp::{CertId, OcspRequest, Request, TbsRequest, Version};
+use x509_parser::{
+    der_parser::asn1_rs::{Any, BitString, Sequence},
+    extensions::{DistributionPointName, GeneralName, ParsedExtension},
+    prelude::{CertificateRevocationList, FromDer as _, X509Certificate},
+    x509::AlgorithmIdentifier,
+};
+
+use super::{
+    Context, certificate_text, path,
+    signature::{self, Checked, Signed},
+};
+use crate::facts::{Body, Certificate, Crl, Errand, Facts, Fetched, OcspResponse, Resource, RevocationStatus, hex, reason_name};
+
+/// Who says something of a certificate, in words.
+pub fn source_text(what: Resource) -> &'static str {
+    match what {
+        Resource::Crl => "the CA's list",
+        Resource::Ocsp | Resource::Issuer => "the OCSP responder",
+    }
+}
+
+/// What is known of one certificate from one source.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Learned {
+    /// It was not revoked, and that holds until then.
+    Good(Option<OffsetDateTime>),
+    /// It was revoked then, for that reason.
+    Revoked(OffsetDateTime, Option<&'static str>),
+    /// Nothing; why.
+    Nothing(String),
+}
+
+/// A certificate of a path, and who signed it.
+#[derive(Debug)]
+pub struct Subject<'a> {
+    /// `the server's certificate`.
+    pub what: String,
+    /// The certificate.
+    pub certificate: &'a Certificate,
+    issuer: Option<&'a Certificate>,
+}
+
+/// Clocks of responders are not those of their readers.
+const SKEW: Duration = Duration::minutes(5);
+/// Certificates of one path that are asked about, and places that are asked for one certificate.
+const MAX_SUBJECTS: usize = 8;
+const MAX_PLACES: usize = 3;
+/// Certificates in an answer of OCSP that may be the responder's.
+const MAX_RESPONDERS: usize = 4;
+
+/// The certificates of a path that a CA can take back, bottom up; a root cannot be.
+pub fn subjects<'a>(facts: &'a Facts, chain: &'a [Certificate], judgement: &'a path::Judgement) -> Vec<Subject<'a>> {
+    let above = judgement.root.and_then(|root| chain.get(root)).or(judgement.anchor.as_ref());
+    let is_root = |certificate: &Certificate| parsed(certificate).is_some_and(|c| c.subject().as_raw() == c.issuer().as_raw());
+    let path = judgement.path.iter().take(MAX_SUBJECTS).enumerate();
+    let subjects = path.filter_map(|(place, index)| {
+        let certificate = chain.get(*index)?;
+        let sent = judgement.path.get(place + 1).and_then(|index| chain.get(*index));
+        let issuer = sent.or(above).or_else(|| fetched_issuer(facts, certificate));
+        Some(Subject { what: certificate_text(chain, *index), certificate, issuer })
+    });
+    subjects.filter(|subject| !is_root(subject.certificate)).collect()
+}
+
+fn fetched_issuer<'a>(facts: &'a Facts, certificate: &Certificate) -> Option<&'a Certificate> {
+    let child = parsed(certificate)?;
+    fetched_issuers(facts).find(|issuer| {
+        parsed(issuer).is_some_and(|issuer| {
+            child.issuer().as_raw() == issuer.subject().as_raw() && signature::check(&child, &issuer) == Checked::Right
+        })
+    })
+}
+
+/// The certificates that were fetched because another one names them as its issuer's.
+pub fn fetched_issuers(facts: &Facts) -> impl Iterator<Item = &Certificate> {
+    facts.fetched.iter().filter_map(|fetched| match fetched.answer.seen() {
+        Some(Body::Issuer(issuer)) => Some(&**issuer),
+        _ => None,
+    })
+}
+
+fn parsed(certificate: &Certificate) -> Option<X509Certificate<'_>> {
+    certificate.details().ok()?;
+    X509Certificate::from_der(certificate.der()).ok().map(|(_, parsed)| parsed)
+}
+
+/// What to fetch, so that it can be said whether the certificates seen were revoked.
+pub fn errands(context: &Context) -> Vec<Errand> {
+    let mut errands: Vec<Errand> = Vec::new();
+    for chain in (0..context.facts.views.len()).flat_map(|view| context.chains(view)) {
+        let Some(judgement) = chain.judged(context) else { continue };
+        for subject in subjects(context.facts, chain.certificates, judgement) {
+            for errand in subject.errands() {
+                if !errands.contains(&errand) {
+                    errands.push(errand);
+                }
+            }
+        }
+    }
+    errands
+}
+
+/// What to fetch, so that it can be said whether a path that ends too early would go on there.
+pub fn issuer_errands(context: &Context) -> Vec<Errand> {
+    let mut errands: Vec<Errand> = Vec::new();
+    for chain in (0..context.facts.views.len()).flat_map(|view| context.chains(view)) {
+        let Some(top) = chain.judged(context).and_then(|judgement| open_end(context, chain.certificates, judgement)) else {
+            continue;
+        };
+        let Ok(details) = top.details() else { continue };
+        for url in details.ca_issuers.iter().take(MAX_PLACES) {
+            let errand =
+                Errand { certificate: details.sha256.clone(), what: Resource::Issuer, url: url.clone(), request: Vec::new() };
+            if !errands.contains(&errand) {
+                errands.push(errand);
+            }
+        }
+    }
+    errands
+}
+
+/// The last certificate of a path whose issuer is missing, with what was fetched counted in.
+fn open_end(context: &Context, chain: &[Certificate], judgement: &path::Judgement) -> Option<Certificate> {
+    let missing = |judgement: &path::Judgement| match judgement.end {
+        path::End::UnknownIssuer { index, .. } | path::End::Gap { index, .. } => Some(index),
+        _ => None,
+    };
+    missing(judgement)?;
+    let mended = mended(context, chain);
+    let judgement = path::judge(&mended, context.stores, context.now);
+    missing(&judgement).and_then(|index| mended.get(index).cloned())
+}
+
+/// A chain with what was fetched behind it.
+pub fn mended(context: &Context, chain: &[Certificate]) -> Vec<Certificate> {
+    chain.iter().chain(fetched_issuers(context.facts)).cloned().collect()
+}
+
+impl Subject<'_> {
+    /// What each source says: the staple, where there is one, and what was fetched.
+    pub fn learned<'a>(&self, facts: &'a Facts, now: OffsetDateTime) -> Vec<(&'a Fetched, Learned)> {
+        let Ok(details) = self.certificate.details() else { return Vec::new() };
+        let about_it = facts.fetched.iter().filter(|fetched| fetched.certificate == details.sha256);
+        about_it.filter(|fetched| fetched.what != Resource::Issuer).map(|fetched| (fetched, self.learn(fetched, now))).collect()
+    }
+
+    fn learn(&self, fetched: &Fetched, now: OffsetDateTime) -> Learned {
+        match fetched.answer.seen() {
+            Some(Body::Ocsp(response)) => self.of_ocsp(response, now),
+            Some(Body::Crl(list)) => self.of_crl(list, fetched.url.as_str(), now),
+            Some(Body::Issuer(_)) => Learned::Nothing("a certificate is no answer".to_owned()),
+            None => Learned::Nothing(fetched.answer.why_not()),
+        }
+    }
+
+    fn errands(&self) -> Vec<Errand> {
+        let Ok(details) = self.certificate.details() else { return Vec::new() };
+        let errand = |what, url: &crate::wire::WireText, request: &[u8]| Errand {
+            certificate: details.sha256.clone(),
+            what,
+            url: url.clone(),
+            request: request.to_vec(),
+        };
+        let request = self.request();
+        let responders = request
+            .iter()
+            .flat_map(|request| details.ocsp_responders.iter().take(MAX_PLACES).map(|url| errand(Resource::Ocsp, url, request)));
+        let lists = details.crl_places.iter().take(MAX_PLACES).map(|url| errand(Resource::Crl, url, &[]));
+        responders.chain(lists).collect()
+    }
+
+    /// The OCSP request about it; none where its issuer is not known, since that names it (RFC 6960, 4.1.1).
+    fn request(&self) -> Option<Vec<u8>> {
+        const SHA1: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.14.3.2.26");
+        let (child, issuer) = (parsed(self.certificate)?, parsed(self.issuer?)?);
+        let octets = |bytes: &[u8]| OctetString::new(bytes).ok();
+        let id = CertId {
+            hash_algorithm: AlgorithmIdentifierOwned { oid: SHA1, parameters: Some(x509_cert::der::asn1::Null.into()) },
+            issuer_name_hash: octets(&Sha1::digest(child.issuer().as_raw()))?,
+            issuer_key_hash: octets(&Sha1::digest(&issuer.public_key().subject_public_key.data))?,
+            serial_number: SerialNumber::new(child.raw_serial()).ok()?,
+        };
+        let request_list = vec![Request { req_cert: id, single_request_extensions: None }];
+        let tbs_request = TbsRequest { version: Version::V1, requestor_name: None, request_list, request_extensions: None };
+        OcspRequest { tbs_request, optional_signature: None }.to_der().ok()
+    }
+
+    /// What an answer of OCSP says of it (RFC 6960, 3.2).
+    pub fn of_ocsp(&self, response: &OcspResponse, now: OffsetDateTime) -> Learned {
+        let nothing = |why: &str| Learned::Nothing(why.to_owned());
+        let details = match response.details() {
+            Ok(details) => details,
+            Err(_) => return nothing("what came is no OCSP response"),
+        };
+        if let Some(refused) = details.refused {
+            return Learned::Nothing(format!("the responder answers {refused}"));
+        }
+        let (Some(child), Some(issuer)) = (parsed(self.certificate), self.issuer.and_then(parsed)) else {
+            return nothing("the issuer's certificate is not known, so the answer cannot be verified");
+        };
+        let (name, key) = (child.issuer().as_raw(), &*issuer.public_key().subject_public_key.data);
+        let serial = hex(child.raw_serial());
+        let answer = details.answers.iter().find(|answer| {
+            let (name, key) = match answer.hash.as_str() {
+                "1.3.14.3.2.26" => (hex(&Sha1::digest(name)), hex(&Sha1::digest(key))),
+                "2.16.840.1.101.3.4.2.1" => (hex(&Sha256::digest(name)), hex(&Sha256::digest(key))),
+                _ => return false,
+            };
+            is_same_number(&answer.serial, &serial) && answer.issuer_name == name && answer.issuer_key == key
+        });
+        let Some(answer) = answer else { return nothing("the answer is about another certificate") };
+        match signer(&details.basic, &issuer, now) {
+            Checked::Right => {}
+            Checked::Wrong => return nothing("neither the CA nor a responder of the CA signed the answer"),
+            Checked::Unknown => return nothing("the signature of the answer cannot be verified by this build"),
+        }
+        // A revocation is for good; only "not revoked" goes out of date.
+        if let RevocationStatus::Revoked { at, reason } = &answer.status {
+            return Learned::Revoked(*at, *reason);
+        }
+        if let Some(why) = out_of_date(answer.this_update, answer.next_update, now) {
+            return Learned::Nothing(format!("the answer {why}"));
+        }
+        match answer.status {
+            RevocationStatus::Good => Learned::Good(answer.next_update),
+            _ => nothing("the responder does not know the certificate"),
+        }
+    }
+
+    /// What a list says of it (RFC 5280, 6.3.3).
+    fn of_crl(&self, list: &Crl, place: &str, now: OffsetDateTime) -> Learned {
+        let nothing = |why: &str| Learned::Nothing(why.to_owned());
+        let details = match list.details() {
+            Ok(details) => details,
+            Err(_) => return nothing("what came is no list of revoked certificates"),
+        };
+        let (Some(child), Some(issuer)) = (parsed(self.certificate), self.issuer.and_then(parsed)) else {
+            return nothing("the issuer's certificate is not known, so the list cannot be verified");
+        };
+        let Ok((_, list)) = CertificateRevocationList::from_der(list.der()) else { return nothing("the list cannot be read") };
+        if list.issuer().as_raw() != child.issuer().as_raw() {
+            return nothing("the list is of another CA");
+        }
+        let signed = Signed {
+            message: list.tbs_cert_list.as_ref(),
+            algorithm: &list.signature_algorithm,
+            signature: &list.signature_value,
+        };
+        match signed.is_by(issuer.public_key()) {
+            Checked::Right => {}
+            Checked::Wrong => return nothing("the CA did not sign the list"),
+            Checked::Unknown => return nothing("the signature of the list cannot be verified by this build"),
+        }
+        if let Some(why) = out_of_scope(&list, &child, place) {
+            return nothing(why);
+        }
+        let entry = list.iter_revoked_certificates().find(|entry| entry.raw_serial() == child.raw_serial());
+        if let Some(entry) = entry {
+            let reason = entry.reason_code().and_then(|(_, code)| reason_name(code.0));
+            // A hold that was lifted (RFC 5280, 5.3.1).
+            if reason != Some("removeFromCRL") {
+                return Learned::Revoked(entry.revocation_date.to_datetime(), reason);
+            }
+        }
+        match out_of_date(details.this_update, details.next_update, now) {
+            Some(why) => Learned::Nothing(format!("the list {why}")),
+            None => Learned::Good(details.next_update),
+        }
+    }
+}
+
+/// Whether two numbers in hexadecimal are the same.
+fn is_same_number(one: &str, other: &str) -> bool {
+    one.trim_start_matches('0') == other.trim_start_matches('0')
+}
+
+/// Who signed a BasicOCSPResponse: right where the CA did, or somebody whom it certified for that (RFC 6960, 4.2.2.2).
+fn signer(basic: &[u8], issuer: &X509Certificate, now: OffsetDateTime) -> Checked {
+    let Some((signed, algorithm, signature, rest)) = taken_apart(basic) else { return Checked::Unknown };
+    let signed = Signed { message: signed, algorithm: &algorithm, signature: &signature };
+    let by_issuer = signed.is_by(issuer.public_key());
+    if by_issuer == Checked::Right {
+        return by_issuer;
+    }
+    let responders = responders(rest);
+    let is_delegate = |responder: &X509Certificate| {
+        let is_in_time =
+            responder.validity().not_before.to_datetime() <= now + SKEW && now <= responder.validity().not_after.to_datetime();
+        let is_for_ocsp = matches!(responder.extended_key_usage(), Ok(Some(usage)) if usage.value.ocsp_signing);
+        is_in_time
+            && is_for_ocsp
+            && responder.issuer().as_raw() == issuer.subject().as_raw()
+            && signature::check(responder, issuer) == Checked::Right
+    };
+    let found =
+        responders.iter().filter(|responder| is_delegate(responder)).map(|responder| signed.is_by(responder.public_key()));
+    found.fold(
+        by_issuer,
+        |best, checked| if best == Checked::Right || checked == Checked::Right { Checked::Right } else { checked },
+    )
+}
+
+/// What is signed, how, the signature, and what follows.
+fn taken_apart(basic: &[u8]) -> Option<(&[u8], AlgorithmIdentifier<'_>, BitString<'_>, &[u8])> {
+    let (_, whole) = Sequence::from_der(basic).ok()?;
+    // The content is a part of `basic`, borrowed.
+    let std::borrow::Cow::Borrowed(content) = whole.content else { return None };
+    let (rest, _) = Any::from_der(content).ok()?;
+    let message = content.get(..content.len().checked_sub(rest.len())?)?;
+    let (rest, algorithm) = AlgorithmIdentifier::from_der(rest).ok()?;
+    let (rest, signature) = BitString::from_der(rest).ok()?;
+    Some((message, algorithm, signature, rest))
+}
+
+/// The certificates that an answer brings along: `[0] EXPLICIT SEQUENCE OF Certificate`.
+fn responders(rest: &[u8]) -> Vec<X509Certificate<'_>> {
+    let list = Any::from_der(rest).ok().and_then(|(_, tagged)| Sequence::from_der(tagged.data).ok());
+    let Some((_, Sequence { content: std::borrow::Cow::Borrowed(mut content) })) = list else { return Vec::new() };
+    let mut found = Vec::new();
+    while found.len() < MAX_RESPONDERS {
+        let Ok((rest, certificate)) = X509Certificate::from_der(content) else { break };
+        found.push(certificate);
+        content = rest;
+    }
+    found
+}
+
+/// Why an answer does not hold now; none where it does.
+fn out_of_date(this_update: OffsetDateTime, next_update: Option<OffsetDateTime>, now: OffsetDateTime) -> Option<String> {
+    if this_update > now + SKEW {
+        return Some(format!("is from the future: {}", this_update.date()));
+    }
+    let until = next_update.filter(|until| *until + SKEW < now)?;
+    Some(format!("is out of date since {}", until.date()))
+}
+
+/// Why a list does not decide about a certificate; none where it does (RFC 5280, 5.2 and 6.3.3 b).
+fn out_of_scope(list: &CertificateRevocationList, child: &X509Certificate, place: &str) -> Option<&'static str> {
+    for extension in list.extensions() {
+        match extension.parsed_extension() {
+            ParsedExtension::IssuingDistributionPoint(scope) => {
+                if scope.indirect_crl || scope.only_some_reasons.is_some() || scope.only_contains_attribute_certs {
+                    return Some("the list is not one of all revoked certificates of the CA");
+                }
+                if (scope.only_contains_ca_certs && !child.is_ca()) || (scope.only_contains_user_certs && child.is_ca()) {
+                    return Some("the list is about another kind of certificate");
+                }
+                if let Some(DistributionPointName::FullName(names)) = &scope.distribution_point {
+                    let is_here = |name: &GeneralName| matches!(name, GeneralName::URI(uri) if *uri == place);
+                    if !names.iter().any(is_here) {
+                        return Some("the list is for certificates that point to another place");
+                    }
+                }
+            }
+            _ if extension.critical => return Some("the list has a critical extension that is not known here"),
+            _ => {}
+        }
+    }
+    None
+}

@@ -1,0 +1,123 @@
+use crate::{
+    facts::{Observed, Resource},
+    rules::{
+        Context, Outcome, ResultType, Violation, each_stapled,
+        revocation::{self, Learned, Subject, source_text},
+        rule, short,
+    },
+};
+
+rule! {
+    /// The CA took the certificate back.
+    ///
+    /// ## What it checks
+    ///
+    /// What the CA says of the server's certificate and of the intermediates above it: in the OCSP response
+    /// that the server staples, and, with `--revocation`, from the OCSP responder and the list of revoked
+    /// certificates that each of them names. An answer counts when the CA signed it, or a responder of
+    /// the CA, and when it holds now. Where there is no such answer for a certificate, the rule cannot tell.
+    ///
+    /// ## Why it matters
+    ///
+    /// A CA revokes a certificate because its key leaked, because it was issued by mistake, or because a new
+    /// one took its place. Few mail servers ask; those that do refuse it, and whoever has the key can stand
+    /// in for the server with all the others.
+    ///
+    /// ## Remedy
+    ///
+    /// Find out why it was revoked. Make a new key, have a new certificate issued for it and install both;
+    /// if an intermediate was revoked, send the CA's current one.
+    ///
+    /// - Postfix: put it into the file of `smtpd_tls_chain_files`, then `postfix reload`.
+    /// - Exim: name it in `tls_certificate`.
+    /// - Sendmail: name it in `confSERVER_CERT`.
+    /// - OpenSMTPD: name it in `pki mx.example.org cert`.
+    /// - Exchange: `Import-ExchangeCertificate`, then `Enable-ExchangeCertificate -Services SMTP`.
+    ///
+    /// ## References
+    ///
+    /// - RFC 5280, 6.3
+    /// - RFC 6960, 2.2
+    /// - RFC 6066, 8
+    "certificate-revoked" { practice: PublicCa, severity: Fail, result_type: Some(ResultType::CertificateNotTrusted) }
+}
+
+fn judge(context: &Context) -> Outcome {
+    let is_asked = context.facts.told_to_fetch.contains(&Resource::Ocsp);
+    each_stapled(context, |chain, judgement, staple| {
+        let (mut violations, mut good, mut doubt) = (Vec::new(), Vec::new(), None);
+        for (place, subject) in revocation::subjects(context.facts, chain, judgement).iter().enumerate() {
+            let stapled = match staple {
+                Observed::Seen(Some(response)) if place == 0 => {
+                    Some(("the staple", String::new(), subject.of_ocsp(response, context.now)))
+                }
+                _ => None,
+            };
+            if !is_asked && stapled.is_none() {
+                continue;
+            }
+            let fetched = subject.learned(context.facts, context.now).into_iter();
+            let fetched = fetched.map(|(f, learned)| (source_text(f.what), format!(" {}", short(f.url.as_str())), learned));
+            let learned: Vec<Source> = stapled.into_iter().chain(fetched).collect();
+            match revoked(subject, &learned) {
+                Some(violation) => violations.push(violation),
+                None => match learned.iter().find(|(.., learned)| matches!(learned, Learned::Good(_))) {
+                    Some((source, ..)) => good.push(format!("{} was not revoked, says {source}", subject.what)),
+                    None => _ = doubt.get_or_insert_with(|| unknown(subject, &learned)),
+                },
+            }
+        }
+        match (violations.is_empty(), doubt) {
+            (false, _) => Outcome::Violated(violations),
+            // A staple that does not hold has a rule of its own; who did not ask further does not doubt.
+            (true, Some(why)) if is_asked => Outcome::Undetermined(why),
+            (true, _) if !good.is_empty() => Outcome::Passed(good.join("; ")),
+            (true, _) => Outcome::NotApplicable("not asked; --revocation does".to_owned()),
+        }
+    })
+}
+
+/// Who says it, where that is to be had, and what it comes to.
+type Source = (&'static str, String, Learned);
+
+fn revoked(subject: &Subject, learned: &[Source]) -> Option<Violation> {
+    let (at, reason) = learned.iter().find_map(|(.., learned)| match learned {
+        Learned::Revoked(at, reason) => Some((at, reason)),
+        _ => None,
+    })?;
+    let why = reason.map_or_else(String::new, |reason| format!(" ({reason})"));
+    let violation = Violation::new(format!("{} was revoked on {}{why}", subject.what, at.date()));
+    Some(learned.iter().fold(violation, |violation, (source, place, learned)| {
+        violation.evidence(match learned {
+            Learned::Revoked(..) => format!("{source}{place} says so"),
+            Learned::Good(_) => format!("{source}{place} says that it was not revoked"),
+            Learned::Nothing(why) => format!("{source}{place} says nothing of use: {why}"),
+        })
+    }))
+}
+
+fn unknown(subject: &Subject, learned: &[Source]) -> String {
+    let why = learned.iter().find_map(|(source, _, learned)| match learned {
+        Learned::Nothing(why) => Some(format!("{source}: {why}")),
+        _ => None,
+    });
+    let why = why.unwrap_or_else(|| "it names nobody who could be asked".to_owned());
+    format!("whether {} was revoked is not known: {why}", subject.what)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rules::test_facts::{World, kind};
+
+    #[test]
+    fn who_asks_is_not_told_good_in_silence() {
+        let world = World::correct();
+        let mut facts = world.facts(1);
+        assert_eq!(kind(&(RULE.judge)(&world.context(&facts))), "not-applicable");
+        facts.told_to_fetch = vec![Resource::Ocsp, Resource::Crl];
+        let outcome = (RULE.judge)(&world.context(&facts));
+        let why = "whether the server's certificate was revoked is not known: it names nobody who could be asked";
+        assert_eq!(outcome, Outcome::Undetermined(why.to_owned()));
+    }
+}
