@@ -26,7 +26,7 @@ use mtalab::{
         relay::{Relay, RelayOptions},
     },
     name::Name,
-    plan::Plan,
+    plan::{Issuance, Plan},
     probe::Patience,
     report::Report,
     rules::policy,
@@ -55,7 +55,7 @@ async fn main() {
 async fn start(scenario: &str) -> (Plan, Running) {
     let cases = verify::load(&Corpus::embedded().expect("the corpus"), &[scenario.to_owned()]).expect("it parses");
     let case = cases.iter().find(|case| case.id == scenario && case.kind == "postfix").expect("it runs as Postfix");
-    let plan = verify::resolve(case, now()).await.expect("a plan");
+    let plan = verify::resolve(case, Issuance::now()).await.expect("a plan");
     let running = Backend::Embedded.start(&plan).await.expect("it starts");
     (plan, running)
 }

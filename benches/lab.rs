@@ -6,7 +6,7 @@ use divan::Bencher;
 use mtalab::{
     check,
     lab::Backend,
-    plan::Plan,
+    plan::{Issuance, Plan},
     scenario::Corpus,
     verify::{self, Case, CaseOutcome},
 };
@@ -36,7 +36,7 @@ fn parse_the_corpus() -> usize {
 #[divan::bench(args = ["baseline/good", "baseline/ecdsa", "certificate/rsa-1024", "certificate/sha1"])]
 fn resolve(bencher: Bencher, id: &str) {
     let case = case(id);
-    bencher.bench(|| Plan::resolve(&case.id, &case.scenario, &case.kind, now()).expect("a plan"));
+    bencher.bench(|| Plan::resolve(&case.id, &case.scenario, &case.kind, Issuance::now()).expect("a plan"));
 }
 
 /// Start, one whole dialog with TLS, judgement, comparison, stop.
@@ -44,7 +44,7 @@ fn resolve(bencher: Bencher, id: &str) {
 fn one_scenario(bencher: Bencher, id: &str) {
     let (runtime, case) = (Runtime::new().expect("a runtime"), case(id));
     bencher.bench(|| {
-        let outcome = runtime.block_on(verify::run_case(&case, &Backend::Embedded, now()));
+        let outcome = runtime.block_on(verify::run_case(&case, &Backend::Embedded, Issuance::now()));
         assert!(matches!(outcome, CaseOutcome::Passed(_)));
     });
 }
@@ -53,10 +53,10 @@ fn one_scenario(bencher: Bencher, id: &str) {
 #[divan::bench]
 fn judge(bencher: Bencher) {
     let (runtime, case) = (Runtime::new().expect("a runtime"), case("baseline/good"));
-    let CaseOutcome::Passed(seen) = runtime.block_on(verify::run_case(&case, &Backend::Embedded, now())) else {
+    let CaseOutcome::Passed(seen) = runtime.block_on(verify::run_case(&case, &Backend::Embedded, Issuance::now())) else {
         panic!("the baseline passes")
     };
-    let plan = Plan::resolve(&case.id, &case.scenario, &case.kind, now()).expect("a plan");
+    let plan = Plan::resolve(&case.id, &case.scenario, &case.kind, Issuance::now()).expect("a plan");
     let stores = [plan.trust];
     bencher.bench(|| check::judge(seen.report.facts.clone(), &stores, now()));
 }
@@ -72,7 +72,7 @@ fn thirty_scenarios(bencher: Bencher) {
     bencher.bench(|| {
         let mut passed = 0;
         let count = |_: &Case, outcome| passed += usize::from(matches!(outcome, CaseOutcome::Passed(_)));
-        runtime.block_on(verify::run(cases.clone(), &backend, 16, now(), count));
+        runtime.block_on(verify::run(cases.clone(), &backend, 16, Issuance::now(), count));
         assert_eq!(passed, 30);
     });
 }

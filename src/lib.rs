@@ -17,7 +17,7 @@
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let cases = verify::load(&Corpus::embedded()?, &["certificate/expired".to_owned()])?;
-//! let outcome = verify::run_case(&cases[0], &Backend::Embedded, time::OffsetDateTime::now_utc()).await;
+//! let outcome = verify::run_case(&cases[0], &Backend::Embedded, mtalab::plan::Issuance::now()).await;
 //! let CaseOutcome::Passed(seen) = outcome else { panic!("{outcome:?}") };
 //! assert_eq!(seen.report.findings[0].rule, "certificate-expired");
 //! # Ok(())

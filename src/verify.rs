@@ -7,7 +7,6 @@ use std::{
     sync::{Arc, LazyLock},
 };
 
-use time::OffsetDateTime;
 use tokio::task::JoinSet;
 
 use crate::{
@@ -15,7 +14,7 @@ use crate::{
     facts::{Certificate, Depth, Facts, Target, Vantage, View},
     finding::{Practice, Verdict},
     lab::{Backend, LabError, Running, persona},
-    plan::{Plan, PlanError},
+    plan::{Issuance, Plan, PlanError},
     probe::{self, Patience, fetch::Fetcher},
     report::{
         Report,
@@ -152,7 +151,7 @@ pub async fn run(
     cases: Vec<Case>,
     backend: &Arc<Backend>,
     jobs: usize,
-    now: OffsetDateTime,
+    issuance: Issuance,
     mut ended: impl FnMut(&Case, CaseOutcome),
 ) {
     let mut waiting = cases.into_iter();
@@ -161,7 +160,7 @@ pub async fn run(
         for case in waiting.by_ref().take(jobs.max(1) - running.len()) {
             let backend = Arc::clone(backend);
             running.spawn(async move {
-                let outcome = run_case(&case, &backend, now).await;
+                let outcome = run_case(&case, &backend, issuance).await;
                 (case, outcome)
             });
         }
@@ -179,15 +178,15 @@ pub async fn run(
 }
 
 /// Runs one case: start, look, stop, compare.
-pub async fn run_case(case: &Case, backend: &Backend, now: OffsetDateTime) -> CaseOutcome {
-    match try_case(case, backend, now).await {
+pub async fn run_case(case: &Case, backend: &Backend, issuance: Issuance) -> CaseOutcome {
+    match try_case(case, backend, issuance).await {
         Ok(outcome) => outcome,
         Err(error) => CaseOutcome::Broken(error),
     }
 }
 
-async fn try_case(case: &Case, backend: &Backend, now: OffsetDateTime) -> Result<CaseOutcome, CaseError> {
-    let plan = resolve(case, now).await?;
+async fn try_case(case: &Case, backend: &Backend, issuance: Issuance) -> Result<CaseOutcome, CaseError> {
+    let plan = resolve(case, issuance).await?;
     if let Err(reason) = backend.possible(&plan) {
         return Ok(CaseOutcome::NotPossible(reason));
     }
@@ -226,9 +225,9 @@ async fn try_case(case: &Case, backend: &Backend, now: OffsetDateTime) -> Result
 }
 
 /// Resolves a case where making keys may block.
-pub async fn resolve(case: &Case, now: OffsetDateTime) -> Result<Plan, CaseError> {
+pub async fn resolve(case: &Case, issuance: Issuance) -> Result<Plan, CaseError> {
     let case = case.clone();
-    let resolve = move || Plan::resolve(&case.id, &case.scenario, &case.kind, now);
+    let resolve = move || Plan::resolve(&case.id, &case.scenario, &case.kind, issuance);
     Ok(tokio::task::spawn_blocking(resolve).await.map_err(|_| CaseError::Interrupted)??)
 }
 

@@ -11,10 +11,10 @@ use std::{path::Path, sync::Arc};
 use libtest_mimic::{Arguments, Failed, Trial};
 use mtalab::{
     lab::Backend,
+    plan::Issuance,
     scenario::Corpus,
     verify::{self, Case, CaseOutcome},
 };
-use time::OffsetDateTime;
 use tokio::runtime::Runtime;
 
 fn main() {
@@ -53,7 +53,7 @@ fn name(backend: &str, case: &Case) -> String {
 fn judge(case: &Case, runtime: &Runtime, backend: &Backend) -> Result<(), Failed> {
     // insta compares and keeps what is new; the harness need not do it as well.
     let case = Case { snapshot: None, ..case.clone() };
-    let outcome = runtime.block_on(verify::run_case(&case, backend, OffsetDateTime::now_utc()));
+    let outcome = runtime.block_on(verify::run_case(&case, backend, Issuance::now()));
     let seen = match outcome {
         CaseOutcome::Passed(seen) => seen,
         CaseOutcome::Failed { failures, seen } => {

@@ -313,6 +313,9 @@ struct UpArguments {
     /// Where to run it.
     #[arg(long, value_enum, default_value_t = BackendName::Embedded)]
     backend: BackendName,
+    /// Make the keys of this number, so that they are the same every time; anyone who knows it has them.
+    #[arg(long, value_name = "NUMBER")]
+    seed: Option<u64>,
     /// How to say where it is.
     #[arg(long, value_enum, default_value_t = LabFormat::Json)]
     format: LabFormat,

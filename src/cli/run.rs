@@ -11,11 +11,11 @@ use std::{
 
 use anstyle::{AnsiColor, Style};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use time::OffsetDateTime;
 
 use super::{BackendName, RunArguments, corpus, exit, exit::Failure, out};
 use crate::{
     lab::Backend,
+    plan::Issuance,
     verify::{self, Case, CaseOutcome, Seen},
 };
 
@@ -50,7 +50,7 @@ pub(super) async fn run(arguments: RunArguments) -> Result<ExitCode, Failure> {
     let update = arguments.corpus.scenarios.as_deref().filter(|_| arguments.update_snapshots);
     let mut write_error = None;
     let all = cases.len();
-    let running = verify::run(cases, &backend, jobs, OffsetDateTime::now_utc(), |case, outcome| {
+    let running = verify::run(cases, &backend, jobs, Issuance::now(), |case, outcome| {
         let line = tally.take(case, outcome, update, &mut write_error);
         progress.inc(1);
         progress.set_message(format!("{}@{}", case.id, case.kind));

@@ -12,12 +12,11 @@ use std::{
 };
 
 use serde::{Deserialize, Serialize};
-use time::OffsetDateTime;
 
 use super::{BackendName, LabFormat, UpArguments, corpus, exit, exit::Failure, inside, out, run};
 use crate::{
     lab::{Backend, Running, owner::Owner},
-    plan::Plan,
+    plan::{Issuance, Plan},
     verify::{self, Case},
     wire::WireText,
 };
@@ -66,7 +65,7 @@ impl Lab {
 
 pub(super) async fn up(arguments: UpArguments) -> Result<ExitCode, Failure> {
     let case = select(&arguments)?;
-    let plan = verify::resolve(&case, OffsetDateTime::now_utc()).await?;
+    let plan = verify::resolve(&case, Issuance { seed: arguments.seed, ..Issuance::now() }).await?;
     let id = format!("{:06x}", rand::random::<u32>() >> 8);
     let backend = run::open(arguments.backend, Some(id.clone())).await?;
     if let Err(reason) = backend.possible(&plan) {

@@ -5,7 +5,7 @@ use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
 use x509_parser::{
     der_parser::{
-        asn1_rs::{FromDer as _, Oid},
+        asn1_rs::{FromDer as _, Oid, Tag},
         oid,
     },
     extensions::{DistributionPointName, GeneralName, ParsedExtension},
@@ -87,6 +87,9 @@ pub enum SanEntry {
 pub struct PublicKey {
     /// The kind.
     pub algorithm: KeyAlgorithm,
+    /// What is odd about a key of that kind, or what another kind is called; none where nothing is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub variant: Option<&'static str>,
     /// The size in bits: of the modulus, or of the curve's order. 0 where unknown.
     pub bits: usize,
     /// The usual name of the curve, where it is known.
@@ -106,8 +109,10 @@ pub struct PublicKey {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum KeyAlgorithm {
-    /// RSA, with or without PSS parameters.
+    /// RSA.
     Rsa,
+    /// RSA that may sign with PSS alone (RFC 4055, 1.2).
+    RsaPss,
     /// An elliptic curve key for ECDSA.
     Ec,
     /// Ed25519.
@@ -135,6 +140,11 @@ pub enum SignatureHash {
 }
 
 impl PublicKey {
+    /// Whether it is an RSA key, whatever it may sign with.
+    pub fn is_rsa(&self) -> bool {
+        matches!(self.algorithm, KeyAlgorithm::Rsa | KeyAlgorithm::RsaPss)
+    }
+
     /// Whether it is on one of the three curves that senders offer by default.
     pub fn is_on_common_curve(&self) -> bool {
         matches!(self.curve, Some("P-256" | "P-384" | "P-521"))
@@ -143,13 +153,16 @@ impl PublicKey {
 
 impl std::fmt::Display for PublicKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match (self.algorithm, self.curve) {
-            (KeyAlgorithm::Rsa, _) => write!(f, "RSA {} bits", self.bits),
-            (KeyAlgorithm::Ec, Some(curve)) => write!(f, "EC {curve}"),
-            (KeyAlgorithm::Ec, None) => f.write_str("EC on an unknown curve"),
-            (KeyAlgorithm::Ed25519, _) => f.write_str("Ed25519"),
-            (KeyAlgorithm::Ed448, _) => f.write_str("Ed448"),
-            (KeyAlgorithm::Other, _) => f.write_str("an unknown kind of key"),
+        match (self.algorithm, self.curve, self.variant) {
+            (KeyAlgorithm::Rsa, ..) => write!(f, "RSA {} bits", self.bits),
+            (KeyAlgorithm::RsaPss, ..) => write!(f, "RSA {} bits, for RSASSA-PSS alone", self.bits),
+            (KeyAlgorithm::Ec, Some(curve), _) => write!(f, "EC {curve}"),
+            (KeyAlgorithm::Ec, None, Some(variant)) => write!(f, "EC {variant}"),
+            (KeyAlgorithm::Ec, None, None) => f.write_str("EC on an unknown curve"),
+            (KeyAlgorithm::Ed25519, ..) => f.write_str("Ed25519"),
+            (KeyAlgorithm::Ed448, ..) => f.write_str("Ed448"),
+            (KeyAlgorithm::Other, _, Some(name)) => f.write_str(name),
+            (KeyAlgorithm::Other, _, None) => f.write_str("an unknown kind of key"),
         }
     }
 }
@@ -277,14 +290,17 @@ fn public_key(certificate: &X509Certificate) -> PublicKey {
     let sha256 = hex(&Sha256::digest(info.raw));
     let other = |algorithm, bits| PublicKey {
         algorithm,
+        variant: None,
         bits,
         curve: None,
         exponent: None,
         modulus: String::new(),
         sha256: sha256.clone(),
     };
-    let algorithm = if *oid == OID_PKCS1_RSAENCRYPTION || *oid == OID_PKCS1_RSASSAPSS {
+    let algorithm = if *oid == OID_PKCS1_RSAENCRYPTION {
         KeyAlgorithm::Rsa
+    } else if *oid == OID_PKCS1_RSASSAPSS {
+        KeyAlgorithm::RsaPss
     } else if *oid == OID_KEY_TYPE_EC_PUBLIC_KEY {
         KeyAlgorithm::Ec
     } else if *oid == OID_SIG_ED25519 {
@@ -292,15 +308,18 @@ fn public_key(certificate: &X509Certificate) -> PublicKey {
     } else if *oid == OID_SIG_ED448 {
         return other(KeyAlgorithm::Ed448, 456);
     } else {
-        KeyAlgorithm::Other
+        return PublicKey { variant: other_kind(oid), ..other(KeyAlgorithm::Other, 0) };
     };
     match algorithm {
         KeyAlgorithm::Ec => {
-            let (bits, curve) = named_curve(info.algorithm.parameters());
-            PublicKey { curve, ..other(algorithm, bits) }
+            let parameters = info.algorithm.parameters();
+            let (bits, curve) = named_curve(parameters);
+            // RFC 5480, 2.1.1: in certificates they must not be used.
+            let is_explicit = parameters.is_some_and(|any| any.tag() == Tag::Sequence);
+            PublicKey { curve, variant: is_explicit.then_some("with explicit parameters"), ..other(algorithm, bits) }
         }
         // The library knows the key by rsaEncryption only; with id-RSASSA-PSS it has the same form (RFC 4055, 1.2).
-        KeyAlgorithm::Rsa => match RSAPublicKey::from_der(&info.subject_public_key.data) {
+        KeyAlgorithm::Rsa | KeyAlgorithm::RsaPss => match RSAPublicKey::from_der(&info.subject_public_key.data) {
             Ok((_, key)) => {
                 let exponent = key.try_exponent().ok();
                 PublicKey { exponent, modulus: hex(key.modulus), ..other(algorithm, modulus_bits(key.modulus)) }
@@ -315,6 +334,17 @@ fn public_key(certificate: &X509Certificate) -> PublicKey {
 fn modulus_bits(modulus: &[u8]) -> usize {
     let significant = modulus.iter().position(|byte| *byte != 0).map_or(&[][..], |first| &modulus[first..]);
     significant.first().map_or(0, |first| significant.len() * 8 - first.leading_zeros() as usize)
+}
+
+/// What a kind of key is called that TLS gave up or has not taken up yet (RFC 3279, 2.3.2; RFC 9881, 2).
+fn other_kind(oid: &Oid) -> Option<&'static str> {
+    let known: [(Oid, &str); 4] = [
+        (oid!(1.2.840.10040.4.1), "DSA"),
+        (oid!(2.16.840.1.101.3.4.3.17), "ML-DSA-44"),
+        (oid!(2.16.840.1.101.3.4.3.18), "ML-DSA-65"),
+        (oid!(2.16.840.1.101.3.4.3.19), "ML-DSA-87"),
+    ];
+    known.iter().find(|(known, _)| known == oid).map(|(_, name)| *name)
 }
 
 /// The size and the name of a named curve (RFC 5480, 2.1.1.1; RFC 5639, 4.1; SEC 2, 2.4.1).

@@ -9,7 +9,6 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use time::OffsetDateTime;
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},
@@ -19,6 +18,7 @@ use crate::{
     facts::{Depth, Target, Vantage},
     hello::{Flight, FlightReader, Parameters},
     lab::embedded::{EmbeddedServer, Hello},
+    plan::Issuance,
     probe::{self, Patience},
     scenario::Corpus,
     smtp::ReplyReader,
@@ -106,7 +106,7 @@ async fn write() {
 
 /// Everything that a full check of the case's server and that server say.
 async fn talks(case: &verify::Case) -> Vec<Arc<Talk>> {
-    let plan = verify::resolve(case, OffsetDateTime::now_utc()).await.unwrap();
+    let plan = verify::resolve(case, Issuance::now()).await.unwrap();
     let server = EmbeddedServer::start(&plan).await.unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();

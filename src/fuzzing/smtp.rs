@@ -3,7 +3,6 @@
 use std::{collections::BTreeMap, sync::LazyLock};
 
 use futures::FutureExt as _;
-use time::OffsetDateTime;
 use tokio::runtime::Runtime;
 
 use super::{Pieces, SIZES};
@@ -12,7 +11,7 @@ use crate::{
         ServerOrder, embedded,
         persona::{self, Persona},
     },
-    plan::Plan,
+    plan::{Issuance, Plan},
     scenario::Corpus,
     smtp::{Ehlo, Reply, ReplyReader},
     verify,
@@ -26,7 +25,7 @@ static RUNTIME: LazyLock<Runtime> =
 static ORDER: LazyLock<ServerOrder> = LazyLock::new(|| {
     let corpus = Corpus::embedded().expect("the corpus of this build");
     let cases = verify::load(&corpus, &["baseline/ecdsa".to_owned()]).expect("a scenario of the corpus");
-    let plan = Plan::resolve("fuzz", &cases[0].scenario, &cases[0].kind, OffsetDateTime::now_utc()).expect("a plan");
+    let plan = Plan::resolve("fuzz", &cases[0].scenario, &cases[0].kind, Issuance::now()).expect("a plan");
     ServerOrder { plan: plan.server, sources: BTreeMap::new() }
 });
 

@@ -2,6 +2,7 @@
 //! server's behaviour. Decided here, once, for both backends.
 
 mod keys;
+mod mint;
 mod pki;
 mod publication;
 mod server;
@@ -10,8 +11,11 @@ use std::time::Duration;
 
 use time::OffsetDateTime;
 
+pub use mint::Issuance;
 pub use publication::{Publication, Published, WebAnswer};
 pub use server::{Answer, Credentials, GreetingPlan, Offer, ServerPlan, TlsPlan};
+
+use mint::Mint;
 
 use crate::{
     scenario::{RefusedReply, Scenario},
@@ -71,14 +75,14 @@ impl From<yasna::ASN1Error> for PlanError {
 }
 
 impl Plan {
-    /// Resolves a scenario for one of its kinds of server; `now` anchors every time in it.
+    /// Resolves a scenario for one of its kinds of server.
     ///
     /// Slow where it has to make an RSA key that is not in the cache yet: call it where
     /// blocking is allowed.
-    pub fn resolve(id: &str, scenario: &Scenario, kind: &str, now: OffsetDateTime) -> Result<Self, PlanError> {
+    pub fn resolve(id: &str, scenario: &Scenario, kind: &str, issuance: Issuance) -> Result<Self, PlanError> {
         // Certificates have whole seconds; so has everything that is compared with them.
-        let now = now.replace_nanosecond(0).unwrap_or(now);
-        let (mut issued, trust) = pki::issue(scenario, now)?;
+        let now = issuance.now.replace_nanosecond(0).unwrap_or(issuance.now);
+        let (mut issued, trust) = pki::issue(scenario, &Mint::new(id, Issuance { now, ..issuance }))?;
         let (publication, installed) = (issued.publication.take(), issued.installed.take());
         let mut vantages: Vec<_> = scenario.vantage.keys().cloned().collect();
         if vantages.is_empty() {

@@ -7,7 +7,7 @@ use std::{
 };
 
 use rustls::{
-    ClientConfig, DigitallySignedStruct, Error as TlsError, InvalidMessage, PeerIncompatible, SignatureScheme,
+    ClientConfig, DigitallySignedStruct, Error as TlsError, InvalidMessage, PeerIncompatible, PeerMisbehaved, SignatureScheme,
     client::{
         ResolvesClientCert,
         danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
@@ -156,6 +156,10 @@ pub(super) fn tls_failure(error: &io::Error) -> Failure {
         }
         Some(TlsError::InvalidMessage(InvalidMessage::HandshakePayloadTooLarge)) => {
             Failure::Tls("the server sent a handshake message of more than 64 KiB".to_owned())
+        }
+        // Such as Ed448 in TLS 1.2, which others take.
+        Some(TlsError::PeerMisbehaved(PeerMisbehaved::SignedKxWithWrongAlgorithm)) => {
+            Failure::Tls("the server signed with a scheme that the TLS library of this checker does not take".to_owned())
         }
         Some(other) => Failure::Tls(WireText::from(&*other.to_string()).to_string()),
         None => Failure::Tls(WireText::from(&*error.to_string()).to_string()),

@@ -17,7 +17,9 @@ pub(super) fn verify(curve: &Oid, point: &[u8], digest: &[u8], signed: &[u8]) ->
         }};
     }
     // RFC 5480, 2.1.1.1; SEC 2, 2.4.1; RFC 5639, 4.1.
-    if *curve == oid!(1.3.132.0.33) {
+    if *curve == oid!(1.2.840.10045.3.1.1) {
+        verify!(p192::NistP192)
+    } else if *curve == oid!(1.3.132.0.33) {
         verify!(p224::NistP224)
     } else if *curve == oid!(1.3.132.0.10) {
         verify!(k256::Secp256k1)

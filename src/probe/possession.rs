@@ -40,6 +40,11 @@ pub(super) const OFFERED: [SignatureScheme; 13] = [
     SignatureScheme::ECDSA_SHA1_Legacy,
 ];
 
+/// The schemes of keys that sign with PSS alone (RFC 8446, 4.2.3), which rustls has no names for.
+const PSS_PSS_SHA256: SignatureScheme = SignatureScheme::Unknown(0x0809);
+const PSS_PSS_SHA384: SignatureScheme = SignatureScheme::Unknown(0x080a);
+const PSS_PSS_SHA512: SignatureScheme = SignatureScheme::Unknown(0x080b);
+
 /// The named curves of RFC 5480, 2.1.1.1.
 const P256: Oid = oid!(1.2.840.10045.3.1.7);
 const P384: Oid = oid!(1.3.132.0.34);
@@ -173,9 +178,9 @@ fn on_odd_curve(message: &[u8], key: &SubjectPublicKeyInfo, scheme: SignatureSch
 fn is_right_rsa(message: &[u8], modulus: &[u8], exponent: &[u8], scheme: SignatureScheme, signed: &[u8]) -> Result<bool, String> {
     let key = rsa_key(modulus, exponent)?;
     let verified = match scheme {
-        SignatureScheme::RSA_PSS_SHA256 => key.verify(Pss::<Sha256>::new(), &Sha256::digest(message), signed),
-        SignatureScheme::RSA_PSS_SHA384 => key.verify(Pss::<Sha384>::new(), &Sha384::digest(message), signed),
-        SignatureScheme::RSA_PSS_SHA512 => key.verify(Pss::<Sha512>::new(), &Sha512::digest(message), signed),
+        SignatureScheme::RSA_PSS_SHA256 | PSS_PSS_SHA256 => key.verify(Pss::<Sha256>::new(), &Sha256::digest(message), signed),
+        SignatureScheme::RSA_PSS_SHA384 | PSS_PSS_SHA384 => key.verify(Pss::<Sha384>::new(), &Sha384::digest(message), signed),
+        SignatureScheme::RSA_PSS_SHA512 | PSS_PSS_SHA512 => key.verify(Pss::<Sha512>::new(), &Sha512::digest(message), signed),
         SignatureScheme::RSA_PKCS1_SHA256 => key.verify(Pkcs1v15Sign::new::<Sha256>(), &Sha256::digest(message), signed),
         SignatureScheme::RSA_PKCS1_SHA384 => key.verify(Pkcs1v15Sign::new::<Sha384>(), &Sha384::digest(message), signed),
         SignatureScheme::RSA_PKCS1_SHA512 => key.verify(Pkcs1v15Sign::new::<Sha512>(), &Sha512::digest(message), signed),

@@ -74,7 +74,7 @@ impl<'a> Chain<'a> {
     fn kind(&self) -> String {
         let key = self.certificates.first().and_then(|leaf| leaf.details().ok()).map(|details| details.key.algorithm);
         match key {
-            Some(KeyAlgorithm::Rsa) => "RSA",
+            Some(KeyAlgorithm::Rsa | KeyAlgorithm::RsaPss) => "RSA",
             Some(KeyAlgorithm::Ec) => "ECDSA",
             Some(KeyAlgorithm::Ed25519) => "Ed25519",
             Some(KeyAlgorithm::Ed448) => "Ed448",

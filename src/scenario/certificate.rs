@@ -86,6 +86,15 @@ pub enum OddKey {
     /// RSA, 2048 bits, of primes as Infineon's chips made them (CVE-2017-15361).
     #[serde(rename = "rsa-roca")]
     Roca,
+    /// RSA, 2048 bits, an example of RFC 9500: everybody has its private half.
+    #[serde(rename = "rsa-published")]
+    Published,
+    /// RSA, 2048 bits, that says it signs with PSS alone (RFC 4055, 1.2).
+    #[serde(rename = "rsa-pss")]
+    PssAlone,
+    /// ECDSA on P-192.
+    #[serde(rename = "ecdsa-p192")]
+    EcdsaP192,
     /// ECDSA on P-224.
     #[serde(rename = "ecdsa-p224")]
     EcdsaP224,
@@ -103,7 +112,7 @@ pub enum OddKey {
 impl OddKey {
     /// Whether it is an RSA key.
     pub fn is_rsa(self) -> bool {
-        matches!(self, Self::Exponent3 | Self::ClosePrimes | Self::Roca)
+        matches!(self, Self::Exponent3 | Self::ClosePrimes | Self::Roca | Self::Published | Self::PssAlone)
     }
 }
 

@@ -160,6 +160,8 @@ pub enum SniFault {
     ForeignRejected,
     /// Without the host's name another certificate is sent: a self-signed one.
     OtherCertificate,
+    /// The same, and it stands for the key of the host's own certificate.
+    OtherCertificateSameKey,
 }
 
 /// The server asks its clients for a certificate.

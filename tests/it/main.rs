@@ -13,6 +13,7 @@ mod outside;
 mod probing;
 #[cfg(feature = "docker")]
 mod remedies;
+mod seed;
 mod story;
 mod tidy;
 mod words;

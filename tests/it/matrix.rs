@@ -6,11 +6,11 @@ use std::{collections::BTreeSet, fmt::Write as _, sync::Arc};
 use mtalab::{
     finding::Outcome,
     lab::Backend,
+    plan::Issuance,
     rules,
     scenario::Corpus,
     verify::{self, CaseOutcome},
 };
-use time::OffsetDateTime;
 
 fn mark(outcome: &Outcome) -> char {
     match outcome {
@@ -25,7 +25,7 @@ fn mark(outcome: &Outcome) -> char {
 async fn every_rule_meets_every_scenario() {
     let cases = verify::load(&Corpus::embedded().unwrap(), &[]).unwrap();
     let mut rows = Vec::new();
-    verify::run(cases, &Arc::new(Backend::Embedded), 16, OffsetDateTime::now_utc(), |case, outcome| {
+    verify::run(cases, &Arc::new(Backend::Embedded), 16, Issuance::now(), |case, outcome| {
         let (CaseOutcome::Passed(seen) | CaseOutcome::Failed { seen, .. }) = outcome else {
             panic!("{}@{} was not judged: {outcome:?}", case.id, case.kind)
         };

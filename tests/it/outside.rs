@@ -6,12 +6,11 @@
 use std::{collections::BTreeMap, fmt::Write as _, fs, path::Path, process::Command};
 
 use mtalab::{
-    plan::{Plan, WebAnswer},
+    plan::{Issuance, Plan, WebAnswer},
     rules::{self, Practice, Severity},
     scenario::{Corpus, PublishingFault, Revoked},
     verify::{self, Case},
 };
-use time::OffsetDateTime;
 
 /// Where the differences are explained: program, then scenario, then the reason.
 const REASONS: &str = include_str!("outside.toml");
@@ -100,7 +99,7 @@ fn other_programs_agree_about_the_certificates() {
     let mut wrong = Vec::new();
     let folder = tempfile::tempdir().unwrap();
     for case in &cases {
-        let plan = Plan::resolve(&case.id, &case.scenario, &case.kind, OffsetDateTime::now_utc()).unwrap();
+        let plan = Plan::resolve(&case.id, &case.scenario, &case.kind, Issuance::now()).unwrap();
         let chain = &plan.server.credentials.chain;
         fs::write(folder.path().join("chain.pem"), pem(chain)).unwrap();
         fs::write(folder.path().join("leaf.pem"), pem(&chain[..1])).unwrap();
@@ -176,7 +175,7 @@ fn openssl_reads_what_the_ca_says_as_the_checker_does() {
     let write = |name: &str, bytes: &[u8]| fs::write(folder.path().join(name), bytes).unwrap();
     let mut read = 0;
     for case in &cases {
-        let plan = Plan::resolve(&case.id, &case.scenario, &case.kind, OffsetDateTime::now_utc()).unwrap();
+        let plan = Plan::resolve(&case.id, &case.scenario, &case.kind, Issuance::now()).unwrap();
         let chain = &plan.server.credentials.chain;
         write("leaf.pem", pem(&chain[..1]).as_bytes());
         write("issuer.pem", pem(&chain[1..2]).as_bytes());

@@ -2,6 +2,7 @@
 
 mod curve;
 mod odd;
+mod seeded;
 
 use std::{
     collections::HashMap,
@@ -10,31 +11,42 @@ use std::{
     sync::{LazyLock, Mutex, PoisonError},
 };
 
+use chacha20::ChaCha20Rng;
 use rcgen::{
-    KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_ECDSA_P384_SHA384, PKCS_ECDSA_P521_SHA512, PKCS_ED25519, PKCS_RSA_SHA256, RsaKeySize,
+    KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_ECDSA_P384_SHA384, PKCS_ECDSA_P521_SHA512, PKCS_RSA_SHA256, RsaKeySize,
     SignatureAlgorithm,
 };
 use rsa::{
     Pkcs1v15Sign, PrivateKey,
-    pkcs1::EncodeRsaPublicKey as _,
+    pkcs1::{EncodeRsaPrivateKey as _, EncodeRsaPublicKey as _},
     pkcs8::{DecodePrivateKey as _, EncodePrivateKey as _, LineEnding},
 };
 use sha2::{Digest as _, Sha256};
+use yasna::models::ObjectIdentifier;
 
-use super::PlanError;
+use super::{PlanError, mint::Mint};
 use crate::scenario::{Key, OddKey};
 use curve::CurveKey;
+use seeded::{EcSigner, ed25519};
+
+/// Makes an odd RSA key.
+type Make = fn(&mut ChaCha20Rng) -> Result<PrivateKey, PlanError>;
+
+/// id-RSASSA-PSS (RFC 4055, 3.1).
+const RSASSA_PSS: &[u64] = &[1, 2, 840, 113_549, 1, 1, 10];
 
 /// A private key of the lab, of any strength.
 pub(super) enum LabKey {
     /// One that rcgen can hold.
     Strong(KeyPair),
+    /// On one of the common curves, made from a seed: rcgen's own signatures are never the same twice.
+    SeededEcdsa { key: KeyPair, signer: EcSigner },
     /// RSA below 2048 bits, with its PKCS#1 public key.
     WeakRsa { key: Box<PrivateKey>, public: Vec<u8> },
-    /// On a curve that rcgen does not know: certificates are made for another key, and then given this one.
-    OddCurve {
+    /// Of a kind that rcgen does not know: certificates are made for another key, and then given this one.
+    Other {
         /// The other key.
-        stand_in: KeyPair,
+        stand_in: Box<LabKey>,
         /// The private key in PKCS#8 PEM.
         pem: String,
         /// The SubjectPublicKeyInfo in DER.
@@ -44,15 +56,26 @@ pub(super) enum LabKey {
 
 impl LabKey {
     /// A fresh EC key: as fast to make as to read.
-    pub fn ephemeral() -> Result<Self, PlanError> {
-        Ok(Self::Strong(KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?))
+    pub fn ephemeral(mint: &Mint) -> Result<Self, PlanError> {
+        Self::ecdsa(&PKCS_ECDSA_P256_SHA256, mint)
+    }
+
+    /// A fresh key on one of the common curves. The fast library takes no seed.
+    fn ecdsa(algorithm: &'static SignatureAlgorithm, mint: &Mint) -> Result<Self, PlanError> {
+        if !mint.is_seeded() {
+            return Ok(Self::Strong(KeyPair::generate_for(algorithm)?));
+        }
+        let signer = EcSigner::generate(algorithm, mint)?;
+        Ok(Self::SeededEcdsa { key: KeyPair::try_from(signer.to_pkcs8()?.as_slice())?, signer })
     }
 
     /// The key of a correct world. RSA keys of the same `slot` are shared by all scenarios.
-    pub fn strong(kind: Key, slot: &str) -> Result<Self, PlanError> {
+    pub fn strong(kind: Key, slot: &str, mint: &Mint) -> Result<Self, PlanError> {
         let rsa = |size, bits| {
-            Self::strong_from_pem(&cached(&format!("rsa-{bits}-{slot}"), || {
-                Ok(KeyPair::generate_rsa_for(&PKCS_RSA_SHA256, size)?.serialize_pem())
+            let name = format!("rsa-{bits}-{slot}");
+            Self::strong_from_pem(&cached(&mint.kept_as(&name), || match mint.is_seeded() {
+                false => Ok(KeyPair::generate_rsa_for(&PKCS_RSA_SHA256, size)?.serialize_pem()),
+                true => Ok(PrivateKey::new(&mut mint.rng_for(&name), bits)?.to_pkcs8_pem(LineEnding::LF)?.to_string()),
             })?)
         };
         match kind {
@@ -61,17 +84,18 @@ impl LabKey {
             Key::Rsa4096 => rsa(RsaKeySize::_4096, 4096),
             Key::Rsa8192 => Self::rsa_from_pem(include_str!("../../../lab/keys/rsa-8192.pem")),
             Key::Rsa16384 => Self::rsa_from_pem(include_str!("../../../lab/keys/rsa-16384.pem")),
-            Key::EcdsaP256 => Ok(Self::Strong(KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?)),
-            Key::EcdsaP384 => Ok(Self::Strong(KeyPair::generate_for(&PKCS_ECDSA_P384_SHA384)?)),
-            Key::EcdsaP521 => Ok(Self::Strong(KeyPair::generate_for(&PKCS_ECDSA_P521_SHA512)?)),
-            Key::Ed25519 => Ok(Self::Strong(KeyPair::generate_for(&PKCS_ED25519)?)),
+            Key::EcdsaP256 => Self::ecdsa(&PKCS_ECDSA_P256_SHA256, mint),
+            Key::EcdsaP384 => Self::ecdsa(&PKCS_ECDSA_P384_SHA384, mint),
+            Key::EcdsaP521 => Self::ecdsa(&PKCS_ECDSA_P521_SHA512, mint),
+            Key::Ed25519 => Ok(Self::Strong(KeyPair::try_from(ed25519(&mut *mint.rng()).as_slice())?)),
         }
     }
 
     /// An RSA key that no library generates unless it is told twice.
-    pub fn weak_rsa(bits: u16, slot: &str) -> Result<Self, PlanError> {
-        let pem = cached(&format!("rsa-{bits}-{slot}"), || {
-            let key = PrivateKey::new_unchecked(&mut rand::rng(), usize::from(bits))?;
+    pub fn weak_rsa(bits: u16, slot: &str, mint: &Mint) -> Result<Self, PlanError> {
+        let name = format!("rsa-{bits}-{slot}");
+        let pem = cached(&mint.kept_as(&name), || {
+            let key = PrivateKey::new_unchecked(&mut mint.rng_for(&name), usize::from(bits))?;
             Ok(key.to_pkcs8_pem(LineEnding::LF)?.to_string())
         })?;
         Self::rsa_from_pem(&pem)
@@ -84,36 +108,63 @@ impl LabKey {
     }
 
     /// A key that senders do not take, or that is worth nothing.
-    pub fn odd(kind: OddKey) -> Result<Self, PlanError> {
-        if let Some(CurveKey { pem, info }) = curve::generate(kind)? {
-            return Ok(Self::OddCurve { stand_in: KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?, pem, info });
+    pub fn odd(kind: OddKey, mint: &Mint) -> Result<Self, PlanError> {
+        if let Some(CurveKey { pem, info }) = curve::generate(kind, mint)? {
+            return Ok(Self::Other { stand_in: Box::new(Self::ephemeral(mint)?), pem, info });
         }
-        let (name, make): (_, fn() -> Result<PrivateKey, PlanError>) = match kind {
+        match kind {
+            OddKey::Published => return Self::rsa_from_pem(include_str!("../../../lab/keys/rsa-published.pem")),
+            OddKey::PssAlone => return Self::pss_alone(mint),
+            _ => {}
+        }
+        let (name, make): (_, Make) = match kind {
             OddKey::ClosePrimes => ("rsa-close-primes", odd::close_primes),
             OddKey::Roca => ("rsa-roca", odd::roca),
             _ => ("rsa-exponent-3", odd::exponent_3),
         };
-        Self::rsa_from_pem(&cached(name, || Ok(make()?.to_pkcs8_pem(LineEnding::LF)?.to_string()))?)
+        Self::rsa_from_pem(&cached(&mint.kept_as(name), || {
+            Ok(make(&mut mint.rng_for(name))?.to_pkcs8_pem(LineEnding::LF)?.to_string())
+        })?)
+    }
+
+    /// An RSA key that is bound to PSS (RFC 4055, 1.2), without parameters: any hash and any salt.
+    fn pss_alone(mint: &Mint) -> Result<Self, PlanError> {
+        let key = Self::strong(Key::Rsa2048, "pss", mint)?;
+        let rsa = key.to_rsa()?;
+        let (private, public) = (rsa.to_pkcs1_der()?, rsa.as_public_key().to_pkcs1_der()?);
+        let algorithm = |writer: yasna::DERWriter| {
+            writer.write_sequence(|parts| parts.next().write_oid(&ObjectIdentifier::from_slice(RSASSA_PSS)))
+        };
+        let pkcs8 = yasna::construct_der(|writer| {
+            writer.write_sequence(|out| {
+                out.next().write_u8(0);
+                algorithm(out.next());
+                out.next().write_bytes(private.as_bytes());
+            });
+        });
+        let info = yasna::construct_der(|writer| {
+            writer.write_sequence(|out| {
+                algorithm(out.next());
+                out.next().write_bitvec_bytes(public.as_bytes(), public.as_bytes().len() * 8);
+            });
+        });
+        Ok(Self::Other { stand_in: Box::new(key), pem: private_key_pem(pkcs8), info })
     }
 
     /// The SubjectPublicKeyInfo that the certificate is to have instead of the one that rcgen gives it.
     pub fn other_info(&self) -> Option<&[u8]> {
         match self {
-            Self::OddCurve { info, .. } => Some(info),
-            Self::Strong(_) | Self::WeakRsa { .. } => None,
+            Self::Other { info, .. } => Some(info),
+            Self::Strong(_) | Self::SeededEcdsa { .. } | Self::WeakRsa { .. } => None,
         }
     }
 
     /// PKCS#8 PEM, in the version without a public key (RFC 5208): OpenSSL 3.0 reads no other.
     pub fn to_pem(&self) -> Result<String, PlanError> {
         match self {
-            Self::Strong(key) => {
-                let der = without_public_key(key.serialized_der())?;
-                let config = pem::EncodeConfig::new().set_line_ending(pem::LineEnding::LF);
-                Ok(pem::encode_config(&pem::Pem::new("PRIVATE KEY", der), config))
-            }
+            Self::Strong(key) | Self::SeededEcdsa { key, .. } => Ok(private_key_pem(without_public_key(key.serialized_der())?)),
             Self::WeakRsa { key, .. } => Ok(key.to_pkcs8_pem(LineEnding::LF)?.to_string()),
-            Self::OddCurve { pem, .. } => Ok(pem.clone()),
+            Self::Other { pem, .. } => Ok(pem.clone()),
         }
     }
 
@@ -135,14 +186,16 @@ impl LabKey {
 impl rcgen::PublicKeyData for LabKey {
     fn der_bytes(&self) -> &[u8] {
         match self {
-            Self::Strong(key) | Self::OddCurve { stand_in: key, .. } => key.der_bytes(),
+            Self::Strong(key) | Self::SeededEcdsa { key, .. } => key.der_bytes(),
+            Self::Other { stand_in, .. } => stand_in.der_bytes(),
             Self::WeakRsa { public, .. } => public,
         }
     }
 
     fn algorithm(&self) -> &'static SignatureAlgorithm {
         match self {
-            Self::Strong(key) | Self::OddCurve { stand_in: key, .. } => rcgen::PublicKeyData::algorithm(key),
+            Self::Strong(key) | Self::SeededEcdsa { key, .. } => rcgen::PublicKeyData::algorithm(key),
+            Self::Other { stand_in, .. } => rcgen::PublicKeyData::algorithm(stand_in.as_ref()),
             Self::WeakRsa { .. } => &PKCS_RSA_SHA256,
         }
     }
@@ -151,12 +204,19 @@ impl rcgen::PublicKeyData for LabKey {
 impl rcgen::SigningKey for LabKey {
     fn sign(&self, message: &[u8]) -> Result<Vec<u8>, rcgen::Error> {
         match self {
-            Self::Strong(key) | Self::OddCurve { stand_in: key, .. } => key.sign(message),
+            Self::Strong(key) => key.sign(message),
+            Self::SeededEcdsa { signer, .. } => Ok(signer.sign(message)),
+            Self::Other { stand_in, .. } => stand_in.sign(message),
             Self::WeakRsa { key, .. } => {
                 key.sign(Pkcs1v15Sign::new::<Sha256>(), &Sha256::digest(message)).map_err(|_| rcgen::Error::RemoteKeyError)
             }
         }
     }
+}
+
+fn private_key_pem(pkcs8: Vec<u8>) -> String {
+    let config = pem::EncodeConfig::new().set_line_ending(pem::LineEnding::LF);
+    pem::encode_config(&pem::Pem::new("PRIVATE KEY", pkcs8), config)
 }
 
 /// The version, the algorithm and the key of RFC 5958's OneAsymmetricKey, as RFC 5208's PrivateKeyInfo.

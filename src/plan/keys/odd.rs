@@ -1,5 +1,6 @@
 //! Keys that senders do not take, or that are worth nothing.
 
+use chacha20::ChaCha20Rng;
 use crypto_bigint::{NonZero, Resize as _};
 use crypto_primes::{Flavor, is_prime};
 use rand::RngExt as _;
@@ -18,27 +19,27 @@ const MARKED: [u64; 39] = [
 ];
 
 /// An RSA key with the public exponent 3.
-pub(super) fn exponent_3() -> Result<PrivateKey, PlanError> {
-    Ok(PrivateKey::new_with_exp(&mut rand::rng(), 2048, BoxedUint::from(3_u64))?)
+pub(super) fn exponent_3(rng: &mut ChaCha20Rng) -> Result<PrivateKey, PlanError> {
+    Ok(PrivateKey::new_with_exp(rng, 2048, BoxedUint::from(3_u64))?)
 }
 
 /// An RSA key of two primes with nothing but composite numbers between them (CVE-2022-26320).
-pub(super) fn close_primes() -> Result<PrivateKey, PlanError> {
-    let first = next_prime(random());
+pub(super) fn close_primes(rng: &mut ChaCha20Rng) -> Result<PrivateKey, PlanError> {
+    let first = next_prime(random(rng));
     let second = next_prime(first.wrapping_add(small(2)));
     Ok(PrivateKey::from_p_q(first, second, BoxedUint::from(EXPONENT))?)
 }
 
 /// An RSA key whose primes are powers of 65537 modulo each small prime, as those of Infineon's library were
 /// (CVE-2017-15361).
-pub(super) fn roca() -> Result<PrivateKey, PlanError> {
-    Ok(PrivateKey::from_p_q(marked_prime(), marked_prime(), BoxedUint::from(EXPONENT))?)
+pub(super) fn roca(rng: &mut ChaCha20Rng) -> Result<PrivateKey, PlanError> {
+    Ok(PrivateKey::from_p_q(marked_prime(rng), marked_prime(rng), BoxedUint::from(EXPONENT))?)
 }
 
 /// A number of [`PRIME_BITS`] bits, odd, and with the two highest bits set so that the product of two has twice as many.
-fn random() -> BoxedUint {
+fn random(rng: &mut ChaCha20Rng) -> BoxedUint {
     let mut bytes = [0; PRIME_BITS as usize / 8];
-    rand::rng().fill(&mut bytes[..]);
+    rng.fill(&mut bytes[..]);
     bytes[0] |= 0xc0;
     bytes[bytes.len() - 1] |= 1;
     BoxedUint::from_be_slice_vartime(&bytes)
@@ -62,9 +63,9 @@ fn prime_in_steps(from: BoxedUint, step: &BoxedUint) -> BoxedUint {
 }
 
 /// k·M + (65537^a mod M), with M the product of the small primes.
-fn marked_prime() -> BoxedUint {
+fn marked_prime(rng: &mut ChaCha20Rng) -> BoxedUint {
     // The remainder by each small prime, then by all of them: the Chinese remainder theorem, one prime at a time.
-    let power = rand::rng().random::<u32>();
+    let power = rng.random::<u32>();
     let (mut residue, mut product) = (small(1), small(2));
     for prime in &MARKED[1..] {
         let wanted = power_modulo(EXPONENT % prime, power, *prime);
@@ -73,7 +74,7 @@ fn marked_prime() -> BoxedUint {
         }
         product = product.wrapping_mul(small(*prime));
     }
-    let start = random();
+    let start = random(rng);
     let below = NonZero::new(product.clone()).into_option().map_or_else(|| small(0), |product| start.rem_vartime(&product));
     prime_in_steps(start.wrapping_sub(&below).wrapping_add(&residue), &product)
 }

@@ -6,7 +6,10 @@ use rcgen::{
 };
 use time::OffsetDateTime;
 
-use super::{super::keys::LabKey, AUTHORITY_YEARS, PlanError};
+use super::{
+    super::{keys::LabKey, mint::Mint},
+    AUTHORITY_YEARS, PlanError,
+};
 
 /// A CA of the lab: its certificate, and what it needs to sign.
 pub(super) struct Authority {
@@ -17,14 +20,14 @@ pub(super) struct Authority {
 }
 
 impl Authority {
-    pub fn root(name: &str, key: LabKey, until: OffsetDateTime, now: OffsetDateTime) -> Result<Self, PlanError> {
-        let params = authority(name, until, now);
+    pub fn root(name: &str, key: LabKey, until: OffsetDateTime, mint: &Mint) -> Result<Self, PlanError> {
+        let params = authority(name, until, mint);
         Ok(Self { der: params.self_signed(&key)?.der().to_vec(), params, key })
     }
 
     /// A CA below this one.
-    pub fn intermediate(&self, name: &str, key: LabKey, until: OffsetDateTime, now: OffsetDateTime) -> Result<Self, PlanError> {
-        self.intermediate_with(name, key, until, now, |_| ())
+    pub fn intermediate(&self, name: &str, key: LabKey, until: OffsetDateTime, mint: &Mint) -> Result<Self, PlanError> {
+        self.intermediate_with(name, key, until, mint, |_| ())
     }
 
     /// A CA below this one, with changes.
@@ -33,10 +36,10 @@ impl Authority {
         name: &str,
         key: LabKey,
         until: OffsetDateTime,
-        now: OffsetDateTime,
+        mint: &Mint,
         change: impl FnOnce(&mut CertificateParams),
     ) -> Result<Self, PlanError> {
-        let mut params = authority(name, until, now);
+        let mut params = authority(name, until, mint);
         params.use_authority_key_identifier_extension = true;
         change(&mut params);
         Ok(Self { der: self.sign(&params, &key)?, params, key })
@@ -60,15 +63,15 @@ impl Authority {
     }
 }
 
-fn authority(name: &str, until: OffsetDateTime, now: OffsetDateTime) -> CertificateParams {
+fn authority(name: &str, until: OffsetDateTime, mint: &Mint) -> CertificateParams {
     let mut params = CertificateParams::default();
     params.distinguished_name = DistinguishedName::new();
     params.distinguished_name.push(DnType::OrganizationName, "mtalab");
     params.distinguished_name.push(DnType::CommonName, name);
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-    params.serial_number = Some(super::serial());
-    params.not_before = now - AUTHORITY_YEARS / 2;
+    params.serial_number = Some(mint.serial().into());
+    params.not_before = mint.now - AUTHORITY_YEARS / 2;
     params.not_after = until;
     params
 }

@@ -1,22 +1,17 @@
 //! The certificates that products make when they are installed.
 
 use rcgen::{CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, KeyUsagePurpose};
-use time::OffsetDateTime;
 
 use super::{
-    super::keys::LabKey,
+    super::{keys::LabKey, mint::Mint},
     DAY, PlanError,
     reissue::{Body, Scheme},
 };
 use crate::scenario::{DefaultCertificate, WeakHash};
 
 /// In DER, as if the product was installed a month ago; Exim makes its own at start, and again every two hours.
-pub(super) fn certificate(
-    product: DefaultCertificate,
-    host: &str,
-    key: &LabKey,
-    now: OffsetDateTime,
-) -> Result<Vec<u8>, PlanError> {
+pub(super) fn certificate(product: DefaultCertificate, host: &str, key: &LabKey, mint: &Mint) -> Result<Vec<u8>, PlanError> {
+    let now = mint.now;
     let installed = now - DAY * 30;
     let (names, entries, not_before, not_after): (&[&str], &[(DnType, &str)], _, _) = match product {
         DefaultCertificate::Snakeoil => (&["mail"], &[(DnType::CommonName, "mail")], installed, installed + DAY * 3650),
@@ -47,7 +42,7 @@ pub(super) fn certificate(
     let certificate = params.self_signed(key)?.der().to_vec();
     match product {
         // Until Exchange 2016 CU22 and 2019 CU11.
-        DefaultCertificate::Exchange => Body::of(&certificate)?.sign(Scheme::Weak(WeakHash::Sha1), key),
+        DefaultCertificate::Exchange => Body::of(&certificate)?.sign(Scheme::Weak(WeakHash::Sha1), key, mint),
         DefaultCertificate::Snakeoil | DefaultCertificate::Exim => Ok(certificate),
     }
 }

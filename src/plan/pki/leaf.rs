@@ -10,7 +10,7 @@ use time::{OffsetDateTime, macros::datetime};
 use yasna::{DERWriter, Tag};
 
 use super::{
-    super::keys::LabKey,
+    super::{keys::LabKey, mint::Mint},
     DAY, PlanError,
     line::unknown_critical,
     revocation::{self, About},
@@ -26,7 +26,8 @@ const SINCE: Duration = Duration::from_secs(10 * 24 * 60 * 60);
 const LEFT: Duration = Duration::from_secs(36 * 24 * 60 * 60);
 
 /// The server's own certificate, before anyone signs it.
-pub(super) fn leaf(scenario: &Scenario, key: &LabKey, now: OffsetDateTime) -> Result<CertificateParams, PlanError> {
+pub(super) fn leaf(scenario: &Scenario, key: &LabKey, mint: &Mint) -> Result<CertificateParams, PlanError> {
+    let now = mint.now;
     let (spec, fault) = (&scenario.certificate, &scenario.fault);
     let names = match (&fault.wrong_names, &spec.names) {
         (Some(names), _) | (None, Some(names)) => names.clone(),
@@ -52,7 +53,7 @@ pub(super) fn leaf(scenario: &Scenario, key: &LabKey, now: OffsetDateTime) -> Re
         let san = |name: String| Ok(SanType::DnsName(name.as_str().try_into()?));
         params.subject_alt_names = names.iter().cloned().chain(more).map(san).collect::<Result<_, rcgen::Error>>()?;
     }
-    params.serial_number = Some(super::serial());
+    params.serial_number = Some(mint.serial().into());
     params.extended_key_usages = match (fault.client_only, fault.extension, spec.usage) {
         (Some(true), ..) => vec![ExtendedKeyUsagePurpose::ClientAuth],
         (_, Some(ExtensionFault::AnyUsage), _) => vec![ExtendedKeyUsagePurpose::Any],

@@ -4,10 +4,9 @@ use rcgen::{
     BasicConstraints, CertificateParams, CustomExtension, ExtendedKeyUsagePurpose, GeneralSubtree, IsCa, KeyUsagePurpose,
     NameConstraints,
 };
-use time::OffsetDateTime;
 
 use super::{
-    super::keys::LabKey,
+    super::{keys::LabKey, mint::Mint},
     AUTHORITY_YEARS, PlanError,
     authority::Authority,
     reissue::{Body, Scheme},
@@ -21,29 +20,25 @@ const UNKNOWN: &[u64] = &[1, 3, 6, 1, 4, 1, 99_999, 1];
 const POLICY_CONSTRAINTS: &[u64] = &[2, 5, 29, 36];
 
 /// The CAs below `root`, top down; the last one signs. `owner` is who they belong to.
-pub(super) fn below(
-    root: &Authority,
-    owner: &str,
-    scenario: &Scenario,
-    now: OffsetDateTime,
-) -> Result<Vec<Authority>, PlanError> {
+pub(super) fn below(root: &Authority, owner: &str, scenario: &Scenario, mint: &Mint) -> Result<Vec<Authority>, PlanError> {
     let fault = &scenario.fault;
+    let now = mint.now;
     let long = now + AUTHORITY_YEARS / 2;
     let mut line = Vec::new();
     match (fault.chain, fault.issuer) {
         (Some(ChainFault::TwentyCertificates), _) => {
             for step in 1..18 {
                 let above = line.last().unwrap_or(root);
-                line.push(above.intermediate(&format!("{owner} intermediate {step}"), LabKey::ephemeral()?, long, now)?);
+                line.push(above.intermediate(&format!("{owner} intermediate {step}"), LabKey::ephemeral(mint)?, long, mint)?);
             }
         }
         (_, Some(IssuerFault::PathLength)) => {
             let no_ca_below = |params: &mut CertificateParams| params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
             line.push(root.intermediate_with(
                 &format!("{owner} upper intermediate"),
-                LabKey::ephemeral()?,
+                LabKey::ephemeral(mint)?,
                 long,
-                now,
+                mint,
                 no_ca_below,
             )?);
         }
@@ -52,9 +47,9 @@ pub(super) fn below(
 
     let key = if fault.weak_signature.is_some() || scenario.certificate.signature.is_some() {
         // Only RSA signs with a broken hash that clients ever accepted, and with a padding of choice.
-        LabKey::strong(Key::Rsa2048, "authority")?
+        LabKey::strong(Key::Rsa2048, "authority", mint)?
     } else {
-        LabKey::ephemeral()?
+        LabKey::ephemeral(mint)?
     };
     let until = match (fault.issuer_expired, fault.issuer_expires_in) {
         (Some(ago), _) => now - ago.0,
@@ -63,7 +58,7 @@ pub(super) fn below(
     };
     let above = line.last().unwrap_or(root);
     let name = format!("{owner} intermediate");
-    let mut issuer = above.intermediate_with(&name, key, until, now, |params| {
+    let mut issuer = above.intermediate_with(&name, key, until, mint, |params| {
         spoil(params, fault.issuer, scenario);
         if scenario.revocation.is_some() || scenario.fetch_issuers.is_some() {
             let (access, lists) = revocation::pointers(About::Issuer, scenario);
@@ -72,8 +67,8 @@ pub(super) fn below(
         }
     })?;
     issuer.der = match fault.issuer {
-        Some(IssuerFault::Version1) => Body::of(&issuer.der)?.deform(FormFault::Version1, &above.key)?,
-        Some(IssuerFault::Sha1) => Body::of(&issuer.der)?.sign(Scheme::Weak(WeakHash::Sha1), &above.key)?,
+        Some(IssuerFault::Version1) => Body::of(&issuer.der)?.deform(FormFault::Version1, &above.key, mint)?,
+        Some(IssuerFault::Sha1) => Body::of(&issuer.der)?.sign(Scheme::Weak(WeakHash::Sha1), &above.key, mint)?,
         _ => issuer.der,
     };
     line.push(issuer);

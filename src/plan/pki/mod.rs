@@ -10,10 +10,10 @@ mod timestamps;
 
 use std::time::Duration;
 
-use rcgen::{CertificateParams, DistinguishedName, DnType, SerialNumber};
+use rcgen::{CertificateParams, DistinguishedName, DnType};
 use time::OffsetDateTime;
 
-use super::{Credentials, PlanError, keys::LabKey, publication::Publication};
+use super::{Credentials, PlanError, keys::LabKey, mint::Mint, publication::Publication};
 use crate::{
     scenario::{ChainFault, Faults, IssuerFault, Key, Scenario, SignatureScheme, SniFault},
     trust::TrustStore,
@@ -39,43 +39,44 @@ pub(super) struct Issued {
 }
 
 /// Issues what the scenario's server presents, and what a checker is to trust.
-pub(super) fn issue(scenario: &Scenario, now: OffsetDateTime) -> Result<(Issued, TrustStore), PlanError> {
+pub(super) fn issue(scenario: &Scenario, mint: &Mint) -> Result<(Issued, TrustStore), PlanError> {
+    let now = mint.now;
     let fault = &scenario.fault;
     let is = |flag: Option<bool>| flag == Some(true);
     let until = fault.root_expired.map_or(now + AUTHORITY_YEARS, |ago| now - ago.0);
-    let key_of_ca = |is_rsa: bool| if is_rsa { LabKey::strong(Key::Rsa2048, "authority") } else { LabKey::ephemeral() };
+    let key_of_ca = |is_rsa: bool| if is_rsa { LabKey::strong(Key::Rsa2048, "authority", mint) } else { LabKey::ephemeral(mint) };
     let is_sha1 = fault.issuer == Some(IssuerFault::Sha1);
-    let lab = Authority::root("mtalab lab root", key_of_ca(is_sha1)?, until, now)?;
+    let lab = Authority::root("mtalab lab root", key_of_ca(is_sha1)?, until, mint)?;
     let trust = TrustStore { name: "lab".to_owned(), public: true, anchors: vec![lab.der.clone().into()] };
     // One of a circle signs the certificate itself, with a weak hash or a padding of choice if so told: that takes RSA.
     let signs_with_rsa = is_sha1 || fault.weak_signature.is_some() || scenario.certificate.signature.is_some();
-    let stranger = |name: &str| Authority::root(name, key_of_ca(signs_with_rsa)?, now + AUTHORITY_YEARS, now);
+    let stranger = |name: &str| Authority::root(name, key_of_ca(signs_with_rsa)?, now + AUTHORITY_YEARS, mint);
 
     let (root, line) = if is(fault.private_ca) || is(fault.unknown_ca) {
         let root = stranger("Example Corp private root")?;
-        let line = line::below(&root, "Example Corp private", scenario, now)?;
+        let line = line::below(&root, "Example Corp private", scenario, mint)?;
         (root, line)
     } else {
-        let line = line::below(&lab, "mtalab lab", scenario, now)?;
+        let line = line::below(&lab, "mtalab lab", scenario, mint)?;
         (lab, line)
     };
     let issuer = line.last().unwrap_or(&root);
 
     let key = match (fault.weak_key, fault.odd_key) {
-        (Some(bits), _) => LabKey::weak_rsa(bits, "server")?,
-        (None, Some(kind)) => LabKey::odd(kind)?,
-        (None, None) => LabKey::strong(scenario.certificate.key.unwrap_or(Key::Rsa2048), "server")?,
+        (Some(bits), _) => LabKey::weak_rsa(bits, "server", mint)?,
+        (None, Some(kind)) => LabKey::odd(kind, mint)?,
+        (None, None) => LabKey::strong(scenario.certificate.key.unwrap_or(Key::Rsa2048), "server", mint)?,
     };
-    let mut params = leaf(scenario, &key, now)?;
+    let mut params = leaf(scenario, &key, mint)?;
     // Private CAs do not have their certificates logged.
     let is_logged = ![fault.self_signed, fault.private_ca, fault.unknown_ca, fault.no_timestamps].contains(&Some(true));
     if is_logged {
-        timestamps::add(&mut params, issuer, &key)?;
+        timestamps::add(&mut params, issuer, &key, mint)?;
     }
     let certificate = if is(fault.self_signed) {
-        finish(params.self_signed(&key)?.der().to_vec(), scenario, &key, None)?
+        finish(params.self_signed(&key)?.der().to_vec(), scenario, &key, None, mint)?
     } else {
-        finish(issuer.sign(&params, &key)?, scenario, &issuer.key, key.other_info())?
+        finish(issuer.sign(&params, &key)?, scenario, &issuer.key, key.other_info(), mint)?
     };
 
     let above_issuer = line.iter().rev().nth(1).unwrap_or(&root);
@@ -83,9 +84,9 @@ pub(super) fn issue(scenario: &Scenario, now: OffsetDateTime) -> Result<(Issued,
         Issue { about: About::Server, certificate: &certificate, issuer },
         Issue { about: About::Issuer, certificate: &issuer.der, issuer: above_issuer },
     ];
-    let publication = revocation::publish(scenario, &issues, now)?;
-    let staple = revocation::staple(scenario, &issues[0], now)?;
-    let installed = if is(fault.not_reloaded) { Some(issuer.sign(&renewed(&params, now), &key)?) } else { None };
+    let publication = revocation::publish(scenario, &issues, mint)?;
+    let staple = revocation::staple(scenario, &issues[0], mint)?;
+    let installed = if is(fault.not_reloaded) { Some(issuer.sign(&renewed(&params, mint), &key)?) } else { None };
 
     let upward: Vec<Vec<u8>> = line.iter().rev().map(|authority| authority.der.clone()).collect();
     let above: Vec<Vec<u8>> = if is(fault.self_signed) || is(fault.missing_intermediate) || is(fault.unknown_ca) {
@@ -106,65 +107,70 @@ pub(super) fn issue(scenario: &Scenario, now: OffsetDateTime) -> Result<(Issued,
         None | Some(ChainFault::TwentyCertificates) => [vec![certificate], above].concat(),
         Some(ChainFault::DuplicateLeaf) => [vec![certificate.clone(), certificate], above].concat(),
         Some(ChainFault::WrongIntermediate) => {
-            vec![certificate, root.intermediate("mtalab lab other intermediate", LabKey::ephemeral()?, long, now)?.der]
+            vec![certificate, root.intermediate("mtalab lab other intermediate", LabKey::ephemeral(mint)?, long, mint)?.der]
         }
         Some(ChainFault::ExpiredCrossCertificate) => {
-            let former = Authority::root("mtalab lab former root", LabKey::ephemeral()?, now - DAY * 40, now)?;
+            let former = Authority::root("mtalab lab former root", LabKey::ephemeral(mint)?, now - DAY * 40, mint)?;
             [vec![certificate], above, vec![former.certify(&root, now - DAY * 40)?]].concat()
         }
         Some(ChainFault::Cycle) => {
             let (one, two) = (stranger("mtalab circle one")?, stranger("mtalab circle two")?);
-            let certificate = finish(one.sign(&params, &key)?, scenario, &one.key, key.other_info())?;
+            let certificate = finish(one.sign(&params, &key)?, scenario, &one.key, key.other_info(), mint)?;
             vec![certificate, two.certify(&one, long)?, one.certify(&two, long)?]
         }
     };
     let (chain, key) = match fault.default_certificate {
         Some(product) => {
-            let key = LabKey::strong(Key::Rsa2048, "default")?;
-            (vec![default::certificate(product, scenario.server.host.as_str(), &key, now)?], key)
+            let key = LabKey::strong(Key::Rsa2048, "default", mint)?;
+            (vec![default::certificate(product, scenario.server.host.as_str(), &key, mint)?], key)
         }
         None => (chain, key),
     };
     let second = match scenario.certificate.second_key {
-        Some(key) => Some(second(scenario, key, issuer, now)?),
+        Some(key) => Some(second(scenario, key, issuer, mint)?),
         None => None,
     };
-    let signing_key = if is(fault.other_key) { LabKey::strong(Key::Rsa2048, "other")? } else { key };
+    let signing_key = if is(fault.other_key) { LabKey::strong(Key::Rsa2048, "other", mint)? } else { key };
     let first = Credentials { staple, ..Credentials::new(chain, signing_key.to_pem()?) };
-    let nameless = if fault.sni == Some(SniFault::OtherCertificate) { Some(nameless(now)?) } else { None };
+    let nameless = match fault.sni {
+        Some(SniFault::OtherCertificate) => Some(nameless(&LabKey::strong(Key::Rsa2048, "appliance", mint)?, now)?),
+        Some(SniFault::OtherCertificateSameKey) => Some(nameless(&signing_key, now)?),
+        _ => None,
+    };
     Ok((Issued { first, second, nameless, publication, installed }, trust))
 }
 
 /// The certificate that comes after this one, as a CA issues it today.
-fn renewed(params: &CertificateParams, now: OffsetDateTime) -> CertificateParams {
+fn renewed(params: &CertificateParams, mint: &Mint) -> CertificateParams {
     let mut renewed = params.clone();
-    renewed.serial_number = Some(serial());
-    (renewed.not_before, renewed.not_after) = (now - DAY / 24, now + DAY * 45);
+    renewed.serial_number = Some(mint.serial().into());
+    (renewed.not_before, renewed.not_after) = (mint.now - DAY / 24, mint.now + DAY * 45);
     renewed
 }
 
-/// A positive serial number of eight octets, never fewer: reports are alike but for its digits.
-fn serial() -> SerialNumber {
-    SerialNumber::from(rand::random::<u64>() >> 2 | 1 << 62)
-}
-
 /// The certificate again, where it is not to be signed or formed as rcgen does, or has a key that rcgen does not know.
-fn finish(certificate: Vec<u8>, scenario: &Scenario, issuer: &LabKey, info: Option<&[u8]>) -> Result<Vec<u8>, PlanError> {
+fn finish(
+    certificate: Vec<u8>,
+    scenario: &Scenario,
+    issuer: &LabKey,
+    info: Option<&[u8]>,
+    mint: &Mint,
+) -> Result<Vec<u8>, PlanError> {
     let scheme = match (scenario.fault.weak_signature, scenario.certificate.signature) {
         (Some(hash), _) => Scheme::Weak(hash),
         (None, Some(SignatureScheme::RsassaPss)) => Scheme::Pss,
         (None, None) => Scheme::Same,
     };
     match (scenario.fault.form, scheme, info) {
-        (_, scheme, Some(info)) => Body::of(&certificate)?.with_key(info).sign(scheme, issuer),
-        (Some(flaw), ..) => Body::of(&certificate)?.deform(flaw, issuer),
+        (_, scheme, Some(info)) => Body::of(&certificate)?.with_key(info).sign(scheme, issuer, mint),
+        (Some(flaw), ..) => Body::of(&certificate)?.deform(flaw, issuer, mint),
         (None, Scheme::Same, None) => Ok(certificate),
-        (None, scheme, None) => Body::of(&certificate)?.sign(scheme, issuer),
+        (None, scheme, None) => Body::of(&certificate)?.sign(scheme, issuer, mint),
     }
 }
 
 /// The certificate beside the first one, from the same CA.
-fn second(scenario: &Scenario, key: Key, issuer: &Authority, now: OffsetDateTime) -> Result<Credentials, PlanError> {
+fn second(scenario: &Scenario, key: Key, issuer: &Authority, mint: &Mint) -> Result<Credentials, PlanError> {
     let fault = Faults {
         expired: scenario.fault.second_expired,
         expires_in: scenario.fault.second_expires_in,
@@ -172,19 +178,18 @@ fn second(scenario: &Scenario, key: Key, issuer: &Authority, now: OffsetDateTime
         ..Faults::default()
     };
     let scenario = Scenario { fault, ..scenario.clone() };
-    let key = LabKey::strong(key, "second")?;
-    let mut params = leaf(&scenario, &key, now)?;
-    timestamps::add(&mut params, issuer, &key)?;
+    let key = LabKey::strong(key, "second", mint)?;
+    let mut params = leaf(&scenario, &key, mint)?;
+    timestamps::add(&mut params, issuer, &key, mint)?;
     let certificate = issuer.sign(&params, &key)?;
     Ok(Credentials::new(vec![certificate, issuer.der.clone()], key.to_pem()?))
 }
 
 /// What an appliance comes with, and sends to those who do not ask for a name that it knows.
-fn nameless(now: OffsetDateTime) -> Result<Credentials, PlanError> {
-    let key = LabKey::strong(Key::Rsa2048, "appliance")?;
+fn nameless(key: &LabKey, now: OffsetDateTime) -> Result<Credentials, PlanError> {
     let mut params = CertificateParams::new(vec!["appliance.lab.test".to_owned()])?;
     params.distinguished_name = DistinguishedName::new();
     params.distinguished_name.push(DnType::CommonName, "appliance.lab.test");
     (params.not_before, params.not_after) = (now - DAY * 365, now + DAY * 3650);
-    Ok(Credentials::new(vec![params.self_signed(&key)?.der().to_vec()], key.to_pem()?))
+    Ok(Credentials::new(vec![params.self_signed(key)?.der().to_vec()], key.to_pem()?))
 }

@@ -7,7 +7,10 @@ use sha1::Sha1;
 use sha2::{Digest as _, Sha256};
 use yasna::{Tag, models::ObjectIdentifier};
 
-use super::{super::keys::LabKey, PlanError};
+use super::{
+    super::{keys::LabKey, mint::Mint},
+    PlanError,
+};
 use crate::scenario::{FormFault, WeakHash};
 
 /// A TBSCertificate (RFC 5280, 4.1.2): each element as its DER.
@@ -65,15 +68,15 @@ impl Body {
     }
 
     /// Puts it together again, with the algorithm in both places (RFC 5280, 4.1.1.2).
-    pub fn sign(mut self, scheme: Scheme, key: &LabKey) -> Result<Vec<u8>, PlanError> {
+    pub fn sign(mut self, scheme: Scheme, key: &LabKey, mint: &Mint) -> Result<Vec<u8>, PlanError> {
         self.algorithm = scheme.algorithm().unwrap_or(self.algorithm);
         let body = self.der();
-        let signature = scheme.sign(key, &body)?;
+        let signature = scheme.sign(key, &body, mint)?;
         Ok(signed(&body, &self.algorithm, &signature))
     }
 
     /// Signed again by its issuer, with one flaw of its form.
-    pub fn deform(mut self, flaw: FormFault, key: &LabKey) -> Result<Vec<u8>, PlanError> {
+    pub fn deform(mut self, flaw: FormFault, key: &LabKey, mint: &Mint) -> Result<Vec<u8>, PlanError> {
         match flaw {
             FormFault::Version1 => {
                 self.version = None;
@@ -94,7 +97,7 @@ impl Body {
             self.algorithm = algorithm(ANOTHER_ALGORITHM, false);
         }
         let body = self.der();
-        let mut signature = Scheme::Same.sign(key, &body)?;
+        let mut signature = Scheme::Same.sign(key, &body, mint)?;
         if flaw == FormFault::CorruptSignature {
             // In the middle of the signature's first number: what is left is still well formed.
             signature[12] ^= 1;
@@ -122,12 +125,12 @@ impl Scheme {
         }
     }
 
-    fn sign(self, key: &LabKey, message: &[u8]) -> Result<Vec<u8>, PlanError> {
+    fn sign(self, key: &LabKey, message: &[u8], mint: &Mint) -> Result<Vec<u8>, PlanError> {
         Ok(match self {
             Self::Same => key.sign(message)?,
             Self::Weak(WeakHash::Md5) => key.to_rsa()?.sign(Pkcs1v15Sign::new::<Md5>(), &Md5::digest(message))?,
             Self::Weak(WeakHash::Sha1) => key.to_rsa()?.sign(Pkcs1v15Sign::new::<Sha1>(), &Sha1::digest(message))?,
-            Self::Pss => key.to_rsa()?.sign_with_rng(&mut rand::rng(), Pss::<Sha256>::new(), &Sha256::digest(message))?,
+            Self::Pss => key.to_rsa()?.sign_with_rng(&mut *mint.rng(), Pss::<Sha256>::new(), &Sha256::digest(message))?,
         })
     }
 }

@@ -27,6 +27,7 @@ use yasna::{DERWriter, Tag, models::ObjectIdentifier as YasnaOid};
 use super::{
     super::{
         keys::LabKey,
+        mint::Mint,
         publication::{Publication, Published, WebAnswer},
     },
     DAY, PlanError,
@@ -118,13 +119,13 @@ pub(super) struct Issue<'a> {
 }
 
 /// What is to be had from the CA's web server; none where the scenario asks for nothing of it.
-pub(super) fn publish(scenario: &Scenario, issues: &[Issue<'_>], now: OffsetDateTime) -> Result<Option<Publication>, PlanError> {
+pub(super) fn publish(scenario: &Scenario, issues: &[Issue<'_>], mint: &Mint) -> Result<Option<Publication>, PlanError> {
     let source = scenario.revocation.unwrap_or(RevocationSource::Nowhere);
     if scenario.fetch_issuers.is_none() && scenario.revocation.is_none() {
         return Ok(None);
     }
     let mut resources = Vec::new();
-    let foreign = Authority::root("Example foreign CA", LabKey::ephemeral()?, now + DAY * 3650, now)?;
+    let foreign = Authority::root("Example foreign CA", LabKey::ephemeral(mint)?, mint.now + DAY * 3650, mint)?;
     for issue in issues {
         let fault = scenario.fault.publishing;
         let mut add = |path: String, media_type, body: Vec<u8>| {
@@ -141,18 +142,18 @@ pub(super) fn publish(scenario: &Scenario, issues: &[Issue<'_>], now: OffsetDate
         add(issuer_path(issue.about), "application/pkix-cert", above.der.clone());
         if source.has_ocsp() {
             let answer = Answer { is_delegated: source == RevocationSource::DelegatedOcsp, ..Answer::of(scenario, issue) };
-            let response = answer.published(fault).sign(issue, &foreign, now)?;
+            let response = answer.published(fault).sign(issue, &foreign, mint)?;
             add(ocsp_path(issue.about), "application/ocsp-response", response);
         }
         if source.has_crl() {
-            add(crl_path(issue.about), "application/pkix-crl", list(scenario, issue, &foreign, now)?);
+            add(crl_path(issue.about), "application/pkix-crl", list(scenario, issue, &foreign, mint.now)?);
         }
     }
     Ok(Some(Publication { host: HOST, resources }))
 }
 
 /// The OCSP response that the server staples; none where it does not.
-pub(super) fn staple(scenario: &Scenario, issue: &Issue<'_>, now: OffsetDateTime) -> Result<Option<Vec<u8>>, PlanError> {
+pub(super) fn staple(scenario: &Scenario, issue: &Issue<'_>, mint: &Mint) -> Result<Option<Vec<u8>>, PlanError> {
     let (certificate, fault) = (&scenario.certificate, scenario.fault.staple);
     if fault == Some(StapleFault::Missing) || (fault.is_none() && certificate.staple.or(certificate.must_staple).is_none()) {
         return Ok(None);
@@ -160,8 +161,8 @@ pub(super) fn staple(scenario: &Scenario, issue: &Issue<'_>, now: OffsetDateTime
     if fault == Some(StapleFault::Garbage) {
         return Ok(Some(vec![0x5a; 400]));
     }
-    let foreign = Authority::root("Example foreign CA", LabKey::ephemeral()?, now + DAY * 3650, now)?;
-    Ok(Some(Answer::of(scenario, issue).stapled(fault).sign(issue, &foreign, now)?))
+    let foreign = Authority::root("Example foreign CA", LabKey::ephemeral(mint)?, mint.now + DAY * 3650, mint)?;
+    Ok(Some(Answer::of(scenario, issue).stapled(fault).sign(issue, &foreign, mint)?))
 }
 
 /// What an OCSP response says.
@@ -210,7 +211,8 @@ impl Answer {
         self
     }
 
-    fn sign(self, issue: &Issue<'_>, foreign: &Authority, now: OffsetDateTime) -> Result<Vec<u8>, PlanError> {
+    fn sign(self, issue: &Issue<'_>, foreign: &Authority, mint: &Mint) -> Result<Vec<u8>, PlanError> {
+        let now = mint.now;
         if let Some(refused) = self.refused {
             return Ok(refused.to_der()?);
         }
@@ -232,7 +234,7 @@ impl Answer {
             CertStatus::good()
         };
         let this_update = if self.is_out_of_date { now - DAY * 30 } else { now - DAY / 24 };
-        let delegate = LabKey::ephemeral()?;
+        let delegate = LabKey::ephemeral(mint)?;
         let signer = match (self.is_foreign, self.is_delegated) {
             (true, _) => &foreign.key,
             (false, true) => &delegate,
@@ -260,7 +262,7 @@ impl Answer {
         let oid = if signer.is_rsa() { RSA_WITH_SHA256 } else { ECDSA_WITH_SHA256 };
         let signature = signer.sign(&tbs_response_data.to_der()?)?;
         let certs =
-            if self.is_delegated { Some(vec![Certificate::from_der(&responder(issue.issuer, &delegate, now)?)?]) } else { None };
+            if self.is_delegated { Some(vec![Certificate::from_der(&responder(issue.issuer, &delegate, mint)?)?]) } else { None };
         let basic = BasicOcspResponse {
             tbs_response_data,
             signature_algorithm: AlgorithmIdentifierOwned { oid, parameters: signer.is_rsa().then(|| Null.into()) },
@@ -272,11 +274,12 @@ impl Answer {
 }
 
 /// The certificate of an OCSP responder that does not have the CA's key (RFC 6960, 4.2.2.2).
-fn responder(issuer: &Authority, key: &LabKey, now: OffsetDateTime) -> Result<Vec<u8>, PlanError> {
+fn responder(issuer: &Authority, key: &LabKey, mint: &Mint) -> Result<Vec<u8>, PlanError> {
+    let now = mint.now;
     let mut params = rcgen::CertificateParams::default();
     params.distinguished_name = rcgen::DistinguishedName::new();
     params.distinguished_name.push(rcgen::DnType::CommonName, "mtalab lab OCSP responder");
-    params.serial_number = Some(super::serial());
+    params.serial_number = Some(mint.serial().into());
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::OcspSigning];
     (params.not_before, params.not_after) = (now - DAY * 10, now + DAY * 30);

@@ -224,7 +224,7 @@ pub(super) fn with_alpn(wanted: Wanted) -> Wanted {
 /// The kind of certificate that such a key is in.
 pub(super) fn kind_of(key: KeyAlgorithm) -> Authentication {
     match key {
-        KeyAlgorithm::Rsa => Authentication::Rsa,
+        KeyAlgorithm::Rsa | KeyAlgorithm::RsaPss => Authentication::Rsa,
         KeyAlgorithm::Ec | KeyAlgorithm::Ed25519 | KeyAlgorithm::Ed448 => Authentication::Ecdsa,
         KeyAlgorithm::Other => Authentication::Any,
     }

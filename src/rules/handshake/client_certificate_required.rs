@@ -28,6 +28,8 @@ rule! {
     /// - Postfix: `smtpd_tls_ask_ccert = no` and `smtpd_tls_req_ccert = no` in `main.cf`; where relay clients
     ///   need it, set it for the submission service in `master.cf`.
     /// - Exim: `tls_verify_hosts` and `tls_try_verify_hosts` name only the hosts that are meant.
+    /// - Sendmail: `TLSSrvOptions=V` (`confTLS_SRV_OPTIONS` in `sendmail.mc`).
+    /// - OpenSMTPD: `tls` in the `listen` line, without `tls-require verify`.
     /// - Exchange: `Set-ReceiveConnector -DomainSecureEnabled $false` on the connector that faces the world,
     ///   where Domain Security is not used.
     ///

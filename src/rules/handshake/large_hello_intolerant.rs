@@ -22,7 +22,7 @@ rule! {
     /// Look first at what stands before the server: load balancers, firewalls and mail filters that look into
     /// TLS are more often at fault than the server.
     ///
-    /// - Postfix, Exim: not known of either; update OpenSSL or GnuTLS.
+    /// - Postfix, Exim, Sendmail, OpenSMTPD: not known of any; update OpenSSL or GnuTLS.
     /// - Exchange: not known of Schannel; update or replace the appliance before it.
     ///
     /// ## References

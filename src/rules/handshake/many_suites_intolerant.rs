@@ -22,7 +22,7 @@ rule! {
     /// Look first at what stands before the server: load balancers, firewalls and mail filters that look into
     /// TLS are more often at fault than the server.
     ///
-    /// - Postfix, Exim: update OpenSSL or GnuTLS.
+    /// - Postfix, Exim, Sendmail, OpenSMTPD: update OpenSSL or GnuTLS.
     /// - Exchange: install the updates of Windows; Windows Server 2008 and older read the first suites of a
     ///   list only.
     ///

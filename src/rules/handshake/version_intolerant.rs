@@ -23,7 +23,7 @@ rule! {
     /// Look first at what stands before the server: load balancers, firewalls and mail filters that look into
     /// TLS are more often at fault than the server.
     ///
-    /// - Postfix, Exim: any OpenSSL or GnuTLS of the last fifteen years bears it; update it.
+    /// - Postfix, Exim, Sendmail, OpenSMTPD: any OpenSSL or GnuTLS of the last fifteen years bears it; update it.
     /// - Exchange: install the updates of Windows; take proxies that terminate TLS out of the way of port 25.
     ///
     /// ## References

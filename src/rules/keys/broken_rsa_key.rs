@@ -1,6 +1,6 @@
 use super::each_link;
 use crate::{
-    facts::{KeyAlgorithm, PublicKey},
+    facts::PublicKey,
     rules::{Context, Outcome, ResultType, Violation, rule},
 };
 
@@ -35,7 +35,7 @@ rule! {
 
 fn judge(context: &Context) -> Outcome {
     each_link(context, |links| {
-        let rsa = || links.iter().filter(|link| link.details.key.algorithm == KeyAlgorithm::Rsa);
+        let rsa = || links.iter().filter(|link| link.details.key.is_rsa());
         if let Some(link) = rsa().find(|link| link.details.key.bits == 0) {
             return Outcome::Undetermined(format!("the RSA key of {} cannot be read", link.what));
         }

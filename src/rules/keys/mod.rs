@@ -8,10 +8,13 @@ mod factoring;
 rules! {
     broken_rsa_key,
     weak_rsa_key,
+    weak_ec_key,
     factorable_rsa_key,
     small_rsa_exponent,
+    published_key,
     uncommon_key,
     weak_signature_hash,
+    shared_key,
     key_possession_refuted,
 }
 

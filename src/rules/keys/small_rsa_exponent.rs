@@ -1,6 +1,6 @@
 use super::each_link;
 use crate::{
-    facts::{KeyAlgorithm, PublicKey},
+    facts::PublicKey,
     rules::{Context, Outcome, Violation, rule},
 };
 
@@ -45,7 +45,7 @@ fn judge(context: &Context) -> Outcome {
 
 fn small(key: &PublicKey) -> Option<u64> {
     let is_usable = |exponent: &u64| *exponent > 1 && exponent % 2 == 1;
-    key.exponent.filter(|exponent| key.algorithm == KeyAlgorithm::Rsa && *exponent < LEAST && is_usable(exponent))
+    key.exponent.filter(|exponent| key.is_rsa() && *exponent < LEAST && is_usable(exponent))
 }
 
 #[cfg(test)]

@@ -9,7 +9,8 @@ rule! {
     /// ## What it checks
     ///
     /// The key of the server's certificate is on a curve other than P-256, P-384 and P-521 (secp256k1, a Brainpool
-    /// curve, P-224, one that is written out instead of named), or is a DSA or Ed448 key, or of an unknown kind.
+    /// curve, P-192, P-224, one that is written out instead of named), or is a DSA or Ed448 key, an RSA key that signs
+    /// with PSS alone, or of an unknown kind.
     ///
     /// ## Why it matters
     ///
@@ -32,6 +33,7 @@ rule! {
     /// - RFC 8422, 5.1
     /// - RFC 8446, 9.1
     /// - RFC 5480, 2.1.1
+    /// - RFC 4055, 1.2
     "uncommon-key" { practice: StrongKeys, severity: Warn, result_type: Some(ResultType::ValidationFailure) }
 }
 
@@ -48,7 +50,7 @@ fn is_common(key: &PublicKey) -> bool {
     match key.algorithm {
         KeyAlgorithm::Rsa | KeyAlgorithm::Ed25519 => true,
         KeyAlgorithm::Ec => key.is_on_common_curve(),
-        KeyAlgorithm::Ed448 | KeyAlgorithm::Other => false,
+        KeyAlgorithm::RsaPss | KeyAlgorithm::Ed448 | KeyAlgorithm::Other => false,
     }
 }
 
@@ -74,6 +76,7 @@ mod tests {
     #[rstest]
     #[case(KeyAlgorithm::Ec, Some("secp256k1"))]
     #[case(KeyAlgorithm::Ec, None)]
+    #[case(KeyAlgorithm::RsaPss, None)]
     #[case(KeyAlgorithm::Ed448, None)]
     #[case(KeyAlgorithm::Other, None)]
     fn the_rest_does_not(#[case] algorithm: KeyAlgorithm, #[case] curve: Option<&'static str>) {

@@ -34,7 +34,7 @@ rule! {
 
 fn judge(context: &Context) -> Outcome {
     each_link(context, |links| {
-        let is_weak = |key: &PublicKey| key.algorithm == KeyAlgorithm::Rsa && (1024..2048).contains(&key.bits);
+        let is_weak = |key: &PublicKey| key.is_rsa() && (1024..2048).contains(&key.bits);
         let weak = links.iter().filter(|link| is_weak(&link.details.key));
         let violations: Vec<Violation> =
             weak.map(|link| Violation::new(format!("the key of {} is too short: {}", link.what, link.details.key))).collect();
@@ -42,23 +42,18 @@ fn judge(context: &Context) -> Outcome {
             return Outcome::Violated(violations);
         }
         if let Some(link) = links.iter().find(|link| !is_judged(&link.details.key)) {
-            let key = &link.details.key;
-            return Outcome::Undetermined(if key.algorithm == KeyAlgorithm::Ec && key.bits > 0 {
-                format!("the key of {} is below the 112 bits of security that senders ask for, and no RSA key: {key}", link.what)
-            } else {
-                format!("how strong the key of {} is cannot be told: {key}", link.what)
-            });
+            return Outcome::Undetermined(format!("how strong the key of {} is cannot be told: {}", link.what, link.details.key));
         }
         Outcome::Passed(links.first().map_or_else(String::new, |leaf| leaf.details.key.to_string()))
     })
 }
 
-/// Whether this rule or [`super::broken_rsa_key`] knows how strong the key is. What neither
+/// Whether this rule, [`super::broken_rsa_key`] or [`super::weak_ec_key`] knows how strong the key is. What neither
 /// knows must not pass as strong.
 fn is_judged(key: &PublicKey) -> bool {
     match key.algorithm {
-        KeyAlgorithm::Rsa => key.bits > 0,
-        KeyAlgorithm::Ec => key.bits >= 224,
+        KeyAlgorithm::Rsa | KeyAlgorithm::RsaPss => key.bits > 0,
+        KeyAlgorithm::Ec => key.bits > 0,
         KeyAlgorithm::Ed25519 | KeyAlgorithm::Ed448 => true,
         KeyAlgorithm::Other => false,
     }
@@ -93,7 +88,6 @@ mod tests {
     }
 
     #[rstest]
-    #[case(KeyAlgorithm::Ec, 192)]
     #[case(KeyAlgorithm::Ec, 0)]
     #[case(KeyAlgorithm::Other, 0)]
     #[case(KeyAlgorithm::Rsa, 0)]

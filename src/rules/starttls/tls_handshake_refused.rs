@@ -39,6 +39,8 @@ rule! {
     ///   key of the certificate is the reason, one with RSA or P-256 in the file of `smtpd_tls_chain_files`.
     /// - Exim: with OpenSSL, `openssl_options = +no_sslv2 +no_sslv3 +no_tlsv1 +no_tlsv1_1`; with GnuTLS, remove
     ///   limits from `tls_require_ciphers`.
+    /// - Sendmail: remove limits from `CipherList` and `ServerSSLOptions`; one certificate with RSA or P-256.
+    /// - OpenSMTPD: remove `ciphers` and `protocols` from the `listen` line; a certificate with RSA or P-256.
     /// - Exchange: TLS 1.2 must be on in Schannel, under `SCHANNEL\Protocols\TLS 1.2\Server` of the registry.
     ///
     /// ## References

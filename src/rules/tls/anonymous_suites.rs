@@ -24,6 +24,8 @@ rule! {
     ///
     /// - Postfix: `smtpd_tls_exclude_ciphers = aNULL`.
     /// - Exim: with OpenSSL, add `!aNULL` to `tls_require_ciphers`; with GnuTLS, `-ANON-DH:-ANON-ECDH`.
+    /// - Sendmail: add `!aNULL` to `CipherList` (`confCIPHER_LIST` in `sendmail.mc`).
+    /// - OpenSMTPD: add `!aNULL` to `ciphers` of the `listen` line; before 7.0 to `smtp ciphers`.
     /// - Exchange: Schannel does not offer them.
     ///
     /// ## References

@@ -21,6 +21,8 @@ rule! {
     /// - Postfix: `openssl dhparam -out /etc/postfix/dh.pem 2048`, and `smtpd_tls_dh1024_param_file =
     ///   /etc/postfix/dh.pem`; despite its name the parameter takes any size.
     /// - Exim: `tls_dhparam = ffdhe2048` with OpenSSL; GnuTLS since 3.6 chooses by itself.
+    /// - Sendmail: `DHParameters=2` (`confDH_PARAMETERS` in `sendmail.mc`), or the file of a group.
+    /// - OpenSMTPD: `pki mx.example.org dhe auto`, or `none`.
     /// - Exchange: `ServerMinKeyBitLength` = 2048 under `SCHANNEL\KeyExchangeAlgorithms\Diffie-Hellman` of the
     ///   registry; better, disable the suites `TLS_DHE_*`.
     ///

@@ -24,6 +24,8 @@ rule! {
     /// - Postfix: `smtpd_tls_exclude_ciphers = EXPORT`.
     /// - Exim: with OpenSSL, add `!EXPORT` to `tls_require_ciphers`; with GnuTLS, `a list that begins with
     ///   NORMAL`.
+    /// - Sendmail: add `!EXPORT` to `CipherList` (`confCIPHER_LIST` in `sendmail.mc`).
+    /// - OpenSMTPD: add `!EXPORT` to `ciphers` of the `listen` line; before 7.0 to `smtp ciphers`.
     /// - Exchange: `Enabled` = 0 under `SCHANNEL\Ciphers` for `RC4 40/128`, `RC2 40/128` and `DES 56/56`, then
     ///   restart.
     ///

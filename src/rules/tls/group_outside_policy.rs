@@ -33,6 +33,8 @@ rule! {
     /// - Postfix: `tls_eecdh_auto_curves = X25519 prime256v1 secp384r1`, and `smtpd_tls_exclude_ciphers = kEDH`
     ///   where no finite-field group is allowed.
     /// - Exim: `tls_eccurve` with OpenSSL; `GROUP-` words of `tls_require_ciphers` with GnuTLS.
+    /// - Sendmail: `Groups` in `openssl.cnf` decides.
+    /// - OpenSMTPD: the TLS library decides; update it.
     /// - Exchange: `Disable-TlsEccCurve`.
     ///
     /// ## References

@@ -50,7 +50,7 @@ fn judge(context: &Context) -> Outcome {
 fn standing(keys: &Keys, key: &PublicKey) -> Standing {
     let curve = |name: &str| keys.curves.standing(&name.to_owned());
     match key.algorithm {
-        KeyAlgorithm::Rsa => keys.rsa.standing(key.bits),
+        KeyAlgorithm::Rsa | KeyAlgorithm::RsaPss => keys.rsa.standing(key.bits),
         KeyAlgorithm::Ec => key.curve.map_or(Standing::Outside, curve),
         KeyAlgorithm::Ed25519 => curve("Ed25519"),
         KeyAlgorithm::Ed448 => curve("Ed448"),

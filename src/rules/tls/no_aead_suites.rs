@@ -24,6 +24,8 @@ rule! {
     /// - Postfix: leave `smtpd_tls_ciphers = medium`, `postconf -X tls_medium_cipherlist`, and take `AESGCM` out of
     ///   `smtpd_tls_exclude_ciphers`.
     /// - Exim: with GnuTLS, `+AES-128-GCM:+AES-256-GCM` in `tls_require_ciphers`; with OpenSSL, `AESGCM`.
+    /// - Sendmail: `CipherList` must allow `AESGCM`.
+    /// - OpenSMTPD: `ciphers` of the `listen` line must allow `AESGCM`, as its default does.
     /// - Exchange: `Enable-TlsCipherSuite -Name TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384`; Windows Server 2012 R2
     ///   and older have GCM with RSA certificates for DHE only.
     ///

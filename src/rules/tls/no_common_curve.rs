@@ -27,6 +27,8 @@ rule! {
     /// - Postfix: `tls_eecdh_auto_curves = X25519 prime256v1 secp384r1`.
     /// - Exim: with OpenSSL, `tls_eccurve = X25519:prime256v1:secp384r1` (a list from 4.97 on, one name
     ///   before); with GnuTLS, `+GROUP-X25519:+GROUP-SECP256R1:+GROUP-SECP384R1` in `tls_require_ciphers`.
+    /// - Sendmail: `Groups` in `openssl.cnf` decides.
+    /// - OpenSMTPD: the TLS library decides; update it.
     /// - Exchange: `Enable-TlsEccCurve` and `Disable-TlsEccCurve` (Windows Server 2016 or later);
     ///   `Get-TlsEccCurve` lists them.
     ///

@@ -21,6 +21,8 @@ rule! {
     ///
     /// - Postfix, Exim with OpenSSL: 1.1.0 or later.
     /// - Exim with GnuTLS: 3.4 or later, without `%NO_SESSION_HASH`.
+    /// - Sendmail: as OpenSSL has it; update it.
+    /// - OpenSMTPD: as LibreSSL or OpenSSL has it; update it.
     /// - Exchange: Windows Server 2016 or later, and older ones with the updates of 2015 (MS15-121).
     ///
     /// ## References

@@ -24,6 +24,8 @@ rule! {
     /// - Postfix: `postconf -X tls_medium_cipherlist`, `smtpd_tls_eecdh_grade = auto`, and take `kEECDH` and `kEDH`
     ///   out of `smtpd_tls_exclude_ciphers`.
     /// - Exim: `ECDHE` must stand in `tls_require_ciphers`; `tls_eccurve = auto`.
+    /// - Sendmail: `CipherList` must allow `ECDHE`.
+    /// - OpenSMTPD: `ciphers` of the `listen` line must allow `ECDHE`, as its default does.
     /// - Exchange: `Enable-TlsCipherSuite -Name TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384` (Windows Server 2016 or
     ///   later); before, put the ECDHE suites first in the SSL Cipher Suite Order policy.
     ///

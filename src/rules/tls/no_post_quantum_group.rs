@@ -27,6 +27,8 @@ rule! {
     /// - Postfix: built with OpenSSL 3.5 or later, with `tls_eecdh_auto_curves` at its default; else put
     ///   `X25519MLKEM768` first in it.
     /// - Exim: with OpenSSL 3.5 or later, `tls_eccurve = X25519MLKEM768:X25519:prime256v1`.
+    /// - Sendmail: built with OpenSSL 3.5 or later.
+    /// - OpenSMTPD: built with OpenSSL 3.5 or later.
     /// - Exchange: waits for Schannel.
     ///
     /// ## References

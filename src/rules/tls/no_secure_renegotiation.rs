@@ -19,6 +19,8 @@ rule! {
     ///
     /// - Postfix, Exim: OpenSSL 0.9.8m or GnuTLS 2.10 and later.
     /// - Exim: remove `+allow_unsafe_legacy_renegotiation` and `%UNSAFE_RENEGOTIATION` where they stand.
+    /// - Sendmail: as OpenSSL has it; update it.
+    /// - OpenSMTPD: as LibreSSL or OpenSSL has it; update it.
     /// - Exchange: Windows since the update MS10-049; remove `AllowInsecureRenegoClients` from `SCHANNEL` of
     ///   the registry.
     ///

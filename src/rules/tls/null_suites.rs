@@ -22,6 +22,8 @@ rule! {
     ///
     /// - Postfix: `smtpd_tls_exclude_ciphers = eNULL`.
     /// - Exim: with OpenSSL, add `!eNULL` to `tls_require_ciphers`; with GnuTLS, `-NULL`.
+    /// - Sendmail: add `!eNULL` to `CipherList` (`confCIPHER_LIST` in `sendmail.mc`).
+    /// - OpenSMTPD: add `!eNULL` to `ciphers` of the `listen` line; before 7.0 to `smtp ciphers`.
     /// - Exchange: `Disable-TlsCipherSuite -Name` for each of them (Windows Server 2016 or later), then
     ///   restart.
     ///

@@ -26,6 +26,8 @@ rule! {
     /// - Postfix: `smtpd_tls_protocols = >=TLSv1.2` on Postfix 3.6 or later; if that changes nothing, the
     ///   OpenSSL below it is older than 1.0.1.
     /// - Exim: remove `+no_tlsv1_2` and `+no_tlsv1_3` from `openssl_options`; update OpenSSL or GnuTLS.
+    /// - Sendmail: remove `+SSL_OP_NO_TLSv1_2` and `+SSL_OP_NO_TLSv1_3` from `ServerSSLOptions`; update OpenSSL.
+    /// - OpenSMTPD: `protocols "tlsv1.2,tlsv1.3"` in the `listen` line, or none, which means the same.
     /// - Exchange: `Enabled` = 1 and `DisabledByDefault` = 0 under `SCHANNEL\Protocols\TLS 1.2\Server`; Windows
     ///   Server 2008 R2 and 2012 need the updates that bring it.
     ///

@@ -23,6 +23,8 @@ rule! {
     ///
     /// - Postfix: `smtpd_tls_exclude_ciphers = RC4`.
     /// - Exim: with OpenSSL, add `!RC4` to `tls_require_ciphers`; with GnuTLS, `-ARCFOUR-128`.
+    /// - Sendmail: add `!RC4` to `CipherList` (`confCIPHER_LIST` in `sendmail.mc`).
+    /// - OpenSMTPD: add `!RC4` to `ciphers` of the `listen` line; before 7.0 to `smtp ciphers`.
     /// - Exchange: `Enabled` = 0 under `SCHANNEL\Ciphers\RC4 128/128` (and `56/128`, `40/128`), then restart.
     ///
     /// ## References

@@ -24,6 +24,8 @@ rule! {
     /// - Postfix: `smtpd_tls_exclude_ciphers = DES, RC2, IDEA`.
     /// - Exim: with OpenSSL, add `!DES:!RC2:!IDEA` to `tls_require_ciphers`; with GnuTLS, `a list that begins
     ///   with NORMAL`.
+    /// - Sendmail: add `!DES` to `CipherList` (`confCIPHER_LIST` in `sendmail.mc`).
+    /// - OpenSMTPD: add `!DES` to `ciphers` of the `listen` line; before 7.0 to `smtp ciphers`.
     /// - Exchange: `Enabled` = 0 under `SCHANNEL\Ciphers\DES 56/56`, then restart.
     ///
     /// ## References

@@ -25,6 +25,7 @@ rule! {
     /// - Postfix: `smtpd_tls_protocols = >=TLSv1.2` on Postfix 3.6 or later, `!SSLv2, !SSLv3` before.
     /// - Exim: with OpenSSL, `openssl_options` with `+no_sslv2`; with GnuTLS, `a list that begins with NORMAL`
     ///   in `tls_require_ciphers`.
+    /// - Sendmail: add `+SSL_OP_NO_SSLv2` to `ServerSSLOptions` (`confSERVER_SSL_OPTIONS` in `sendmail.mc`).
     /// - Exchange: `Enabled` = 0 under `SCHANNEL\Protocols\SSL 2.0\Server` of the registry, then restart.
     ///
     /// ## References

@@ -24,6 +24,7 @@ rule! {
     /// - Postfix: `smtpd_tls_protocols = >=TLSv1.2` on Postfix 3.6 or later, `!SSLv2, !SSLv3` before.
     /// - Exim: with OpenSSL, `openssl_options` with `+no_sslv3`; with GnuTLS, `-VERS-SSL3.0` in
     ///   `tls_require_ciphers`.
+    /// - Sendmail: add `+SSL_OP_NO_SSLv3` to `ServerSSLOptions` (`confSERVER_SSL_OPTIONS` in `sendmail.mc`).
     /// - Exchange: `Enabled` = 0 under `SCHANNEL\Protocols\SSL 3.0\Server` of the registry, then restart.
     ///
     /// ## References

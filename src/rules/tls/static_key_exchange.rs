@@ -24,6 +24,8 @@ rule! {
     ///
     /// - Postfix: `smtpd_tls_exclude_ciphers = kRSA`.
     /// - Exim: with OpenSSL, add `!kRSA` to `tls_require_ciphers`; with GnuTLS, `-RSA`.
+    /// - Sendmail: add `!kRSA` to `CipherList` (`confCIPHER_LIST` in `sendmail.mc`).
+    /// - OpenSMTPD: add `!kRSA` to `ciphers` of the `listen` line; before 7.0 to `smtp ciphers`.
     /// - Exchange: `Disable-TlsCipherSuite -Name` for each suite that begins with `TLS_RSA_`, then restart.
     ///
     /// ## References

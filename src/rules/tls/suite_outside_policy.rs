@@ -29,6 +29,8 @@ rule! {
     ///
     /// - Postfix: `smtpd_tls_exclude_ciphers`, or `tls_medium_cipherlist`.
     /// - Exim: `tls_require_ciphers`.
+    /// - Sendmail: exclude them in `CipherList` (`confCIPHER_LIST` in `sendmail.mc`).
+    /// - OpenSMTPD: exclude them in `ciphers` of the `listen` line; before 7.0 in `smtp ciphers`.
     /// - Exchange: `Disable-TlsCipherSuite`, or the policy SSL Cipher Suite Order.
     ///
     /// ## References

@@ -25,6 +25,8 @@ rule! {
     ///   before.
     /// - Exim: with OpenSSL, `openssl_options` with `+no_tlsv1_1`; with GnuTLS, `-VERS-TLS1.1` in
     ///   `tls_require_ciphers`.
+    /// - Sendmail: add `+SSL_OP_NO_TLSv1_1` to `ServerSSLOptions` (`confSERVER_SSL_OPTIONS` in `sendmail.mc`).
+    /// - OpenSMTPD: `protocols "tlsv1.2,tlsv1.3"` in the `listen` line, from 7.0 on.
     /// - Exchange: `Enabled` = 0 under `SCHANNEL\Protocols\TLS 1.1\Server` of the registry, then restart.
     ///
     /// ## References

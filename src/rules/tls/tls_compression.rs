@@ -21,6 +21,7 @@ rule! {
     /// - Postfix: `tls_ssl_options = NO_COMPRESSION` (Postfix 2.11 or later).
     /// - Exim: with OpenSSL, `+no_compression` in `openssl_options`; with GnuTLS, `-COMP-ALL:+COMP-NULL` in
     ///   `tls_require_ciphers`.
+    /// - Sendmail: add `+SSL_OP_NO_COMPRESSION` to `ServerSSLOptions`.
     /// - Exchange: Schannel has no compression.
     ///
     /// ## References

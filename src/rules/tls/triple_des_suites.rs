@@ -23,6 +23,8 @@ rule! {
     ///
     /// - Postfix: `smtpd_tls_exclude_ciphers = 3DES`.
     /// - Exim: with OpenSSL, add `!3DES` to `tls_require_ciphers`; with GnuTLS, `-3DES-CBC`.
+    /// - Sendmail: add `!3DES` to `CipherList` (`confCIPHER_LIST` in `sendmail.mc`).
+    /// - OpenSMTPD: add `!3DES` to `ciphers` of the `listen` line; before 7.0 to `smtp ciphers`.
     /// - Exchange: `Disable-TlsCipherSuite -Name TLS_RSA_WITH_3DES_EDE_CBC_SHA`, or `Enabled` = 0 under
     ///   `SCHANNEL\Ciphers\Triple DES 168`.
     ///

@@ -28,6 +28,8 @@ rule! {
     ///
     /// - Postfix: `smtpd_tls_protocols = >=TLSv1.2`, or `>=TLSv1.3` where the policy takes nothing less.
     /// - Exim: `openssl_options`, or `tls_require_ciphers` with GnuTLS.
+    /// - Sendmail: add `+SSL_OP_NO_TLSv1_1` to `ServerSSLOptions` (`confSERVER_SSL_OPTIONS` in `sendmail.mc`).
+    /// - OpenSMTPD: `protocols "tlsv1.2,tlsv1.3"` in the `listen` line, from 7.0 on.
     /// - Exchange: `SCHANNEL\Protocols` of the registry.
     ///
     /// ## References

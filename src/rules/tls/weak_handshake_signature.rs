@@ -28,6 +28,8 @@ rule! {
     /// - Postfix, Exim with OpenSSL: `MinProtocol = TLSv1.2` and `SignatureAlgorithms` without SHA1 in
     ///   `openssl.cnf`; security level 2 of OpenSSL 3 refuses SHA-1.
     /// - Exim with GnuTLS: `-SIGN-RSA-SHA1:-SIGN-ECDSA-SHA1` in `tls_require_ciphers`.
+    /// - Sendmail: as Postfix.
+    /// - OpenSMTPD: as Postfix, where it is built with OpenSSL.
     /// - Exchange: remove the SHA1 pairs from `Functions` under `Cryptography\Configuration\Local\SSL\00010003`
     ///   of the registry.
     ///

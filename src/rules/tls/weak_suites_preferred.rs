@@ -28,6 +28,8 @@ rule! {
     ///   `tls_medium_cipherlist`.
     /// - Exim: with OpenSSL, remove `+cipher_server_preference` from `openssl_options`; with GnuTLS, remove
     ///   `%SERVER_PRECEDENCE`.
+    /// - Sendmail: remove `+SSL_OP_CIPHER_SERVER_PREFERENCE` from `ServerSSLOptions`.
+    /// - OpenSMTPD: put the strong suites first in `ciphers` of the `listen` line.
     /// - Exchange: Schannel always decides; put the suites in order with the policy SSL Cipher Suite Order.
     ///
     /// ## References

@@ -10,7 +10,13 @@ use aws_lc_rs::{
 use ecdsa::hazmat;
 use md5::Md5;
 use p256::ecdsa::signature::hazmat::PrehashSigner as _;
-use rsa::{Pkcs1v15Sign, PrivateKey, pkcs8::DecodePrivateKey as _, pss::Pss, traits::PublicKeyParts as _};
+use rsa::{
+    Pkcs1v15Sign, PrivateKey,
+    pkcs1::DecodeRsaPrivateKey as _,
+    pkcs8::{DecodePrivateKey as _, ObjectIdentifier, PrivateKeyInfoRef},
+    pss::Pss,
+    traits::PublicKeyParts as _,
+};
 use rustls::{
     SignatureAlgorithm, SignatureScheme,
     crypto::CryptoProvider,
@@ -54,6 +60,8 @@ enum RawKey {
     Ed25519(Ed25519KeyPair),
     /// On a curve that rustls does not know: up to TLS 1.2 the lab's own bytes are signed with it.
     Curve(tls::Group, OddSigner),
+    /// Bound to PSS, which rustls has no scheme for: likewise.
+    RsaPss(Arc<PrivateKey>),
 }
 
 /// Signs a digest; the signature is in DER.
@@ -81,6 +89,7 @@ fn on_odd_curve(pkcs8: &[u8]) -> Option<(tls::Group, OddSigner)> {
             }
         };
     }
+    signer!(0x13, p256::elliptic_curve::SecretKey<p192::NistP192>, p192::NistP192, Sha224);
     signer!(0x15, p224::SecretKey, p224::NistP224, Sha224);
     signer!(0x16, k256::SecretKey, k256::Secp256k1, Sha256);
     signer!(0x1a, bp256::r1::SecretKey, bp256::BrainpoolP256r1, Sha256);
@@ -105,6 +114,8 @@ impl Credential {
             (KeyKind::Ecdsa, RawKey::P256(key))
         } else if let Ok(key) = p384::ecdsa::SigningKey::from_pkcs8_der(key.secret_der()) {
             (KeyKind::Ecdsa, RawKey::P384(key))
+        } else if let Some(key) = bound_to_pss(key.secret_der()) {
+            (KeyKind::Rsa, RawKey::RsaPss(Arc::new(key)))
         } else if let Some((group, signer)) = on_odd_curve(key.secret_der()) {
             (KeyKind::Ecdsa, RawKey::Curve(group, signer))
         } else if let Ok(key) = EcdsaKeyPair::from_pkcs8(&ECDSA_P521_SHA512_ASN1_SIGNING, key.secret_der()) {
@@ -117,7 +128,7 @@ impl Credential {
             (Ok(key), _) => key,
             // Weak keys must really sign: this one is RSA below 2048 bits.
             (Err(_), RawKey::Rsa(key)) => Arc::new(WeakRsaKey(Arc::clone(key))),
-            (Err(_), RawKey::Curve(..)) => Arc::new(NoKey),
+            (Err(_), RawKey::Curve(..) | RawKey::RsaPss(_)) => Arc::new(NoKey),
             (Err(error), _) => return Err(failed(error.to_string())),
         };
         let chain = credentials.chain.iter().map(|der| CertificateDer::from(der.clone())).collect();
@@ -134,9 +145,19 @@ impl Credential {
     /// The size of the modulus in bits; none if it is no RSA key.
     pub fn rsa_bits(&self) -> Option<usize> {
         match &self.raw {
-            RawKey::Rsa(key) => Some(key.size() * 8),
+            RawKey::Rsa(key) | RawKey::RsaPss(key) => Some(key.size() * 8),
             _ => None,
         }
+    }
+
+    /// Whether rustls can sign with it.
+    pub fn is_for_rustls(&self) -> bool {
+        !matches!(self.raw, RawKey::Curve(..) | RawKey::RsaPss(_))
+    }
+
+    /// Whether the key may also decrypt, as a suite without a ServerKeyExchange has it do.
+    pub fn decrypts(&self) -> bool {
+        matches!(self.raw, RawKey::Rsa(_))
     }
 
     /// The curve of the key, where it is one that rustls does not know.
@@ -162,6 +183,8 @@ impl Credential {
             RawKey::P384(_) => scheme.0 == 0x0503,
             // The library has this key sign with SHA-512 only.
             RawKey::P521(_) => scheme.0 == 0x0603,
+            // The lab's own bytes go no further than TLS 1.2.
+            RawKey::RsaPss(_) => version == tls::Version::Tls12 && matches!(scheme.0, 0x0809..=0x080b),
             RawKey::Curve(..) => version < tls::Version::Tls13 && (2..=6).contains(&(scheme.0 >> 8)) && scheme.0 & 0xff == 3,
             RawKey::Ed25519(_) => scheme.0 == 0x0807,
         }
@@ -175,7 +198,8 @@ impl Credential {
                 let hashes = [Md5::digest(message).as_slice(), Sha1::digest(message).as_slice()].concat();
                 key.sign(Pkcs1v15Sign::new_unprefixed(), &hashes).map_err(|error| failed(error.to_string()))
             }
-            (RawKey::Rsa(key), Some(scheme)) => {
+            (RawKey::RsaPss(_), None) => Err(failed("a key for RSASSA-PSS alone signs nothing before TLS 1.2".to_owned())),
+            (RawKey::Rsa(key) | RawKey::RsaPss(key), Some(scheme)) => {
                 rsa_sign(key, scheme.0.into(), message).map_err(|error| failed(error.to_string()))
             }
             (RawKey::P256(key), scheme) => {
@@ -194,6 +218,13 @@ impl Credential {
             (RawKey::Ed25519(key), _) => Ok(key.sign(message).as_ref().to_vec()),
         }
     }
+}
+
+/// An RSA key whose algorithm is id-RSASSA-PSS (RFC 4055, 1.2).
+fn bound_to_pss(pkcs8: &[u8]) -> Option<PrivateKey> {
+    let info = PrivateKeyInfoRef::try_from(pkcs8).ok()?;
+    let is_pss = info.algorithm.oid == ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.10");
+    PrivateKey::from_pkcs1_der(info.private_key.as_bytes()).ok().filter(|_| is_pss)
 }
 
 /// The hash that a scheme of ECDSA names; before TLS 1.2 it is SHA-1 (RFC 4492, 5.4).
@@ -215,9 +246,9 @@ fn rsa_sign(key: &PrivateKey, scheme: SignatureScheme, message: &[u8]) -> Result
         0x0301 => key.sign(Pkcs1v15Sign::new::<Sha224>(), &Sha224::digest(message)),
         0x0501 => key.sign(Pkcs1v15Sign::new::<Sha384>(), &Sha384::digest(message)),
         0x0601 => key.sign(Pkcs1v15Sign::new::<Sha512>(), &Sha512::digest(message)),
-        0x0804 => key.sign_with_rng(&mut rng, Pss::<Sha256>::new(), &Sha256::digest(message)),
-        0x0805 => key.sign_with_rng(&mut rng, Pss::<Sha384>::new(), &Sha384::digest(message)),
-        0x0806 => key.sign_with_rng(&mut rng, Pss::<Sha512>::new(), &Sha512::digest(message)),
+        0x0804 | 0x0809 => key.sign_with_rng(&mut rng, Pss::<Sha256>::new(), &Sha256::digest(message)),
+        0x0805 | 0x080a => key.sign_with_rng(&mut rng, Pss::<Sha384>::new(), &Sha384::digest(message)),
+        0x0806 | 0x080b => key.sign_with_rng(&mut rng, Pss::<Sha512>::new(), &Sha512::digest(message)),
         _ => key.sign(Pkcs1v15Sign::new::<Sha256>(), &Sha256::digest(message)),
     }
 }

@@ -128,7 +128,7 @@ pub(super) fn of(plan: &ServerPlan, persona: &Persona) -> Result<Option<Tls>, Tl
     }
     let provider = aws_lc_rs::default_provider();
     let first = Credential::new(&plan.credentials, &provider)?;
-    if let (true, Some(range), None, None) = (plan.tls.is_plain(), &persona.tls, &plan.second, first.odd_curve()) {
+    if let (true, Some(range), None, true) = (plan.tls.is_plain(), &persona.tls, &plan.second, first.is_for_rustls()) {
         let all = [(TlsVersion::Tls12, &rustls::version::TLS12), (TlsVersion::Tls13, &rustls::version::TLS13)];
         let settings = &plan.tls.settings;
         let offered = settings.min.unwrap_or(range.min)..=settings.max.unwrap_or(range.max);
@@ -185,7 +185,9 @@ impl Responder {
         let credentials = match self.plan.sni {
             Some(SniFault::Required) if asked.is_none() => return refuse(stream, UNRECOGNIZED_NAME, Version::Tls10).await,
             Some(SniFault::ForeignRejected) if is_foreign => return refuse(stream, UNRECOGNIZED_NAME, Version::Tls10).await,
-            Some(SniFault::OtherCertificate) if asked.is_none() || is_foreign => &self.nameless,
+            Some(SniFault::OtherCertificate | SniFault::OtherCertificateSameKey) if asked.is_none() || is_foreign => {
+                &self.nameless
+            }
             _ => &self.credentials,
         };
         if hello.is_ssl2 && hello.version == Version::Ssl2.code() && self.stack.versions.contains(&Version::Ssl2) {
@@ -241,7 +243,7 @@ impl Responder {
         let confirms = stack.secure_renegotiation && stack.extended_master_secret && !compresses;
         let has_group = choice.group.is_some_and(modern::has_group);
         let is_modern = choice.version == Version::Tls13 || (choice.version == Version::Tls12 && confirms);
-        let is_known = choice.credential.is_none_or(|credential| credential.odd_curve().is_none());
+        let is_known = choice.credential.is_none_or(Credential::is_for_rustls);
         is_plain && has_group && is_modern && is_known && self.plan.handshake.is_none()
     }
 
@@ -352,7 +354,6 @@ mod tests {
     use std::{net::SocketAddr, process::Stdio};
 
     use rstest::rstest;
-    use time::OffsetDateTime;
     use tls_parser::{
         TlsMessage, TlsMessageHandshake as Message, parse_content_and_signature, parse_dh_params, parse_ecdh_params,
         parse_tls_message_handshake,
@@ -361,7 +362,7 @@ mod tests {
 
     use crate::{
         lab::embedded::EmbeddedServer,
-        plan::Plan,
+        plan::{Issuance, Plan},
         scenario::{Known, SourceFile, parse},
         tls::{Group, SignatureScheme, Suite, Version},
     };
@@ -374,7 +375,7 @@ mod tests {
         let known = Known { rules: &[], kinds: &[kind], policies: &[] };
         let scenario = parse(&SourceFile { name: "x".to_owned(), bytes: text.into_bytes() }, &known).unwrap();
         let kind = kind.to_owned();
-        let resolve = move || Plan::resolve("x/x", &scenario, &kind, OffsetDateTime::now_utc()).unwrap();
+        let resolve = move || Plan::resolve("x/x", &scenario, &kind, Issuance::now()).unwrap();
         tokio::task::spawn_blocking(resolve).await.unwrap()
     }
 

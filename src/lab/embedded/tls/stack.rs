@@ -255,6 +255,9 @@ impl Stack {
                 })?,
                 _ => return None,
             };
+            if exchange == Exchange::Rsa && !credential.decrypts() {
+                return None;
+            }
             let scheme = match version {
                 _ if !exchange.has_message() => None,
                 Version::Tls12 => match self.ordered(&self.schemes, &schemes).find(|scheme| credential.signs(*scheme, version)) {
