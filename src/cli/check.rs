@@ -45,6 +45,8 @@ pub(super) async fn run(arguments: CheckArguments) -> Result<ExitCode, Failure> 
     let patience = Patience {
         greeting: arguments.patience,
         reply: arguments.patience,
+        // Nobody is promised minutes for a handshake.
+        handshake: arguments.patience.min(Patience::default().handshake),
         depth: arguments.probe,
         parallel: usize::from(arguments.parallel),
         interval: arguments.rate.map_or(Duration::ZERO, |per_minute| Duration::from_secs(60) / per_minute),

@@ -227,9 +227,16 @@ pub enum Failure {
 }
 
 impl Failure {
+    /// What a server says that has trouble of its own, which may be over the next time (RFC 8446, 6.2).
+    pub const INTERNAL_ERROR: &str = "the server sent the alert internal_error";
+
     /// Whether asking again may help: the server gave no answer that it would repeat.
     pub fn is_worth_a_retry(&self) -> bool {
-        matches!(self, Self::Reset | Self::Closed | Self::Throttled(_))
+        match self {
+            Self::Reset | Self::Closed | Self::Throttled(_) => true,
+            Self::Tls(why) => why == Self::INTERNAL_ERROR,
+            _ => false,
+        }
     }
 }
 

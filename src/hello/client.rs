@@ -1,5 +1,6 @@
 //! The ClientHello, written as it was ordered: old, odd or plain.
 
+use super::answer::Flight;
 use crate::tls::{Group, SignatureScheme, Suite, Version};
 
 /// A ClientHello. Whatever is empty or absent is left out of it.
@@ -75,6 +76,16 @@ impl ClientHello {
             padded_to: 0,
             in_two_records: false,
         }
+    }
+
+    /// What an answer chose though it was not offered: a suite, or a group of TLS 1.3. Such an answer makes no sense
+    /// (RFC 8446, 4.1.3 and 4.1.4; RFC 5246, 7.4.1.3).
+    pub fn unoffered(&self, flight: &Flight) -> Option<String> {
+        let hello = flight.hello.as_ref()?;
+        if !self.suites.contains(&hello.suite) {
+            return Some(hello.suite.to_string());
+        }
+        hello.group.filter(|group| !self.groups.contains(group)).map(|group| group.to_string())
     }
 
     /// The bytes on the wire, record headers included.

@@ -7,10 +7,10 @@
 
 mod budget;
 mod dialog;
+mod ecdsa;
 mod enumerate;
 pub mod fetch;
 mod handshake;
-mod odd_curve;
 mod possession;
 pub mod resolve;
 

@@ -2,23 +2,22 @@
 //! whatever one thinks of that certificate.
 //!
 //! webpki would refuse to look at a weak key, a v1 certificate or an expired one. Here only
-//! the signature is verified: with aws-lc for curves, with the `rsa` crate for RSA of any size.
+//! the signature is verified: on any curve and with any hash, and with RSA keys of any size.
 
-use aws_lc_rs::signature::{self, UnparsedPublicKey, VerificationAlgorithm};
+use aws_lc_rs::signature::{ED25519, UnparsedPublicKey};
 use md5::Md5;
 use rsa::{BoxedUint, Pkcs1v15Sign, PublicKey, pss::Pss};
 use rustls::SignatureScheme;
 use sha1::Sha1;
-use sha2::{Digest as _, Sha256, Sha384, Sha512};
+use sha2::{Digest as _, Sha224, Sha256, Sha384, Sha512};
 use x509_parser::{
-    der_parser::{asn1_rs::Oid, oid},
     oid_registry::OID_PKCS1_RSASSAPSS,
     prelude::{FromDer as _, X509Certificate},
     public_key::{PublicKey as SubjectKey, RSAPublicKey},
     x509::SubjectPublicKeyInfo,
 };
 
-use super::odd_curve;
+use super::ecdsa;
 use crate::{facts::Possession, tls};
 
 /// The schemes that the ClientHello offers, best first; the last ones for servers that know
@@ -45,10 +44,9 @@ const PSS_PSS_SHA256: SignatureScheme = SignatureScheme::Unknown(0x0809);
 const PSS_PSS_SHA384: SignatureScheme = SignatureScheme::Unknown(0x080a);
 const PSS_PSS_SHA512: SignatureScheme = SignatureScheme::Unknown(0x080b);
 
-/// The named curves of RFC 5480, 2.1.1.1.
-const P256: Oid = oid!(1.2.840.10045.3.1.7);
-const P384: Oid = oid!(1.3.132.0.34);
-const P521: Oid = oid!(1.3.132.0.35);
+/// SHA-224 up to TLS 1.2 (RFC 5246, 7.4.1.4.1).
+const RSA_PKCS1_SHA224: SignatureScheme = SignatureScheme::Unknown(0x0301);
+const ECDSA_SHA224: SignatureScheme = SignatureScheme::Unknown(0x0303);
 
 /// RSA moduli that are verified, in bits. Larger ones would cost a hostile server nothing and us much.
 const RSA_BITS: std::ops::RangeInclusive<usize> = 512..=16384;
@@ -111,68 +109,31 @@ fn rsa_key(modulus: &[u8], exponent: &[u8]) -> Result<PublicKey, String> {
 fn is_right(message: &[u8], certificate: &[u8], scheme: SignatureScheme, signed: &[u8]) -> Result<bool, String> {
     let (_, certificate) = X509Certificate::from_der(certificate).map_err(|_| "the certificate cannot be parsed".to_owned())?;
     let key = certificate.public_key();
-    if let Some(right) = on_odd_curve(message, key, scheme, signed) {
-        return Ok(right);
+    if let Some(digest) = ecdsa_digest(message, scheme) {
+        let curve = key.algorithm.parameters().and_then(|any| any.as_oid().ok());
+        let right = curve.and_then(|curve| ecdsa::verify(&curve, &key.subject_public_key.data, &digest, signed));
+        return right.ok_or_else(|| "this build cannot verify it with a key like that of the certificate".to_owned());
     }
-    let algorithm: &dyn VerificationAlgorithm = match scheme {
-        SignatureScheme::ED25519 => &signature::ED25519,
-        SignatureScheme::ECDSA_NISTP256_SHA256 => ecdsa(key, Hash::Sha256)?,
-        SignatureScheme::ECDSA_NISTP384_SHA384 => ecdsa(key, Hash::Sha384)?,
-        SignatureScheme::ECDSA_NISTP521_SHA512 => ecdsa(key, Hash::Sha512)?,
-        SignatureScheme::ECDSA_SHA1_Legacy => ecdsa(key, Hash::Sha1)?,
-        _ => {
-            let Some(rsa) = rsa_of(key) else {
-                return Err("it does not fit the key of the certificate".to_owned());
-            };
-            return is_right_rsa(message, rsa.modulus, rsa.exponent, scheme, signed);
-        }
-    };
-    Ok(UnparsedPublicKey::new(algorithm, &key.subject_public_key.data).verify(message, signed).is_ok())
-}
-
-/// The hash of an ECDSA scheme.
-#[derive(Clone, Copy)]
-enum Hash {
-    Sha1,
-    Sha256,
-    Sha384,
-    Sha512,
+    if scheme == SignatureScheme::ED25519 {
+        return Ok(UnparsedPublicKey::new(&ED25519, &key.subject_public_key.data).verify(message, signed).is_ok());
+    }
+    match rsa_of(key) {
+        Some(rsa) => is_right_rsa(message, rsa.modulus, rsa.exponent, scheme, signed),
+        None => Err("it does not fit the key of the certificate".to_owned()),
+    }
 }
 
 /// The curve comes from the certificate and only the hash from the scheme: up to TLS 1.2 the scheme
-/// that TLS 1.3 calls ecdsa_secp384r1_sha384 is SHA-384 on any curve (RFC 8446, 4.2.3).
-fn ecdsa(key: &SubjectPublicKeyInfo, hash: Hash) -> Result<&'static dyn VerificationAlgorithm, String> {
-    use signature as s;
-    let named = key.algorithm.parameters().and_then(|any| any.as_oid().ok());
-    let is = |curve: Oid| named.as_ref() == Some(&curve);
-    let algorithm: &dyn VerificationAlgorithm = match hash {
-        Hash::Sha1 if is(P256) => &s::ECDSA_P256_SHA1_ASN1,
-        Hash::Sha256 if is(P256) => &s::ECDSA_P256_SHA256_ASN1,
-        Hash::Sha384 if is(P256) => &s::ECDSA_P256_SHA384_ASN1,
-        Hash::Sha512 if is(P256) => &s::ECDSA_P256_SHA512_ASN1,
-        Hash::Sha256 if is(P384) => &s::ECDSA_P384_SHA256_ASN1,
-        Hash::Sha384 if is(P384) => &s::ECDSA_P384_SHA384_ASN1,
-        Hash::Sha512 if is(P384) => &s::ECDSA_P384_SHA512_ASN1,
-        Hash::Sha1 if is(P521) => &s::ECDSA_P521_SHA1_ASN1,
-        Hash::Sha256 if is(P521) => &s::ECDSA_P521_SHA256_ASN1,
-        Hash::Sha384 if is(P521) => &s::ECDSA_P521_SHA384_ASN1,
-        Hash::Sha512 if is(P521) => &s::ECDSA_P521_SHA512_ASN1,
-        _ => return Err("this build cannot verify it with a key like that of the certificate".to_owned()),
-    };
-    Ok(algorithm)
-}
-
-/// The same where the key is on a curve that aws-lc does not know; none where it is not.
-fn on_odd_curve(message: &[u8], key: &SubjectPublicKeyInfo, scheme: SignatureScheme, signed: &[u8]) -> Option<bool> {
-    let digest = match scheme {
+/// that TLS 1.3 calls ecdsa_secp384r1_sha384 is SHA-384 on any curve (RFC 8446, 4.2.3). None where it is no such scheme.
+fn ecdsa_digest(message: &[u8], scheme: SignatureScheme) -> Option<Vec<u8>> {
+    Some(match scheme {
         SignatureScheme::ECDSA_SHA1_Legacy => Sha1::digest(message).to_vec(),
+        ECDSA_SHA224 => Sha224::digest(message).to_vec(),
         SignatureScheme::ECDSA_NISTP256_SHA256 => Sha256::digest(message).to_vec(),
         SignatureScheme::ECDSA_NISTP384_SHA384 => Sha384::digest(message).to_vec(),
         SignatureScheme::ECDSA_NISTP521_SHA512 => Sha512::digest(message).to_vec(),
         _ => return None,
-    };
-    let named = key.algorithm.parameters()?.as_oid().ok()?;
-    odd_curve::verify(&named, &key.subject_public_key.data, &digest, signed)
+    })
 }
 
 fn is_right_rsa(message: &[u8], modulus: &[u8], exponent: &[u8], scheme: SignatureScheme, signed: &[u8]) -> Result<bool, String> {
@@ -182,6 +143,7 @@ fn is_right_rsa(message: &[u8], modulus: &[u8], exponent: &[u8], scheme: Signatu
         SignatureScheme::RSA_PSS_SHA384 | PSS_PSS_SHA384 => key.verify(Pss::<Sha384>::new(), &Sha384::digest(message), signed),
         SignatureScheme::RSA_PSS_SHA512 | PSS_PSS_SHA512 => key.verify(Pss::<Sha512>::new(), &Sha512::digest(message), signed),
         SignatureScheme::RSA_PKCS1_SHA256 => key.verify(Pkcs1v15Sign::new::<Sha256>(), &Sha256::digest(message), signed),
+        RSA_PKCS1_SHA224 => key.verify(Pkcs1v15Sign::new::<Sha224>(), &Sha224::digest(message), signed),
         SignatureScheme::RSA_PKCS1_SHA384 => key.verify(Pkcs1v15Sign::new::<Sha384>(), &Sha384::digest(message), signed),
         SignatureScheme::RSA_PKCS1_SHA512 => key.verify(Pkcs1v15Sign::new::<Sha512>(), &Sha512::digest(message), signed),
         SignatureScheme::RSA_PKCS1_SHA1 => key.verify(Pkcs1v15Sign::new::<Sha1>(), &Sha1::digest(message), signed),

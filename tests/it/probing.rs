@@ -11,7 +11,9 @@ use std::{
 };
 
 use mtalab::{
-    facts::{Alpn, Answer, Depth, Features, GroupList, Offered, Offers, Possession, Preference, Sni, Target, Vantage, View},
+    facts::{
+        Alpn, Answer, Depth, Features, GroupList, Observed, Offered, Offers, Possession, Preference, Sni, Target, Vantage, View,
+    },
     name::Name,
     probe::{self, Patience},
     tls::{Authentication, Group, SuiteFamily, Version},
@@ -72,6 +74,8 @@ fn openssl(arguments: &[&str]) -> Option<Backend> {
 struct Mood {
     /// Every so many-th connection is closed after its ClientHello.
     drops_every: Option<u32>,
+    /// Every so many-th connection comes to another server, which has nothing in common with anybody.
+    refuses_every: Option<u32>,
     /// After so many connections, the next three are answered 421.
     throttles_after: Option<u32>,
     greeting_delay: Duration,
@@ -133,6 +137,10 @@ async fn serve(stream: TcpStream, backend: SocketAddr, mood: Mood, number: u32) 
         || mood.longest_hello.is_some_and(|longest| length > longest)
     {
         return Ok(());
+    }
+    if mood.refuses_every.is_some_and(|every| number.is_multiple_of(every)) {
+        // handshake_failure (RFC 8446, 6).
+        return stream.write_all(&[21, 3, 1, 0, 2, 2, 40]).await;
     }
     let mut stream = stream.into_inner();
     let mut behind = TcpStream::connect(backend).await?;
@@ -228,13 +236,32 @@ async fn full_lists_everything_for_what_arithmetic_allows() {
         + offers.groups.accepted.len()
         + offers.curves.accepted.len()
         + offers.schemes.accepted.len();
-    // Four versions and two refused ones; groups, curves, the schemes of each certificate; two other names and ALPN.
-    let lists = 6 + 4 + 3;
+    // Four versions and two refused ones; groups, curves, the schemes of each certificate; two other names and ALPN; and
+    // the same hello twice more, for servers that take turns.
+    let lists = 6 + 4 + 3 + 2;
     let asked = usize::try_from(offers.connections()).unwrap();
     assert!(asked <= accepted + lists + 2, "{asked} for {accepted} and {lists}: {:#?}", offers.questions);
     assert_eq!(view.connections, offers.connections() + 1);
     assert_eq!(seen.connections.load(Ordering::SeqCst), view.connections);
     assert!(offers.questions.iter().all(|question| question.unanswered == 0), "{:#?}", offers.questions);
+}
+
+/// What one of two servers behind an address refuses says nothing of the other.
+#[rstest::rstest]
+#[case(Depth::Standard, 2)]
+#[case(Depth::Standard, 3)]
+#[case(Depth::Full, 2)]
+#[tokio::test(flavor = "multi_thread")]
+async fn servers_that_take_turns_are_not_taken_for_one(#[case] depth: Depth, #[case] every: u32) {
+    let Some(backend) = openssl(EVERYTHING) else { return };
+    let (address, _) = front(backend.address, Mood { refuses_every: Some(every), ..Mood::default() }).await;
+    let view = look(address, patience(depth)).await;
+    let offers = offers(&view);
+    assert_nothing_wrong(offers);
+    assert!(offers.versions.iter().any(|offer| !offer.suites.accepted.is_empty()), "{:?}", offers.versions);
+    assert!(offers.intolerance.seen().is_none_or(Vec::is_empty), "{:?}", offers.intolerance);
+    assert!(offers.groups.refused.is_empty() && offers.curves.refused.is_empty() && offers.schemes.refused.is_empty());
+    assert!(offers.chains.iter().all(|chain| !matches!(chain.answer, Observed::Seen(Answer::Refused(_)))), "{:?}", offers.chains);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -244,7 +271,7 @@ async fn standard_asks_about_a_dozen() {
     let view = look(address, patience(Depth::Standard)).await;
     let offers = offers(&view);
     assert_nothing_wrong(offers);
-    assert!((8..=18).contains(&offers.connections()), "{:#?}", offers.questions);
+    assert!((8..=20).contains(&offers.connections()), "{:#?}", offers.questions);
     let tls12 = offers.version(Version::Tls12).unwrap();
     for family in [SuiteFamily::Null, SuiteFamily::Anonymous, SuiteFamily::StaticKey, SuiteFamily::Dhe, SuiteFamily::Aead] {
         assert_eq!(tls12.suites.family(family), Offered::Yes, "{family:?}");

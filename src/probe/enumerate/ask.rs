@@ -53,6 +53,13 @@ pub(super) struct Heard {
     pub flight: Flight,
 }
 
+impl Heard {
+    /// Whether it goes on in the version that was asked for.
+    pub fn is_in_version(&self) -> bool {
+        self.flight.hello.as_ref().is_some_and(|hello| hello.version == asked_version(&self.asked))
+    }
+}
+
 /// What a server said to an offer.
 #[derive(Clone, Debug)]
 pub(super) enum Said {
@@ -178,6 +185,9 @@ impl<'a> Asker<'a> {
         };
         tally.bytes += bytes;
         let said = flight.and_then(|flight| {
+            if let Some(what) = hello.unoffered(&flight) {
+                return Err(Failure::Tls(format!("the server chose {what}, which was not offered")));
+            }
             let said = interpret(&flight, asked_version(hello));
             lock(&self.heard).push(Heard { asked: hello.clone(), sni, flight });
             said

@@ -11,10 +11,10 @@ use crate::{
     tls::{Alert, Suite, Version},
 };
 
-/// How often a hello must go unanswered, with a plainer one answered each time between, before it is said that the
-/// server cannot bear it. Connections that are lost by chance would not keep to that order.
+/// How often a hello must go unanswered, with a plainer one answered each time beside it, before it is said that the
+/// server cannot bear it. Connections that are lost by chance would not keep to that.
 const ROUNDS: u32 = 5;
-/// An alert is an answer: so often is enough to see that it was no other server behind the same address.
+/// An alert is an answer: so often is enough.
 const ALERTS: u32 = 2;
 
 impl Asker<'_> {
@@ -70,30 +70,42 @@ impl Asker<'_> {
     }
 
     /// Whether that trait alone makes a hello unbearable; then what the server did, in words.
+    ///
+    /// Each round the other hello goes first: servers that take turns behind one address would answer an even beat.
     pub(super) async fn contrast(&self, of: HelloTrait, tally: &mut Tally) -> Option<String> {
-        let (mut how, mut alerts) = (None, 0);
-        for _ in 0..ROUNDS {
-            match self.ask_once(&self.with_trait(of), Sni::Target, tally).await {
+        let mut how = None;
+        for round in 0..ROUNDS {
+            let is_odd = round % 2 == 1;
+            if is_odd && !self.is_plain_taken(tally).await {
+                return None;
+            }
+            let is_alert = match self.ask_once(&self.with_trait(of), Sni::Target, tally).await {
                 Ok(Said::Refused(refusal @ Refusal::Alert(_), _)) => {
-                    alerts += 1;
                     how = Some(refusal.to_string());
+                    true
                 }
                 Ok(_) => return None,
-                Err(lost) if lost.began_tls => how = Some(lost.failure.to_string()),
+                Err(lost) if lost.began_tls => {
+                    how = Some(lost.failure.to_string());
+                    false
+                }
                 // Turned away: no word about the hello.
                 Err(_) => return None,
+            };
+            if !is_odd && !self.is_plain_taken(tally).await {
+                return None;
             }
-            match self.ask_once(&self.plain_hello(), Sni::Target, tally).await {
-                // An alert to both is a refusal of what both offer.
-                Ok(Said::Refused(Refusal::Alert(_), _)) if alerts > 0 => return None,
-                Ok(_) => {}
-                Err(_) => return None,
-            }
-            if alerts >= ALERTS {
+            if is_alert && round + 1 >= ALERTS {
                 break;
             }
         }
         how
+    }
+
+    /// Whether a hello without the trait gets an answer, other than the alert that refuses what both offer.
+    async fn is_plain_taken(&self, tally: &mut Tally) -> bool {
+        let said = self.ask_once(&self.plain_hello(), Sni::Target, tally).await;
+        matches!(said, Ok(Said::Took(_) | Said::Refused(Refusal::OtherVersion(_), _)))
     }
 
     fn with_trait(&self, of: HelloTrait) -> ClientHello {

@@ -140,9 +140,10 @@ pub(super) fn leaf_curve(heard: &[Heard]) -> Option<Group> {
     })
 }
 
-/// The groups that a version chose over curves when all were offered, each once.
+/// The groups that a version chose over curves of those that were offered, each once.
 pub(super) fn curves_of(heard: &[Heard], version: Version) -> Vec<Group> {
-    let chosen = hellos(heard).filter(|(hello, _)| hello.version == version).filter_map(|(_, flight)| curve_of(flight));
+    let chosen =
+        answers(heard, version).filter_map(|heard| curve_of(&heard.flight).filter(|group| heard.asked.groups.contains(group)));
     once(chosen)
 }
 
@@ -151,10 +152,16 @@ pub(super) fn groups_of(heard: &[Heard]) -> Vec<Group> {
     once(hellos(heard).filter_map(|(hello, _)| hello.group))
 }
 
-/// The schemes that TLS 1.2 signed with when all were offered, each once.
+/// The schemes that TLS 1.2 signed with of those that were offered, each once.
 pub(super) fn schemes_of(heard: &[Heard], version: Version) -> Vec<SignatureScheme> {
-    let answers = hellos(heard).filter(|(hello, _)| hello.version == version);
-    once(answers.filter_map(|(_, flight)| flight.key_exchange.as_ref()?.signature.as_ref()?.scheme))
+    let scheme = |heard: &Heard| heard.flight.key_exchange.as_ref()?.signature.as_ref()?.scheme;
+    once(answers(heard, version).filter_map(|heard| scheme(heard).filter(|scheme| heard.asked.schemes.contains(scheme))))
+}
+
+/// Answers in that version to the target's own name, with what they answered.
+fn answers(heard: &[Heard], version: Version) -> impl Iterator<Item = &Heard> {
+    let is_of = move |heard: &&Heard| heard.flight.hello.as_ref().is_some_and(|hello| hello.version == version);
+    heard.iter().filter(|heard| heard.sni == Sni::Target).filter(is_of)
 }
 
 /// Answers in TLS to the target's own name.

@@ -11,6 +11,7 @@ mod extras;
 mod grouped;
 mod lists;
 mod shape;
+mod steady;
 
 use futures::{StreamExt as _, future::BoxFuture, stream};
 
@@ -52,6 +53,7 @@ pub(super) async fn offers(asker: &Asker<'_>, depth: Depth, session: &Session) -
     }
     tls13_intolerance(asker, session, &mut offers).await;
     write_evidence(asker, &mut offers);
+    steady::control(asker, &mut offers).await;
     offers
 }
 

@@ -71,6 +71,8 @@ fn violation(certificates: &BTreeMap<&str, Seen>) -> Violation {
         violation.evidence.push(format!("{}, serial {}", short(details.subject.as_str()), details.serial));
         violation.views.extend(views);
     }
+    // Not by their digests, which are as good as chance.
+    violation.evidence.sort_unstable();
     violation.views.sort_unstable();
     violation.views.dedup();
     violation

@@ -118,13 +118,27 @@ fn refused(index: usize, view: &View, reply: &Reply, why: &str) -> Outcome {
                 _ => unclear,
             }
         }
+        // Trouble of its own may be over the next time, and servers behind one address need not agree.
+        Some(_) if !is_repeated(view, why) && (why == Failure::INTERNAL_ERROR || asked.is_some_and(|asked| is_taken_elsewhere(&asked))) => {
+            Outcome::Undetermined(format!("{} did not answer every handshake alike: {}", view.address, short(why)))
+        }
         Some(alert) => violated(refusal(why, alert)),
-        None if why == OLDER_VERSION => violated(match highest {
-            Some(version) => at_most(version),
-            None => Violation::new("the server answers with a version of TLS below 1.2"),
-        }),
+        None if why == OLDER_VERSION && let Some(version) = highest => violated(at_most(version)),
+        None if why == OLDER_VERSION => {
+            Outcome::Undetermined(format!("{} chose a version that is neither TLS 1.2 nor 1.3", view.address))
+        }
         None => Outcome::Undetermined(format!("nothing came of the TLS handshake with {}: {}", view.address, short(why))),
     }
+}
+
+/// Whether an earlier try ended in the same way.
+fn is_repeated(view: &View, why: &str) -> bool {
+    view.earlier.iter().any(|session| matches!(&session.tls, Observed::Failed(Failure::Tls(before)) if before == why))
+}
+
+/// Whether a hello for TLS 1.3 was taken, though the session, which offers it too, got no further than its own hello.
+fn is_taken_elsewhere(asked: &Asked) -> bool {
+    asked.view.session.certificates.seen().is_none() && asked.version(Version::Tls13) == Known::Yes
 }
 
 /// The curve of the server's key, where it showed its certificate only to a hello that offers more curves than usual.
@@ -196,12 +210,32 @@ mod tests {
         Failure::Tls(why.to_owned())
     }
 
-    #[rstest]
-    #[case("the server sent the alert protocol_version")]
-    #[case("the server sent the alert internal_error")]
-    fn an_alert_is_a_refusal(#[case] why: &str) {
+    #[test]
+    fn an_alert_is_a_refusal() {
+        let why = "the server sent the alert protocol_version";
         let outcome = World::correct().judge_from(1, &RULE, |views| views[0].session.tls = Observed::Failed(failed(why)));
         assert_eq!(messages(&outcome), [format!("the server refuses the TLS handshake: {why}")]);
+    }
+
+    /// Once it is bad luck, twice it is what senders get.
+    #[test]
+    fn trouble_of_its_own_is_a_refusal_where_it_is_there_again() {
+        let judge = |times: usize| {
+            World::correct().judge_from(1, &RULE, |views| {
+                views[0].session.tls = Observed::Failed(failed(Failure::INTERNAL_ERROR));
+                views[0].earlier = vec![views[0].session.clone(); times - 1];
+            })
+        };
+        assert_eq!(kind(&judge(1)), "undetermined");
+        assert_eq!(messages(&judge(2)), [format!("the server refuses the TLS handshake: {}", Failure::INTERNAL_ERROR)]);
+    }
+
+    /// Two servers behind one address, one of them too old.
+    #[test]
+    fn a_refusal_beside_a_good_answer_leaves_it_open() {
+        assert_eq!(kind(&with_offers("protocol_version", Offers::good())), "undetermined");
+        let intolerant = Offers::good().refuse(Version::Tls13);
+        assert_eq!(kind(&with_offers("protocol_version", intolerant)), "violated");
     }
 
     /// It may offer suites and groups that other senders know; or this end gave up.
@@ -238,7 +272,13 @@ mod tests {
         use rustls::{Error, PeerIncompatible};
         let why = Error::from(PeerIncompatible::ServerDoesNotSupportTls12Or13).to_string();
         let outcome = World::correct().judge_from(1, &RULE, |views| views[0].session.tls = Observed::Failed(failed(&why)));
-        assert_eq!(messages(&outcome), ["the server answers with a version of TLS below 1.2"]);
+        // It may be a version that nobody has heard of.
+        assert_eq!(kind(&outcome), "undetermined");
+        let outcome = World::correct().judge_from(1, &RULE, |views| {
+            views[0].session.tls = Observed::Failed(failed(&why));
+            views[0].offers = Observed::Seen(only(Version::Tls11, &["TLS_RSA_WITH_AES_128_CBC_SHA"]));
+        });
+        assert_eq!(messages(&outcome), ["the server takes TLSv1.1 at most"]);
     }
 
     fn with_offers(why: &str, offers: Offers) -> Outcome {
@@ -271,7 +311,7 @@ mod tests {
         let words = "STARTTLS works for senders that offer TLS_RSA_WITH_AES_128_CBC_SHA in TLSv1.2";
         assert_eq!(with_offers("handshake_failure", offers()), Outcome::Passed(words.to_owned()));
         // Any other alert is the answer that every sender gets; what would be taken is evidence.
-        let outcome = with_offers("internal_error", offers());
+        let outcome = with_offers("protocol_version", offers());
         assert!(format!("{outcome:?}").contains("it takes TLSv1.2: TLS_RSA_WITH_RC4_128_SHA"), "{outcome:?}");
         // One answer of a server that chose a weak suite does not show what else it takes.
         let one = only(Version::Tls12, &["TLS_RSA_WITH_RC4_128_SHA"]).with(|offers| offers.versions[4].suites.refused.clear());

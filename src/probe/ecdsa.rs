@@ -1,5 +1,5 @@
-//! ECDSA on curves that aws-lc does not verify with: only whether the server holds the key of its certificate
-//! hangs on it.
+//! ECDSA on any curve and over any digest, which no library for TLS verifies: only whether the server holds the key of
+//! its certificate hangs on it.
 
 use ecdsa::hazmat::verify_prehashed;
 use p256::elliptic_curve::PublicKey;
@@ -17,7 +17,13 @@ pub(super) fn verify(curve: &Oid, point: &[u8], digest: &[u8], signed: &[u8]) ->
         }};
     }
     // RFC 5480, 2.1.1.1; SEC 2, 2.4.1; RFC 5639, 4.1.
-    if *curve == oid!(1.2.840.10045.3.1.1) {
+    if *curve == oid!(1.2.840.10045.3.1.7) {
+        verify!(p256::NistP256)
+    } else if *curve == oid!(1.3.132.0.34) {
+        verify!(p384::NistP384)
+    } else if *curve == oid!(1.3.132.0.35) {
+        verify!(p521::NistP521)
+    } else if *curve == oid!(1.2.840.10045.3.1.1) {
         verify!(p192::NistP192)
     } else if *curve == oid!(1.3.132.0.33) {
         verify!(p224::NistP224)

@@ -1,0 +1,54 @@
+//! Whether the server gives the same answer to the same hello: several servers may stand behind one address, and what
+//! one of them refuses says nothing of the others.
+
+use super::ask::{Asker, Said, Tally};
+use crate::facts::{Alpn, Answer, Failure, Observed, Offers, Sni, Taken};
+
+/// How often a hello that was taken is sent again; one after the other, so that servers that take turns are all asked.
+const CONTROLS: u32 = 2;
+
+/// Sends a hello again that was taken. Where it is refused now, no refusal is believed.
+pub(super) async fn control(asker: &Asker<'_>, offers: &mut Offers) {
+    let is_taken = |heard: &&super::ask::Heard| heard.sni == Sni::Target && heard.flight.alert.is_none() && heard.is_in_version();
+    let Some(taken) = asker.heard().iter().find(is_taken).cloned() else { return };
+    let mut tally = Tally::new("the same once more");
+    let mut is_steady = true;
+    for _ in 0..CONTROLS {
+        is_steady &= !matches!(asker.ask(&taken.asked, Sni::Target, &mut tally).await, Ok(Said::Refused(..)));
+    }
+    offers.questions.extend(tally.into_question());
+    if !is_steady {
+        doubt(offers, &Failure::Tls("the server refused now what it took before".to_owned()));
+    }
+}
+
+/// What was refused is not known any more; what was taken stays.
+fn doubt(offers: &mut Offers, why: &Failure) {
+    for offer in &mut offers.versions {
+        if let Observed::Seen(Answer::Refused(_)) = offer.answer {
+            offer.answer = Observed::Failed(why.clone());
+        }
+        forget(&mut offer.suites, why);
+        if offer.preference.seen().is_some() {
+            offer.preference = Observed::Failed(why.clone());
+        }
+    }
+    forget(&mut offers.groups, why);
+    forget(&mut offers.curves, why);
+    forget(&mut offers.schemes, why);
+    if let Observed::Seen(Alpn::Refused(_)) = offers.alpn {
+        offers.alpn = Observed::Failed(why.clone());
+    }
+    for chain in &mut offers.chains {
+        if let Observed::Seen(Answer::Refused(_)) = chain.answer {
+            chain.answer = Observed::Failed(why.clone());
+        }
+    }
+    if offers.intolerance.seen().is_some_and(|found| !found.is_empty()) {
+        offers.intolerance = Observed::Failed(why.clone());
+    }
+}
+
+fn forget<T, L>(taken: &mut Taken<T, L>, why: &Failure) {
+    taken.unknown.extend(taken.refused.drain(..).map(|list| (list, why.clone())));
+}
