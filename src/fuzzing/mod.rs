@@ -3,6 +3,7 @@
 //! Compiled for tests and for `fuzz/` only. A function panics where something does not hold; libFuzzer and the
 //! replay below call the same ones. `just fuzz` says how to find more.
 
+mod revocation;
 mod smtp;
 mod tls;
 mod x509;
@@ -20,6 +21,7 @@ use std::{
 
 use tokio::io::{AsyncRead, ReadBuf};
 
+pub use revocation::revocation;
 pub use smtp::{commands, ehlo, reply, wire_text};
 pub use tls::{client_hello, flight, key_exchange, messages};
 pub use x509::{certificate, judgement, possession};
@@ -39,6 +41,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("messages", messages),
     ("possession", possession),
     ("reply", reply),
+    ("revocation", revocation),
     ("wire_text", wire_text),
 ];
 

@@ -9,21 +9,28 @@ use std::{
     sync::{Arc, Mutex},
 };
 
+use sha1::{Digest as _, Sha1};
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},
 };
+use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 use crate::{
     facts::{Depth, Target, Vantage},
     hello::{Flight, FlightReader, Parameters},
     lab::embedded::{EmbeddedServer, Hello},
-    plan::Issuance,
+    plan::{Issuance, Plan, WebAnswer},
     probe::{self, Patience},
     scenario::Corpus,
     smtp::ReplyReader,
     tls::Version,
     verify,
+};
+
+use super::{
+    revocation::{SERIAL, public_key},
+    x509::NOW,
 };
 
 /// Servers that between them show everything that there is to read.
@@ -38,6 +45,8 @@ const SCENARIOS: &[&str] = &[
     "handshake/client-certificate-requested",
     "handshake/client-certificate-required",
     "handshake/tls13-intolerant-alert",
+    "revocation/good-by-both",
+    "revocation/must-staple",
     "smtp/blocked",
     "smtp/throttled",
     "starttls/masked",
@@ -95,6 +104,9 @@ async fn write() {
             }
         }
     }
+    for case in verify::load(&corpus, &["revocation/".to_owned()]).unwrap() {
+        cut_answers(&mut seeds, &case.id, &verify::resolve(&case, Issuance { now: NOW, seed: None }).await.unwrap());
+    }
     seeds.add("wire_text", "escapes", &[b"\x1b[31m red \\ \xff \xe2\x80\xae M\xc3\xbcller\t\0"]);
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus");
     let _ = fs::remove_dir_all(&root);
@@ -106,7 +118,7 @@ async fn write() {
 
 /// Everything that a full check of the case's server and that server say.
 async fn talks(case: &verify::Case) -> Vec<Arc<Talk>> {
-    let plan = verify::resolve(case, Issuance::now()).await.unwrap();
+    let plan = verify::resolve(case, Issuance { now: NOW, seed: None }).await.unwrap();
     let server = EmbeddedServer::start(&plan).await.unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -173,6 +185,32 @@ fn cut_up(seeds: &mut Seeds, kind: &str, client: &[u8], server: &[u8]) {
     }
 }
 
+/// What the CA of a scenario says of the server's certificate, as if it were that of the target.
+fn cut_answers(seeds: &mut Seeds, id: &str, plan: &Plan) {
+    let chain: Vec<_> = plan.server.credentials.chain.iter().map(|der| X509Certificate::from_der(der).unwrap().1).collect();
+    let key = Sha1::digest(&chain[1].public_key().subject_public_key.data);
+    let changes = [(chain[0].raw_serial(), &SERIAL[..]), (&key[..], &Sha1::digest(public_key())[..])];
+    let published = plan.publication.iter().flat_map(|publication| &publication.resources);
+    let published = published.filter_map(|resource| match &resource.answer {
+        WebAnswer::Body(body) if ["/ocsp/server", "/server.crl"].contains(&&*resource.path) => Some(body),
+        _ => None,
+    });
+    for (number, answer) in published.chain(&plan.server.credentials.staple).enumerate() {
+        let answer = changes.iter().fold(answer.clone(), |answer, (from, to)| replaced(answer, from, to));
+        seeds.add("revocation", &format!("{}-{number}", id.trim_start_matches("revocation/")), &[&answer]);
+    }
+}
+
+/// The same with other bytes of the same length wherever these are.
+fn replaced(mut bytes: Vec<u8>, from: &[u8], to: &[u8]) -> Vec<u8> {
+    for at in 0..=bytes.len().saturating_sub(from.len()) {
+        if bytes[at..].starts_with(from) {
+            bytes[at..][..from.len()].copy_from_slice(to);
+        }
+    }
+    bytes
+}
+
 fn cut_flight(seeds: &mut Seeds, asked: &Hello, bytes: &[u8], flight: &Flight) {
     let name = flight_name(flight);
     seeds.add("flight", &name, &[&SIZES, bytes]);
@@ -189,7 +227,14 @@ fn cut_flight(seeds: &mut Seeds, asked: &Hello, bytes: &[u8], flight: &Flight) {
         list.extend(der);
         let certificate = crate::facts::Certificate::from_der(der);
         let details = certificate.details().unwrap();
-        let name = format!("{}-{}", details.key, details.signature_algorithm);
+        let marks = [
+            (!details.ocsp_responders.is_empty(), "-ocsp"),
+            (!details.crl_places.is_empty(), "-list"),
+            (details.must_staple, "-must-staple"),
+            (details.timestamps > 0, "-timestamps"),
+        ];
+        let marks = marks.iter().filter(|(is_so, _)| *is_so).map(|(_, mark)| *mark).collect::<String>();
+        let name = format!("{}-{}{marks}", details.key, details.signature_algorithm);
         seeds.add("certificate", &if details.is_ca { format!("ca-{name}") } else { name.clone() }, &[der]);
         algorithms.insert(name);
     }

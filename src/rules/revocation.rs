@@ -347,7 +347,8 @@ fn out_of_date(this_update: OffsetDateTime, next_update: Option<OffsetDateTime>,
     if this_update > now + SKEW {
         return Some(format!("is from the future: {}", this_update.date()));
     }
-    let until = next_update.filter(|until| *until + SKEW < now)?;
+    // The moment of judgement is sane; what an answer says may be the last one that there is.
+    let until = next_update.filter(|until| *until < now - SKEW)?;
     Some(format!("is out of date since {}", until.date()))
 }
 

@@ -28,8 +28,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
     (
         "fuzzing",
         &[
-            "check", "facts", "hello", "lab", "name", "plan", "probe", "report", "scenario", "smtp", "tls", "trust", "verify",
-            "wire",
+            "check", "facts", "hello", "lab", "name", "plan", "probe", "report", "rules", "scenario", "smtp", "tls", "trust",
+            "verify", "wire",
         ],
     ),
     ("verify", &["check", "scenario", "plan", "lab", "report", "probe", "rules", "facts", "finding", "name", "wire"]),
