@@ -148,7 +148,7 @@ fn throttling_is_not_the_absence_of_tls() {
     });
     let (code, out, err) = check(address);
     assert_inconclusive((code, out.clone(), err), "too many connections");
-    assert!(out.contains('3'), "three connections at most: {out}");
+    assert!(out.contains("connections   3\n"), "{out}");
 }
 
 #[test]
@@ -163,10 +163,7 @@ fn garbage_instead_of_a_handshake_is_no_verdict_on_starttls() {
             let _ = stream.write_all(answer);
         }
     });
-    let (code, out, err) = check(address);
-    assert!(code == 1 || code == 3, "{out}{err}");
-    assert!(!out.contains("not offered"), "{out}");
-    assert!(!err.contains("panicked"), "{err}");
+    assert_inconclusive(check(address), "received corrupt message");
 }
 
 /// Line ends and separators that no RFC allows and every client reads over.
