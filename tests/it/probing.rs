@@ -261,6 +261,20 @@ async fn standard_asks_about_a_dozen() {
     }
 }
 
+/// In lock-step the questions follow each other, so their times cannot come to more than all of them took.
+#[rstest::rstest]
+#[tokio::test(flavor = "multi_thread")]
+async fn each_question_is_timed_by_itself(#[values(Depth::Standard, Depth::Full)] depth: Depth) {
+    let old = ["-cipher", "ALL:@SECLEVEL=0", "-min_protocol", "TLSv1", "-max_protocol", "TLSv1"];
+    let Some(backend) = openssl(&old) else { return };
+    let (address, _) = front(backend.address, Mood { greeting_delay: Duration::from_millis(20), ..Mood::default() }).await;
+    let start = std::time::Instant::now();
+    let view = look(address, patience(depth)).await;
+    let wall = u64::try_from(start.elapsed().as_millis()).unwrap();
+    let sum: u64 = offers(&view).questions.iter().map(|question| question.millis).sum();
+    assert!(sum <= wall, "{sum} ms of {wall}: {:#?}", offers(&view).questions);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn quick_asks_nothing_more_of_a_good_server() {
     let Some(backend) = openssl(EVERYTHING) else { return };

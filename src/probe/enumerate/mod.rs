@@ -29,7 +29,8 @@ use crate::{
     tls::{Authentication, Suite, SuiteFamily, Version},
 };
 
-/// Something that was found out, to be written down.
+/// Something that was found out, to be written down when all that is asked beside it has ended; so a question's cost is
+/// taken before.
 type Note = Box<dyn FnOnce(&mut Offers) + Send>;
 /// Questions that depend on no other answer.
 type Errand<'a> = BoxFuture<'a, Note>;
@@ -103,10 +104,11 @@ async fn versions(asker: &Asker<'_>, first: Option<First>, tally: Tally, offers:
             Some(groups) => groups,
             None => asker.groups(evidence::groups_of(&asker.heard()), GroupList::All, &mut tally).await,
         };
+        let cost = tally.into_question();
         Box::new(move |offers: &mut Offers| {
             version_note(found)(offers);
             offers.groups = groups;
-            offers.questions.extend(tally.into_question());
+            offers.questions.extend(cost);
         }) as Note
     }));
     errands
@@ -120,9 +122,10 @@ async fn beside(asker: &Asker<'_>, main: VersionOffer, offers: &mut Offers) {
     let mut errands: Vec<Errand<'_>> = vec![Box::pin(async move {
         let mut tally = Tally::new(format!("{} curves", main.version));
         let taken = asker.curves(main, evidence::curves_of(&asker.heard(), main.version), &mut tally).await;
+        let cost = tally.into_question();
         Box::new(move |offers: &mut Offers| {
             offers.curves = taken;
-            offers.questions.extend(tally.into_question());
+            offers.questions.extend(cost);
         }) as Note
     })];
     if main.version == Version::Tls12 {
@@ -130,9 +133,10 @@ async fn beside(asker: &Asker<'_>, main: VersionOffer, offers: &mut Offers) {
             let mut tally = Tally::new(format!("{} signature schemes", main.version));
             let known = evidence::schemes_of(&asker.heard(), main.version);
             let taken = asker.schemes(main, known, SchemeList::All, &mut tally).await;
+            let cost = tally.into_question();
             Box::new(move |offers: &mut Offers| {
                 offers.schemes = taken;
-                offers.questions.extend(tally.into_question());
+                offers.questions.extend(cost);
             }) as Note
         }));
     }

@@ -201,7 +201,7 @@ impl Text<'_> {
             sum(|question| question.millis),
         ];
         rows.push(std::iter::once("all".to_owned()).chain(sums).collect());
-        let heading = "what the questions cost, in connections, bytes and milliseconds";
+        let heading = "what the questions cost, in connections, bytes and milliseconds; with --parallel their times overlap";
         self.page.wrapped(style::DIM, "  ", "  ", heading);
         self.page.table(4, &rows);
     }
