@@ -276,6 +276,18 @@ async fn each_question_is_timed_by_itself(#[values(Depth::Standard, Depth::Full)
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_suite_that_answers_for_several_versions_is_listed_once() {
+    let old = ["-cipher", "ALL:@SECLEVEL=0", "-min_protocol", "TLSv1", "-max_protocol", "TLSv1"];
+    let Some(backend) = openssl(&old) else { return };
+    let (address, _) = front(backend.address, Mood::default()).await;
+    let view = look(address, patience(Depth::Standard)).await;
+    let tls10 = offers(&view).version(Version::Tls10).unwrap();
+    assert_eq!(tls10.answer.seen(), Some(&Answer::Accepted));
+    let accepted: std::collections::BTreeSet<_> = tls10.suites.accepted.iter().collect();
+    assert_eq!(accepted.len(), tls10.suites.accepted.len(), "{:?}", tls10.suites.accepted);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn quick_asks_nothing_more_of_a_good_server() {
     let Some(backend) = openssl(EVERYTHING) else { return };
     let (address, _) = front(backend.address, Mood::default()).await;

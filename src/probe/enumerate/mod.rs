@@ -295,7 +295,12 @@ fn write_first(offers: &mut Offers, version: Version, first: &First) {
         if let Some(ssl2) = flight.and_then(|flight| flight.ssl2.as_ref()) {
             offer.suites = Taken { accepted: ssl2.suites.clone(), refused: vec![SuiteFamily::All], unknown: Vec::new() };
         }
-        offer.suites.accepted.extend(flight.and_then(|flight| flight.hello.as_ref()).map(|hello| hello.suite));
+        // Several questions about newer versions may be answered with the same suite of an older one.
+        if let Some(hello) = flight.and_then(|flight| flight.hello.as_ref())
+            && !offer.suites.accepted.contains(&hello.suite)
+        {
+            offer.suites.accepted.push(hello.suite);
+        }
     };
     match first {
         Ok(Said::Took(flight)) => put(version, Observed::Seen(Answer::Accepted), Some(flight)),
