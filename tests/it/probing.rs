@@ -288,6 +288,16 @@ async fn a_suite_that_answers_for_several_versions_is_listed_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn curves_are_known_of_a_server_that_has_shared_keys_only() {
+    let shared = ["-tls1_2", "-psk", "abcd1234", "-nocert", "-cipher", "PSK:@SECLEVEL=0", "-groups", "X25519:P-256"];
+    let Some(backend) = openssl(&shared) else { return };
+    let (address, _) = front(backend.address, Mood::default()).await;
+    let view = look(address, patience(Depth::Full)).await;
+    let curves = &offers(&view).curves;
+    assert_eq!((&curves.accepted[..], &curves.unknown[..]), (&[Group(0x17), Group(0x1d)][..], &[][..]), "{curves:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn quick_asks_nothing_more_of_a_good_server() {
     let Some(backend) = openssl(EVERYTHING) else { return };
     let (address, _) = front(backend.address, Mood::default()).await;
