@@ -122,7 +122,7 @@ impl Text<'_> {
         self.field(2, "address", &or_none(&addresses, "none"));
         self.field(2, "seen from", &or_none(&places, "nowhere"));
         // How often a thorough check must ask again differs from run to run.
-        let is_stable = super::depth(facts) == Depth::Quick;
+        let is_stable = super::depth(facts).is_none_or(|depth| depth == Depth::Quick);
         let connections = if self.redactor.is_some() && !is_stable { "[count]".to_owned() } else { connections.to_string() };
         self.field(2, "connections", &connections);
         self.field(2, "judged", &format!("{judged}, trusting {trusting}"));

@@ -208,6 +208,17 @@ fn an_offer_that_comes_and_goes_is_said_to() {
     assert!(out.contains("at one time and not at another") && !out.contains("starttls-not-offered"), "{out}");
 }
 
+/// What was to be asked is not said to belong to a deeper check.
+#[test]
+fn a_deep_check_of_a_server_that_is_not_there_does_not_claim_to_be_quick() {
+    let address = serve(drop);
+    let arguments = ["check", "mx.example.test", "--probe", "full", "--connect", &address.to_string()].map(str::to_owned);
+    let (code, out, err) = run(mtalab().args(arguments));
+    assert_eq!(code, 3, "{out}{err}");
+    assert!(out.contains("anything about TLS: the dialog never got that far"), "{out}");
+    assert!(!out.contains("SSLv3"), "{out}");
+}
+
 /// Greets, then answers each line with the next reply; closes when there is none left.
 fn converse(stream: &mut TcpStream, greeting: &[u8], replies: &[&[u8]]) {
     let mut line = [0; 512];
