@@ -23,6 +23,8 @@ test *arguments:
 nextest *arguments:
     cargo nextest run {{arguments}}
 
+# The corpus has the same snapshots in this build as in any other, so it is also the test that the checker sees the same of
+# OpenSSL as of the lab's own bytes; a switch between them would be one that only tests use.
 # What the feature legacy-tls changes: the TLS of the embedded servers, and the corpus on them.
 test-legacy:
     cargo test --features legacy-tls --lib --test corpus -- embedded

@@ -12,7 +12,7 @@ use std::{
 
 use rustls_pki_types::{CertificateDer, pem::PemObject as _};
 
-use super::{CheckArguments, Format, OutputArguments, TrustArguments, exit, exit::Failure, out};
+use super::{CheckArguments, Format, OutputArguments, TrustArguments, exit, exit::Failure, inside, out};
 use crate::{
     check::{self, CheckOptions, Fetching},
     facts::{Certificate, Pointer, Target, Vantage},
@@ -70,8 +70,8 @@ pub(super) async fn run(arguments: CheckArguments) -> Result<ExitCode, Failure> 
     Ok(exit::of_report(&report, arguments.output.fail_on))
 }
 
-/// Shows on a terminal what is being asked. Ctrl-C ends the questions, and the report says what is known by then; a
-/// second one ends the program.
+/// Shows on a terminal what is being asked. Ctrl-C, or SIGTERM as `timeout` sends it, ends the questions, and the report
+/// says what is known by then; a second one ends the program.
 async fn with_progress(what: &str, watch: &Watch, work: impl Future<Output = Report>) -> Result<Report, Failure> {
     let spinner = indicatif::ProgressBar::new_spinner();
     if !out::is_watched() {
@@ -82,6 +82,8 @@ async fn with_progress(what: &str, watch: &Watch, work: impl Future<Output = Rep
     spinner.enable_steady_tick(Duration::from_millis(120));
     let mut tick = tokio::time::interval(Duration::from_millis(120));
     let mut work = std::pin::pin!(work);
+    // Across the ticks: what arrives while nobody listens is lost.
+    let mut ended = std::pin::pin!(inside::ended());
     let report = loop {
         tokio::select! {
             report = &mut work => break Ok(report),
@@ -91,12 +93,13 @@ async fn with_progress(what: &str, watch: &Watch, work: impl Future<Output = Rep
                     spinner.set_message(format!("asking {what}: {question} (connection {connections})"));
                 }
             }
-            _ = tokio::signal::ctrl_c() => {
+            () = &mut ended => {
                 if watch.is_stopped() {
                     break Err(Failure::environment("interrupted before the questions had ended"));
                 }
                 spinner.set_message("ending; what is known so far follows (Ctrl-C again to leave at once)");
                 watch.stop();
+                ended.set(inside::ended());
             }
         }
     };

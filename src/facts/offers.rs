@@ -74,7 +74,8 @@ pub struct Offers {
 pub struct Taken<T, L> {
     /// In the order in which the server chose them.
     pub accepted: Vec<T>,
-    /// Lists of which it took nothing more than is in `accepted`.
+    /// Lists that are known to the end: what it takes of them is in `accepted`, and all else was refused.
+    #[serde(rename = "complete")]
     pub refused: Vec<L>,
     /// Lists that got no usable answer, and why.
     pub unknown: Vec<(L, Failure)>,
@@ -108,7 +109,8 @@ pub enum GroupList {
 }
 
 impl GroupList {
-    fn has(self, group: Group) -> bool {
+    /// Whether a group is on the list.
+    pub fn has(self, group: Group) -> bool {
         match self {
             Self::All => group.name().is_some(),
             Self::PostQuantum => matches!(group.kind(), Some(GroupKind::Hybrid | GroupKind::PostQuantum)),
@@ -124,6 +126,16 @@ pub enum SchemeList {
     All,
     /// Those with MD5 and SHA-1.
     WeakHash,
+}
+
+impl SchemeList {
+    /// Whether a scheme is on the list.
+    pub fn has(self, scheme: SignatureScheme) -> bool {
+        match self {
+            Self::All => scheme.name().is_some(),
+            Self::WeakHash => scheme.has_weak_hash(),
+        }
+    }
 }
 
 impl<T: Copy, L: Copy> Taken<T, L> {

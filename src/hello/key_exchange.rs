@@ -1,6 +1,6 @@
 //! The ServerKeyExchange of TLS 1.2 and older: what is computed with, and the server's signature over it.
 
-use tls_parser::{ECParametersContent, TlsCipherKx as Kx, TlsCipherSuite, parse_dh_params, parse_ecdh_params};
+use tls_parser::{ECParametersContent, TlsCipherAu as Au, TlsCipherKx as Kx, TlsCipherSuite, parse_dh_params, parse_ecdh_params};
 
 use super::cursor::Cursor;
 use crate::tls::{Authentication, Group, SignatureScheme, Suite, Version};
@@ -33,7 +33,7 @@ pub enum Parameters {
         /// The modulus, big-endian.
         modulus: Vec<u8>,
     },
-    /// Of a key exchange that no mail server uses: a shared key, a password.
+    /// Of a key exchange that no mail server uses: a password, a shared key and nothing else.
     Other,
 }
 
@@ -53,8 +53,10 @@ pub(crate) fn read(body: &[u8], suite: Suite, version: Version) -> Option<KeyExc
     let Some(registered) = u16::try_from(suite.0).ok().and_then(TlsCipherSuite::from_id) else {
         return Some(KeyExchange { parameters: Parameters::Other, signature: None });
     };
-    let is_anonymous = suite.authentication() == Authentication::Anonymous;
-    if matches!(suite.authentication(), Authentication::Other) || registered.name.contains("_SRP_") {
+    let body = past_identity_hint(body, suite)?;
+    let has_shared_key = has_identity_hint(suite);
+    let is_unsigned = suite.authentication() == Authentication::Anonymous || has_shared_key;
+    if (suite.authentication() == Authentication::Other && !has_shared_key) || registered.name.contains("_SRP_") {
         return Some(KeyExchange { parameters: Parameters::Other, signature: None });
     }
     let (rest, parameters) = match registered.kx {
@@ -80,13 +82,28 @@ pub(crate) fn read(body: &[u8], suite: Suite, version: Version) -> Option<KeyExc
     };
     let signed = &body[..body.len() - rest.len()];
     let mut cursor = Cursor(rest);
-    let signature = if is_anonymous {
+    let signature = if is_unsigned {
         None
     } else {
         let scheme = if version >= Version::Tls12 { Some(SignatureScheme(cursor.u16()?)) } else { None };
         Some(Signature { scheme, parameters: signed.to_vec(), bytes: cursor.vec16()?.to_vec() })
     };
     cursor.is_empty().then_some(KeyExchange { parameters, signature })
+}
+
+/// What is behind the hint at the shared key, where the suite is of Diffie-Hellman with one (RFC 4279, 3; RFC 5489, 2);
+/// `None` where it is malformed.
+pub(crate) fn past_identity_hint(body: &[u8], suite: Suite) -> Option<&[u8]> {
+    let mut cursor = Cursor(body);
+    if has_identity_hint(suite) {
+        cursor.vec16()?;
+    }
+    Some(cursor.0)
+}
+
+fn has_identity_hint(suite: Suite) -> bool {
+    let registered = u16::try_from(suite.0).ok().and_then(TlsCipherSuite::from_id);
+    registered.is_some_and(|known| known.au == Au::Psk && matches!(known.kx, Kx::Dhe | Kx::Ecdhe))
 }
 
 #[cfg(test)]
@@ -119,6 +136,18 @@ mod tests {
         let signed = super::read(&[&body[..], &[0, 1, 9]].concat(), DHE, Version::Tls11).unwrap();
         assert_eq!(signed.parameters, expected);
         assert_eq!(signed.signature.unwrap().scheme, None);
+    }
+
+    #[test]
+    fn a_shared_key_besides() {
+        let (ecdhe_psk, dhe_psk, rsa_psk) = (Suite(0xc035), Suite(0x0090), Suite(0x0094));
+        let read = |body: &[u8], suite| super::read(body, suite, Version::Tls12);
+        let unsigned = |parameters| Some(KeyExchange { parameters, signature: None });
+        assert_eq!(read(&[0, 1, b'x', 3, 0, 0x17, 2, 5, 6], ecdhe_psk), unsigned(Parameters::Curve(Group(0x17))));
+        let finite = Parameters::FiniteField { prime: vec![0xab], generator: vec![2] };
+        assert_eq!(read(&[0, 0, 0, 1, 0xab, 0, 1, 2, 0, 1, 1], dhe_psk), unsigned(finite));
+        assert_eq!(read(&[0, 1, b'x'], rsa_psk), unsigned(Parameters::Other));
+        assert_eq!(read(&[0, 9, b'x'], ecdhe_psk), None, "cut short");
     }
 
     #[test]

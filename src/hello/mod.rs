@@ -11,6 +11,6 @@ mod key_exchange;
 
 pub use answer::{Flight, FlightReader, MAX_BYTES, MAX_CERTIFICATES, ReadError, ServerHello, Ssl2Hello};
 pub use client::{ClientHello, Extra, goodbye};
-#[cfg(any(test, fuzzing))]
-pub(crate) use key_exchange::read as read_key_exchange;
 pub use key_exchange::{KeyExchange, Parameters, Signature};
+#[cfg(any(test, fuzzing))]
+pub(crate) use key_exchange::{past_identity_hint, read as read_key_exchange};

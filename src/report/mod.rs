@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
 use crate::{
-    facts::{Depth, Facts, Resource},
+    facts::{Depth, Facts, Observed, Resource, View},
     finding::{Finding, Outcome, Severity, Verdict},
     practice::{self, PracticeLine},
     rules::{Ending, NameRow, Rule, policy::Policy},
@@ -27,22 +27,28 @@ use crate::{
 
 pub use explain::markdown_catalogue;
 
-/// How deep the check looked: as deep as it did at every address and from every vantage point.
-pub fn depth(facts: &Facts) -> Depth {
-    facts.views.iter().map(|view| view.offers.seen().map_or(Depth::Quick, |offers| offers.depth)).min().unwrap_or_default()
+/// How deep the check looked: as deep as it did wherever it could. None where it was to look deeper than
+/// [`Depth::Quick`] and could nowhere, which leaves open how deep that was.
+pub fn depth(facts: &Facts) -> Option<Depth> {
+    let of = |view: &View| match &view.offers {
+        Observed::Seen(offers) => Some(offers.depth),
+        unseen => (*unseen == View::no_offers()).then_some(Depth::Quick),
+    };
+    facts.views.iter().filter_map(of).min()
 }
 
 /// The questions that this depth of check does not ask; a report says so, since silence
 /// would read as "nothing found".
 pub fn not_asked(facts: &Facts) -> Vec<&'static str> {
     let about_tls = match depth(facts) {
-        Depth::Quick => {
+        Some(Depth::Quick) => {
             Some("SSLv3, TLS 1.0, TLS 1.1, and the suites and groups that were not negotiated: whether the server accepts them")
         }
-        Depth::Standard => {
+        Some(Depth::Standard) => {
             Some("the complete lists of suites, groups and signature schemes: whether the server accepts others than those named")
         }
-        Depth::Full => None,
+        Some(Depth::Full) => None,
+        None => Some("anything about TLS: the dialog never got that far"),
     };
     let is_asked = facts.told_to_fetch.contains(&Resource::Ocsp);
     let about_revocation = (!is_asked).then_some("revocation: OCSP responders and CRLs (--revocation)");

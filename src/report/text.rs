@@ -122,7 +122,7 @@ impl Text<'_> {
         self.field(2, "address", &or_none(&addresses, "none"));
         self.field(2, "seen from", &or_none(&places, "nowhere"));
         // How often a thorough check must ask again differs from run to run.
-        let is_stable = super::depth(facts) == Depth::Quick;
+        let is_stable = super::depth(facts).is_none_or(|depth| depth == Depth::Quick);
         let connections = if self.redactor.is_some() && !is_stable { "[count]".to_owned() } else { connections.to_string() };
         self.field(2, "connections", &connections);
         self.field(2, "judged", &format!("{judged}, trusting {trusting}"));
@@ -537,7 +537,11 @@ mod tests {
     use time::Duration;
 
     use super::*;
-    use crate::report::samples::{self, NOW};
+    use crate::{
+        facts::{GroupList, SchemeList, Taken},
+        report::samples::{self, NOW},
+        tls::{Group, SignatureScheme},
+    };
 
     fn snapshot(report: &Report, width: usize) -> String {
         render_redacted(report, &TextOptions { width, ..TextOptions::snapshot() }, &Redactor::new(&report.facts))
@@ -563,6 +567,25 @@ mod tests {
         insta::assert_snapshot!("offered", snapshot(&samples::offered(), 80));
         let text = render(&samples::offered(), &TextOptions::default());
         insta::assert_snapshot!("offered-costs", &text[text.find("  what the questions cost").unwrap()..]);
+    }
+
+    #[test]
+    fn what_was_taken_is_not_said_to_be_refused() {
+        let mut report = samples::offered();
+        let mut show = |groups: Vec<Group>| {
+            let Observed::Seen(offers) = &mut report.facts.views[0].offers else { panic!("nothing was offered") };
+            offers.groups = Taken { accepted: groups, refused: vec![GroupList::PostQuantum], unknown: Vec::new() };
+            offers.schemes =
+                Taken { accepted: vec![SignatureScheme(0x0201)], refused: vec![SchemeList::WeakHash], unknown: Vec::new() };
+            let json = serde_json::to_value(&offers.groups).unwrap();
+            (render(&report, &TextOptions::default()), json)
+        };
+        let (text, json) = show(vec![Group(0x11ec)]);
+        assert!(text.contains("X25519MLKEM768; refused: all others of post-quantum\n"), "{text}");
+        assert!(text.contains("rsa_pkcs1_sha1; refused: all others of weak-hash\n"), "{text}");
+        assert_eq!((&json["complete"][0], json.get("refused")), (&"post-quantum".into(), None));
+        let (text, _) = show(vec![Group(0x1d)]);
+        assert!(text.contains("x25519; refused: post-quantum\n"), "{text}");
     }
 
     #[test]

@@ -56,9 +56,10 @@ fn one_version<'a>(asker: &'a Asker<'_>, version: Version) -> Errand<'a> {
         let mut tally = Tally::new(version.name());
         let suites = if version == Version::Ssl2 { Suite::ssl2() } else { usual_suites(asker) };
         let said = asker.ask(&asker.hello(version, &suites, Sni::Target), Sni::Target, &mut tally).await;
+        let cost = tally.into_question();
         Box::new(move |offers: &mut Offers| {
             write_first(offers, version, &said);
-            offers.questions.extend(tally.into_question());
+            offers.questions.extend(cost);
         }) as Note
     })
 }
@@ -68,17 +69,19 @@ async fn newest(asker: &Asker<'_>) -> Note {
     let mut tally = Tally::new(Version::Tls13.name());
     let said = asker.ask(&asker.hello(Version::Tls13, &Suite::tls13(), Sni::Target), Sni::Target, &mut tally).await;
     let is_taken = matches!(said, Ok(Said::Took(_)));
+    let cost = tally.into_question();
     let mut more = Tally::new("post-quantum groups");
     let known = evidence::groups_of(&asker.heard());
     // The group that is chosen among all of them may be the answer already.
     let taken = if is_taken { Some(asker.groups(known, GroupList::PostQuantum, &mut more).await) } else { None };
+    let more = more.into_question();
     Box::new(move |offers: &mut Offers| {
         write_first(offers, Version::Tls13, &said);
         let answer = offers.version(Version::Tls13).map(|offer| offer.answer.clone());
         if let Some(taken) = taken.or_else(|| groups_without_asking(&answer?)) {
             offers.groups = taken;
         }
-        offers.questions.extend(tally.into_question().into_iter().chain(more.into_question()));
+        offers.questions.extend(cost.into_iter().chain(more));
     })
 }
 

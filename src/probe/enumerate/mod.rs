@@ -30,7 +30,8 @@ use crate::{
     tls::{Authentication, Suite, SuiteFamily, Version},
 };
 
-/// Something that was found out, to be written down.
+/// Something that was found out, to be written down when all that is asked beside it has ended; so a question's cost is
+/// taken before.
 type Note = Box<dyn FnOnce(&mut Offers) + Send>;
 /// Questions that depend on no other answer.
 type Errand<'a> = BoxFuture<'a, Note>;
@@ -105,10 +106,11 @@ async fn versions(asker: &Asker<'_>, first: Option<First>, tally: Tally, offers:
             Some(groups) => groups,
             None => asker.groups(evidence::groups_of(&asker.heard()), GroupList::All, &mut tally).await,
         };
+        let cost = tally.into_question();
         Box::new(move |offers: &mut Offers| {
             version_note(found)(offers);
             offers.groups = groups;
-            offers.questions.extend(tally.into_question());
+            offers.questions.extend(cost);
         }) as Note
     }));
     errands
@@ -122,9 +124,10 @@ async fn beside(asker: &Asker<'_>, main: VersionOffer, offers: &mut Offers) {
     let mut errands: Vec<Errand<'_>> = vec![Box::pin(async move {
         let mut tally = Tally::new(format!("{} curves", main.version));
         let taken = asker.curves(main, evidence::curves_of(&asker.heard(), main.version), &mut tally).await;
+        let cost = tally.into_question();
         Box::new(move |offers: &mut Offers| {
             offers.curves = taken;
-            offers.questions.extend(tally.into_question());
+            offers.questions.extend(cost);
         }) as Note
     })];
     if main.version == Version::Tls12 {
@@ -132,9 +135,10 @@ async fn beside(asker: &Asker<'_>, main: VersionOffer, offers: &mut Offers) {
             let mut tally = Tally::new(format!("{} signature schemes", main.version));
             let known = evidence::schemes_of(&asker.heard(), main.version);
             let taken = asker.schemes(main, known, SchemeList::All, &mut tally).await;
+            let cost = tally.into_question();
             Box::new(move |offers: &mut Offers| {
                 offers.schemes = taken;
-                offers.questions.extend(tally.into_question());
+                offers.questions.extend(cost);
             }) as Note
         }));
     }
@@ -293,7 +297,12 @@ fn write_first(offers: &mut Offers, version: Version, first: &First) {
         if let Some(ssl2) = flight.and_then(|flight| flight.ssl2.as_ref()) {
             offer.suites = Taken { accepted: ssl2.suites.clone(), refused: vec![SuiteFamily::All], unknown: Vec::new() };
         }
-        offer.suites.accepted.extend(flight.and_then(|flight| flight.hello.as_ref()).map(|hello| hello.suite));
+        // Several questions about newer versions may be answered with the same suite of an older one.
+        if let Some(hello) = flight.and_then(|flight| flight.hello.as_ref())
+            && !offer.suites.accepted.contains(&hello.suite)
+        {
+            offer.suites.accepted.push(hello.suite);
+        }
     };
     match first {
         Ok(Said::Took(flight)) => put(version, Observed::Seen(Answer::Accepted), Some(flight)),

@@ -13,6 +13,10 @@ use crate::{
 /// More versions or questions than there are; only a forged report holds more.
 const MOST_ROWS: usize = 80;
 
+/// A list that is asked as a whole.
+trait List: Copy + PartialEq + serde::Serialize {}
+impl<L: Copy + PartialEq + serde::Serialize> List for L {}
+
 impl Text<'_> {
     /// The section of one view; nothing where nobody asked.
     pub(super) fn offers(&mut self, view: &View) {
@@ -64,19 +68,22 @@ impl Text<'_> {
             cells.push(format!("… and {} more", suites.accepted.len() - MAX_ITEMS));
         }
         cells.extend(why.map(|why| self.show(&why, MAX_NAME)));
-        cells.extend(self.rest(suites, |list| *list == SuiteFamily::All));
+        cells.extend(self.rest(suites, SuiteFamily::All, |family, suite| suite.is_in(family)));
         let first = cells.first().cloned().unwrap_or_default();
         rows.push(vec![offer.version.to_string(), taken.to_owned(), order.to_owned(), first]);
         rows.extend(cells.into_iter().skip(1).map(|cell| vec![String::new(), String::new(), String::new(), cell]));
     }
 
     /// What is known of those that were not taken; nothing where each was refused.
-    fn rest<T, L: serde::Serialize>(&self, taken: &Taken<T, L>, is_all: impl Fn(&L) -> bool) -> Vec<String> {
+    fn rest<T: Copy, L: List>(&self, taken: &Taken<T, L>, all: L, has: impl Fn(L, T) -> bool) -> Vec<String> {
         let word =
             |list: &L| serde_json::to_value(list).ok().and_then(|value| Some(value.as_str()?.to_owned())).unwrap_or_default();
         let mut cells = Vec::new();
-        if !taken.refused.is_empty() && !taken.refused.iter().any(is_all) {
-            cells.push(format!("refused: {}", join_some(&taken.refused.iter().map(word).collect::<Vec<_>>(), MAX_ITEMS, ", ")));
+        if !taken.refused.is_empty() && !taken.refused.contains(&all) {
+            // Of some lists a part was taken before the rest was refused.
+            let is_taken = |list: L| taken.accepted.iter().any(|item| has(list, *item));
+            let words = |list: &L| if is_taken(*list) { format!("all others of {}", word(list)) } else { word(list) };
+            cells.push(format!("refused: {}", join_some(&taken.refused.iter().map(words).collect::<Vec<_>>(), MAX_ITEMS, ", ")));
         }
         for (list, failure) in taken.unknown.iter().take(MAX_ITEMS) {
             cells.push(self.show(&format!("unknown: {} ({failure})", word(list)), MAX_NAME));
@@ -86,9 +93,9 @@ impl Text<'_> {
 
     fn lists(&mut self, offers: &Offers) {
         use crate::facts::{GroupList, SchemeList};
-        self.list("groups", &offers.groups, |list| *list == GroupList::All);
-        self.list("curves", &offers.curves, |list| *list == GroupList::All);
-        self.list("signs with", &offers.schemes, |list| *list == SchemeList::All);
+        self.list("groups", &offers.groups, GroupList::All, GroupList::has);
+        self.list("curves", &offers.curves, GroupList::All, GroupList::has);
+        self.list("signs with", &offers.schemes, SchemeList::All, SchemeList::has);
         if !offers.dh.is_empty() {
             let groups: Vec<String> = offers
                 .dh
@@ -107,15 +114,15 @@ impl Text<'_> {
         }
     }
 
-    fn list<T: ToString, L: serde::Serialize>(&mut self, key: &str, taken: &Taken<T, L>, is_all: impl Fn(&L) -> bool) {
+    fn list<T: ToString + Copy, L: List>(&mut self, key: &str, taken: &Taken<T, L>, all: L, has: impl Fn(L, T) -> bool) {
         let accepted: Vec<String> = taken.accepted.iter().map(ToString::to_string).collect();
         let mut parts = Vec::new();
         if !accepted.is_empty() {
             parts.push(join_some(&accepted, MAX_ITEMS, ", "));
-        } else if taken.refused.iter().any(&is_all) {
+        } else if taken.refused.contains(&all) {
             parts.push("none".to_owned());
         }
-        parts.extend(self.rest(taken, is_all));
+        parts.extend(self.rest(taken, all, has));
         if !parts.is_empty() {
             self.field(2, key, &parts.join("; "));
         }
@@ -201,7 +208,7 @@ impl Text<'_> {
             sum(|question| question.millis),
         ];
         rows.push(std::iter::once("all".to_owned()).chain(sums).collect());
-        let heading = "what the questions cost, in connections, bytes and milliseconds";
+        let heading = "what the questions cost, in connections, bytes and milliseconds; with --parallel their times overlap";
         self.page.wrapped(style::DIM, "  ", "  ", heading);
         self.page.table(4, &rows);
     }
