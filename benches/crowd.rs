@@ -190,7 +190,7 @@ impl Compared {
         for item in &taken.accepted {
             self.is(format!("{what}: takes {item:?}"), truth.accepted.contains(item));
         }
-        if taken.refused.is_empty() {
+        if taken.complete.is_empty() {
             self.unsure += 1;
         } else {
             let is_complete = truth.accepted.iter().all(|item| taken.accepted.contains(item));

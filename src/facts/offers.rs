@@ -75,15 +75,14 @@ pub struct Taken<T, L> {
     /// In the order in which the server chose them.
     pub accepted: Vec<T>,
     /// Lists that are known to the end: what it takes of them is in `accepted`, and all else was refused.
-    #[serde(rename = "complete")]
-    pub refused: Vec<L>,
+    pub complete: Vec<L>,
     /// Lists that got no usable answer, and why.
     pub unknown: Vec<(L, Failure)>,
 }
 
 impl<T, L> Default for Taken<T, L> {
     fn default() -> Self {
-        Self { accepted: Vec::new(), refused: Vec::new(), unknown: Vec::new() }
+        Self { accepted: Vec::new(), complete: Vec::new(), unknown: Vec::new() }
     }
 }
 
@@ -143,7 +142,7 @@ impl<T: Copy, L: Copy> Taken<T, L> {
         if self.accepted.iter().any(|item| is_wanted(*item)) {
             return Offered::Yes;
         }
-        if self.refused.iter().any(|list| covers(*list)) {
+        if self.complete.iter().any(|list| covers(*list)) {
             return Offered::No;
         }
         match self.unknown.iter().find(|(list, _)| covers(*list)) {
@@ -420,9 +419,9 @@ impl Offers {
 mod tests {
     use super::*;
 
-    fn taken(accepted: &[&str], refused: &[SuiteFamily]) -> Taken<Suite, SuiteFamily> {
+    fn taken(accepted: &[&str], complete: &[SuiteFamily]) -> Taken<Suite, SuiteFamily> {
         let accepted = accepted.iter().map(|name| Suite::from_name(name).unwrap()).collect();
-        Taken { accepted, refused: refused.to_vec(), unknown: Vec::new() }
+        Taken { accepted, complete: complete.to_vec(), unknown: Vec::new() }
     }
 
     #[test]
@@ -459,7 +458,7 @@ mod tests {
     fn facts_read_back() {
         let mut offers = Offers::unasked(Depth::Standard);
         offers.versions[0].suites.accepted = Suite::ssl2();
-        offers.groups = Taken { accepted: vec![Group(0x11ec)], refused: vec![GroupList::All], unknown: Vec::new() };
+        offers.groups = Taken { accepted: vec![Group(0x11ec)], complete: vec![GroupList::All], unknown: Vec::new() };
         let json = serde_json::to_string(&offers).unwrap();
         assert_eq!(serde_json::from_str::<Offers>(&json).unwrap(), offers);
     }

@@ -224,7 +224,7 @@ pub(super) fn offered() -> Report {
         .dh(1024, "17")
         .with(|offers| {
             let tls10 = &mut offers.versions[2].suites;
-            (tls10.refused, tls10.unknown) = (vec![SuiteFamily::Null, SuiteFamily::Export], vec![lost()]);
+            (tls10.complete, tls10.unknown) = (vec![SuiteFamily::Null, SuiteFamily::Export], vec![lost()]);
             offers.chains[0].certificates = Observed::Seen(chain(20));
             offers.chains[2].answer = Observed::Seen(Answer::Refused(Refusal::Alert(Alert(112))));
             offers.intolerance =

@@ -574,9 +574,9 @@ mod tests {
         let mut report = samples::offered();
         let mut show = |groups: Vec<Group>| {
             let Observed::Seen(offers) = &mut report.facts.views[0].offers else { panic!("nothing was offered") };
-            offers.groups = Taken { accepted: groups, refused: vec![GroupList::PostQuantum], unknown: Vec::new() };
+            offers.groups = Taken { accepted: groups, complete: vec![GroupList::PostQuantum], unknown: Vec::new() };
             offers.schemes =
-                Taken { accepted: vec![SignatureScheme(0x0201)], refused: vec![SchemeList::WeakHash], unknown: Vec::new() };
+                Taken { accepted: vec![SignatureScheme(0x0201)], complete: vec![SchemeList::WeakHash], unknown: Vec::new() };
             let json = serde_json::to_value(&offers.groups).unwrap();
             (render(&report, &TextOptions::default()), json)
         };

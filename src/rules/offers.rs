@@ -211,7 +211,7 @@ pub fn is_weak(suite: Suite) -> bool {
 
 /// What is known of a list of which nothing was taken.
 pub fn asked<T, L: Copy>(taken: &Taken<T, L>, covers: impl Fn(L) -> bool, unanswered: impl Fn(&Failure) -> Known) -> Known {
-    if taken.refused.iter().any(|list| covers(*list)) {
+    if taken.complete.iter().any(|list| covers(*list)) {
         return Known::No;
     }
     match taken.unknown.iter().find(|(list, _)| covers(*list)) {

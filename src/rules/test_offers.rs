@@ -33,7 +33,7 @@ pub fn refusal() -> Answer {
 }
 
 fn all<T, L>(accepted: Vec<T>, list: L) -> Taken<T, L> {
-    Taken { accepted, refused: vec![list], unknown: Vec::new() }
+    Taken { accepted, complete: vec![list], unknown: Vec::new() }
 }
 
 impl Offers {

@@ -185,7 +185,7 @@ fn assert_nothing_denied(offers: &Offers) {
         assert_ne!(offers.version(Version::Tls12).unwrap().suites.family(family), Offered::No, "{family:?}");
     }
     for group in [0x1d, 0x17, 0x18].map(Group) {
-        let is_complete = offers.groups.refused.contains(&GroupList::All);
+        let is_complete = offers.groups.complete.contains(&GroupList::All);
         assert!(!is_complete || offers.groups.accepted.contains(&group), "{:?}", offers.groups);
     }
     assert_eq!(offers.intolerance.seen().cloned().unwrap_or_default(), [], "it can bear any hello");
@@ -200,7 +200,7 @@ async fn full_lists_everything_for_what_arithmetic_allows() {
     assert_nothing_wrong(offers);
     for version in [Version::Tls10, Version::Tls11, Version::Tls12, Version::Tls13] {
         assert_eq!(offers.offers_version(version), Offered::Yes, "{version}");
-        assert_eq!(offers.version(version).unwrap().suites.refused, [SuiteFamily::All], "{version}");
+        assert_eq!(offers.version(version).unwrap().suites.complete, [SuiteFamily::All], "{version}");
     }
     for version in [Version::Ssl2, Version::Ssl3] {
         assert_eq!(offers.offers_version(version), Offered::No, "{version}: {:?}", offers.version(version));
@@ -267,7 +267,7 @@ async fn servers_that_take_turns_are_not_taken_for_one(#[case] depth: Depth, #[c
     assert_nothing_wrong(offers);
     assert!(offers.versions.iter().any(|offer| !offer.suites.accepted.is_empty()), "{:?}", offers.versions);
     assert!(offers.intolerance.seen().is_none_or(Vec::is_empty), "{:?}", offers.intolerance);
-    assert!(offers.groups.refused.is_empty() && offers.curves.refused.is_empty() && offers.schemes.refused.is_empty());
+    assert!(offers.groups.complete.is_empty() && offers.curves.complete.is_empty() && offers.schemes.complete.is_empty());
     assert!(offers.chains.iter().all(|chain| !matches!(chain.answer, Observed::Seen(Answer::Refused(_)))), "{:?}", offers.chains);
 }
 

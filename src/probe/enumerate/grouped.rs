@@ -128,7 +128,7 @@ async fn group(asker: &Asker<'_>, main: &mut VersionOffer, families: &[SuiteFami
             }
         }
         if !is_taken {
-            return main.suites.refused.extend(pending);
+            return main.suites.complete.extend(pending);
         }
     }
 }

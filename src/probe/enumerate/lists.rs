@@ -60,7 +60,7 @@ impl Asker<'_> {
         let mut suites = Taken { accepted, ..Taken::default() };
         match failure {
             Some(failure) => suites.unknown.push((SuiteFamily::All, failure)),
-            None => suites.refused.push(SuiteFamily::All),
+            None => suites.complete.push(SuiteFamily::All),
         }
         let preference = match preference(&choices, &suites.accepted) {
             // Its order within each part is not its order of all.
@@ -238,7 +238,7 @@ impl Asker<'_> {
                 _ => return unknown(taken, GroupList::All, not_offered()),
             }
         }
-        taken.refused.push(GroupList::All);
+        taken.complete.push(GroupList::All);
         taken
     }
 
@@ -312,7 +312,7 @@ impl Asker<'_> {
             }
         }
         if taken.unknown.is_empty() {
-            taken.refused.push(list);
+            taken.complete.push(list);
         }
         taken
     }
@@ -357,7 +357,7 @@ fn nothing_over_curves(offer: &VersionOffer) -> Taken<Group, GroupList> {
     let mut taken = Taken::default();
     match offer.suites.unknown.first() {
         Some((_, failure)) => taken.unknown.push((GroupList::All, failure.clone())),
-        None if offer.suites.refused.contains(&SuiteFamily::All) => taken.refused.push(GroupList::All),
+        None if offer.suites.complete.contains(&SuiteFamily::All) => taken.complete.push(GroupList::All),
         None => {}
     }
     taken

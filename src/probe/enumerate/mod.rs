@@ -295,7 +295,7 @@ fn write_first(offers: &mut Offers, version: Version, first: &First) {
         let Some(offer) = offers.versions.iter_mut().find(|offer| offer.version == version) else { return };
         offer.answer = answer;
         if let Some(ssl2) = flight.and_then(|flight| flight.ssl2.as_ref()) {
-            offer.suites = Taken { accepted: ssl2.suites.clone(), refused: vec![SuiteFamily::All], unknown: Vec::new() };
+            offer.suites = Taken { accepted: ssl2.suites.clone(), complete: vec![SuiteFamily::All], unknown: Vec::new() };
         }
         // Several questions about newer versions may be answered with the same suite of an older one.
         if let Some(hello) = flight.and_then(|flight| flight.hello.as_ref())
@@ -329,7 +329,7 @@ fn groups_without_asking(answer: &Observed<Answer>) -> Option<Taken<crate::tls::
     let mut taken = Taken::default();
     match answer {
         Observed::Seen(Answer::Accepted) => return None,
-        Observed::Seen(Answer::Refused(_)) => taken.refused.push(GroupList::All),
+        Observed::Seen(Answer::Refused(_)) => taken.complete.push(GroupList::All),
         Observed::Failed(failure) => taken.unknown.push((GroupList::All, failure.clone())),
         Observed::NotAttempted(_) => {}
     }

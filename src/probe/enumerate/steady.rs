@@ -50,5 +50,5 @@ fn doubt(offers: &mut Offers, why: &Failure) {
 }
 
 fn forget<T, L>(taken: &mut Taken<T, L>, why: &Failure) {
-    taken.unknown.extend(taken.refused.drain(..).map(|list| (list, why.clone())));
+    taken.unknown.extend(taken.complete.drain(..).map(|list| (list, why.clone())));
 }

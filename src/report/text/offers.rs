@@ -79,11 +79,11 @@ impl Text<'_> {
         let word =
             |list: &L| serde_json::to_value(list).ok().and_then(|value| Some(value.as_str()?.to_owned())).unwrap_or_default();
         let mut cells = Vec::new();
-        if !taken.refused.is_empty() && !taken.refused.contains(&all) {
+        if !taken.complete.is_empty() && !taken.complete.contains(&all) {
             // Of some lists a part was taken before the rest was refused.
             let is_taken = |list: L| taken.accepted.iter().any(|item| has(list, *item));
             let words = |list: &L| if is_taken(*list) { format!("all others of {}", word(list)) } else { word(list) };
-            cells.push(format!("refused: {}", join_some(&taken.refused.iter().map(words).collect::<Vec<_>>(), MAX_ITEMS, ", ")));
+            cells.push(format!("refused: {}", join_some(&taken.complete.iter().map(words).collect::<Vec<_>>(), MAX_ITEMS, ", ")));
         }
         for (list, failure) in taken.unknown.iter().take(MAX_ITEMS) {
             cells.push(self.show(&format!("unknown: {} ({failure})", word(list)), MAX_NAME));
@@ -119,7 +119,7 @@ impl Text<'_> {
         let mut parts = Vec::new();
         if !accepted.is_empty() {
             parts.push(join_some(&accepted, MAX_ITEMS, ", "));
-        } else if taken.refused.contains(&all) {
+        } else if taken.complete.contains(&all) {
             parts.push("none".to_owned());
         }
         parts.extend(self.rest(taken, all, has));

@@ -210,7 +210,7 @@ mod tests {
         // A grouped question that was not asked in every version.
         let unasked = Offers::good().accept(Version::Tls10, &[]).with(|offers| {
             offers.depth = Depth::Standard;
-            offers.versions[2].suites.refused.clear();
+            offers.versions[2].suites.complete.clear();
         });
         let expected = Outcome::NotApplicable("not asked at --probe standard".to_owned());
         assert_eq!(world.judge_offers(rule, unasked), expected);

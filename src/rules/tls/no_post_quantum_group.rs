@@ -73,7 +73,7 @@ mod tests {
     fn a_hybrid_is_enough() {
         assert_eq!(kind(&judged(Offers::good())), "passed");
         assert_eq!(kind(&judged(Offers::good().groups(&["x25519"]))), "violated");
-        let grouped = |offers: Offers| offers.with(|offers| offers.groups.refused = vec![GroupList::PostQuantum]);
+        let grouped = |offers: Offers| offers.with(|offers| offers.groups.complete = vec![GroupList::PostQuantum]);
         assert_eq!(kind(&judged(grouped(Offers::good().groups(&["x25519"])))), "violated");
         let without_tls13 = || Offers::good().refuse(Version::Tls13).groups(&[]);
         assert_eq!(kind(&judged(without_tls13())), "violated");

@@ -92,7 +92,7 @@ mod tests {
         let quick = || {
             Offers::unasked(Depth::Quick)
                 .accept(Version::Ssl3, &["TLS_RSA_WITH_RC4_128_SHA"])
-                .with(|offers| offers.versions[1].suites.refused.clear())
+                .with(|offers| offers.versions[1].suites.complete.clear())
         };
         assert_eq!(messages(&judge_old(OLDER_VERSION, quick())), ["the server takes SSLv3 at most"]);
         assert_eq!(kind(&judge_old("the server sent the alert protocol_version", quick())), "violated");
