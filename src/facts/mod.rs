@@ -21,7 +21,7 @@ pub use merge::{MAX_VIEWS, MergeError, merge};
 pub use ocsp::{OcspAnswer, OcspDetails, OcspResponse, RevocationStatus, reason_name};
 pub use offers::{
     Alpn, Answer, ClientCertificate, Depth, DhGroup, Features, GroupList, HelloTrait, Intolerance, Offered, Offers, Preference,
-    Question, Refusal, SchemeList, ServedChain, Sni, Taken, VersionOffer,
+    Question, Refusal, SchemeList, ServedChain, Sni, Taken, Turns, VersionOffer,
 };
 
 use crate::{
@@ -253,8 +253,14 @@ pub struct Session {
     /// The reply to HELP, which proves nothing: asked only where STARTTLS is not
     /// offered, since people mistake it for evidence.
     pub help: Observed<Reply>,
+    /// The reply to HELO: asked only of a server that does not know EHLO (RFC 5321, 3.2).
+    #[serde(default = "Session::not_asked")]
+    pub helo: Observed<Reply>,
     /// The reply to STARTTLS, positive or not.
     pub starttls: Observed<Reply>,
+    /// The reply to STARTTLS where it was not offered.
+    #[serde(default = "Session::not_asked")]
+    pub unoffered_starttls: Observed<Reply>,
     /// The finished handshake.
     pub tls: Observed<TlsSession>,
     /// The chain as it was sent; may be seen though the handshake failed later.
@@ -276,6 +282,11 @@ pub struct Session {
 
 impl Session {
     /// Reports of earlier versions say nothing of it.
+    fn not_asked() -> Observed<Reply> {
+        Observed::NotAttempted("not asked".to_owned())
+    }
+
+    /// Likewise.
     fn no_staple() -> Observed<Option<OcspResponse>> {
         Observed::NotAttempted("not asked".to_owned())
     }
@@ -290,6 +301,8 @@ impl Session {
             greeting: not(why),
             ehlo: not(why),
             help: not(why),
+            helo: not(why),
+            unoffered_starttls: not(why),
             starttls: not(why),
             tls: not(why),
             certificates: not(why),

@@ -64,8 +64,21 @@ pub struct Offers {
     pub intolerance: Observed<Vec<Intolerance>>,
     /// Whether a client certificate is asked for.
     pub client_certificate: Observed<ClientCertificate>,
+    /// In how many connections STARTTLS was offered, and in how many not.
+    #[serde(default)]
+    pub starttls: Turns,
     /// What each question cost, in the order asked.
     pub questions: Vec<Question>,
+}
+
+/// How often something was so, and how often not.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Turns {
+    /// So many times it was.
+    pub yes: u32,
+    /// So many times it was not.
+    pub no: u32,
 }
 
 /// What was taken of lists of things.
@@ -370,6 +383,7 @@ impl Offers {
             chains: Vec::new(),
             intolerance: not(),
             client_certificate: not(),
+            starttls: Turns::default(),
             questions: Vec::new(),
         }
     }

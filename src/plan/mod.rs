@@ -118,6 +118,7 @@ fn server(scenario: &Scenario, kind: &str, issued: pki::Issued) -> ServerPlan {
         offer,
         answer,
         offered_in_tls: is(fault.starttls_offered_in_tls),
+        dialog: fault.dialog.clone().unwrap_or_default(),
         tls: TlsPlan {
             settings: scenario.tls.clone(),
             stack: fault.tls.clone(),

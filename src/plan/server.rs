@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::{
     name::Name,
-    scenario::{ClientCertificateFault, HandshakeFault, IntoleranceFault, SniFault, StackFault, TlsSpec},
+    scenario::{ClientCertificateFault, DialogFault, HandshakeFault, IntoleranceFault, SniFault, StackFault, TlsSpec},
 };
 
 /// Everything that a backend needs to start one server.
@@ -34,6 +34,8 @@ pub struct ServerPlan {
     pub answer: Answer,
     /// Whether STARTTLS is offered again inside TLS.
     pub offered_in_tls: bool,
+    /// What goes wrong before TLS.
+    pub dialog: DialogFault,
     /// How it speaks TLS.
     pub tls: TlsPlan,
     /// The certificates and the key; none where TLS is off.

@@ -20,7 +20,7 @@ use crate::{
     facts::{ClientCertificate, Failure, Line, Observed, Session, Speaker},
     hello::{Flight, FlightReader, goodbye},
     name::Name,
-    smtp::{Ehlo, Reply, ReplyReader},
+    smtp::{Ehlo, Reply, ReplyError, ReplyReader},
     tls::Version,
     wire::WireText,
 };
@@ -50,6 +50,8 @@ pub(super) struct Exchange {
     pub began_tls: bool,
     /// Bytes sent and received.
     pub bytes: u64,
+    /// Whether STARTTLS was offered; none where EHLO was not answered.
+    pub is_offered: Option<bool>,
 }
 
 impl<'a> Dialog<'a, TcpStream> {
@@ -61,9 +63,11 @@ impl<'a> Dialog<'a, TcpStream> {
     /// clear, and says goodbye.
     pub(super) async fn exchange(mut self, ehlo: &str, hello: &[u8], version: Version) -> Exchange {
         let mut session = Session::not_attempted("the dialog did not get that far");
-        if !self.until_starttls(ehlo, &mut session).await {
+        let began_tls = self.until_starttls(ehlo, &mut session).await;
+        let is_offered = session.ehlo.seen().map(|ehlo| ehlo.offers("STARTTLS"));
+        if !began_tls {
             self.quit(&mut session).await;
-            return Exchange { flight: Err(why_no_tls(session)), began_tls: false, bytes: self.bytes };
+            return Exchange { flight: Err(why_no_tls(session)), began_tls, bytes: self.bytes, is_offered };
         }
         let mut reader = FlightReader::default();
         let read = async {
@@ -93,7 +97,7 @@ impl<'a> Dialog<'a, TcpStream> {
         // What arrived meanwhile is taken, or the system would answer it with a reset.
         let mut chunk = [0; 8192];
         while matches!(self.stream.try_read(&mut chunk), Ok(count) if count > 0) {}
-        Exchange { flight, began_tls: true, bytes }
+        Exchange { flight, began_tls, bytes, is_offered }
     }
 
     /// Holds the dialog up to STARTTLS and does a handshake as it is wanted; quits inside TLS.
@@ -123,6 +127,7 @@ impl<'a> Dialog<'a, TcpStream> {
     pub(super) async fn hold(mut self, name: &Name, ehlo: &str, session: &mut Session) -> Option<Refused> {
         let secured = self.until_starttls(ehlo, session).await;
         if !secured {
+            self.ask_why(ehlo, session).await;
             self.quit(session).await;
             session.transcript = self.transcript;
             return None;
@@ -172,6 +177,23 @@ impl<'a> Dialog<'a, TcpStream> {
         refusal
     }
 
+    /// Where STARTTLS is not offered: what people take for evidence, and what the server says to the command all the same.
+    /// A server that does not know EHLO is greeted in the old way.
+    async fn ask_why(&mut self, ehlo: &str, session: &mut Session) {
+        match &session.ehlo {
+            Observed::Seen(offered) if !offered.offers("STARTTLS") => {
+                session.help = self.ask("HELP").await;
+                session.unoffered_starttls = self.ask("STARTTLS").await;
+                // It waits for a handshake now, and not for a farewell.
+                self.is_over |= session.unoffered_starttls.seen().is_some_and(|reply| reply.code == 220);
+            }
+            Observed::Failed(Failure::EhloRefused(reply)) if matches!(reply.code, 500 | 502) => {
+                session.helo = self.ask(&format!("HELO {ehlo}")).await;
+            }
+            _ => {}
+        }
+    }
+
     /// The plaintext part. True when the server is ready for the handshake.
     async fn until_starttls(&mut self, ehlo: &str, session: &mut Session) -> bool {
         let greeting = match self.read_reply(self.patience.greeting).await {
@@ -199,7 +221,6 @@ impl<'a> Dialog<'a, TcpStream> {
             session.starttls = Observed::NotAttempted(why.clone());
             session.tls = Observed::NotAttempted(why.clone());
             session.certificates = Observed::NotAttempted(why);
-            session.help = self.ask("HELP").await;
             return false;
         }
         session.starttls = self.ask("STARTTLS").await;
@@ -290,7 +311,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Dialog<'_, S> {
                             self.buffer.drain(..taken);
                             return Ok(reply);
                         }
-                        Err(error) => return Err(Failure::NotSmtp(error.to_string())),
+                        Err(error) => return Err(not_smtp(&self.buffer, &error)),
                     }
                 }
                 self.buffer.clear();
@@ -325,6 +346,22 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Dialog<'_, S> {
         }
         outcome
     }
+}
+
+/// What it is instead, where its first bytes tell.
+fn not_smtp(bytes: &[u8], error: &ReplyError) -> Failure {
+    let known: [(&[u8], &str); 6] = [
+        (b"SSH-", "an SSH server answers"),
+        (b"HTTP/", "a web server answers"),
+        (b"+OK", "a POP3 server answers"),
+        (b"* OK", "an IMAP server answers"),
+        (&[0x16, 3], "the server speaks TLS from the first byte"),
+        (&[0x15, 3], "the server speaks TLS from the first byte"),
+    ];
+    Failure::NotSmtp(match known.iter().find(|(start, _)| bytes.starts_with(start)) {
+        Some((_, what)) => format!("{what}: {error}"),
+        None => error.to_string(),
+    })
 }
 
 /// Why a dialog did not get as far as TLS.

@@ -317,6 +317,11 @@ impl Text<'_> {
                 format!("{} (proves nothing about STARTTLS)", text.reply(reply))
             });
         }
+        for (what, reply) in [("HELO", &session.helo), ("STARTTLS anyway", &session.unoffered_starttls)] {
+            if !matches!(reply, Observed::NotAttempted(_)) {
+                self.observed(what, reply, unasked, |text, reply| text.reply(reply));
+            }
+        }
         let is_offered = session.ehlo.seen().is_none_or(|ehlo| ehlo.offers("STARTTLS"));
         if is_offered || !matches!(&session.starttls, Observed::NotAttempted(_)) {
             self.observed("STARTTLS", &session.starttls, unasked, |text, reply| text.reply(reply));

@@ -112,6 +112,8 @@ impl World {
                 greeting: Observed::Seen(reply(220, "mx.example.test ESMTP")),
                 ehlo: ehlo(HOST, &["PIPELINING", "STARTTLS"]),
                 help: not_asked(),
+                helo: not_asked(),
+                unoffered_starttls: not_asked(),
                 starttls: Observed::Seen(reply(220, "2.0.0 Ready to start TLS")),
                 tls: Observed::Seen(TlsSession {
                     version: "TLSv1.3".into(),

@@ -152,6 +152,10 @@ fn tls(scenario: &Scenario, places: &Places, errors: &mut Vec<ScenarioError>) {
         let error = ScenarioError::at(places.key(&["fault", "tls"]), "`[fault.tls]` says nothing: that is no fault");
         errors.push(error.label("empty").help("name what is old or odd: versions, suites, groups, …"));
     }
+    if scenario.fault.dialog.as_ref().is_some_and(|dialog| !dialog.says_anything()) {
+        let error = ScenarioError::at(places.key(&["fault", "dialog"]), "`[fault.dialog]` says nothing: that is no fault");
+        errors.push(error.label("empty").help("say what goes wrong: breaks, replies, delay, …"));
+    }
     if scenario.fault.client_certificate.is_some_and(|asked| asked.ca_bytes.is_none() && asked.required.is_none()) {
         let message = "`fault.client-certificate` says nothing: is a certificate required, or what is the list of authorities?";
         let error = ScenarioError::at(places.key(&["fault", "client-certificate"]), message).label("empty");

@@ -13,10 +13,10 @@ use super::types::DurationText;
 pub struct DialogFault {
     /// It breaks off.
     pub breaks: Option<Break>,
-    /// Replies in other words than the server's own: to a command in capitals, or `greeting`. Lines as they are sent,
+    /// Replies in other words than the server's own: to a command in capitals, or `greeting`. The lines as they are sent,
     /// with their code; what follows the last line of a reply is sent along with it.
     #[serde(default)]
-    pub replies: BTreeMap<String, String>,
+    pub replies: BTreeMap<String, Vec<String>>,
     /// Something comes late.
     pub delay: Option<Delay>,
     /// STARTTLS is accepted, though the reply to EHLO does not list it.

@@ -6,6 +6,7 @@
 mod certificate;
 mod contradictions;
 mod corpus;
+mod dialog;
 mod error;
 mod parse;
 mod revocation;
@@ -19,6 +20,7 @@ pub use certificate::{
     SignatureScheme, Usage, ValidityFault, WeakHash,
 };
 pub use corpus::{Corpus, CorpusError, Entry};
+pub use dialog::{Break, BreakKind, Delay, DialogFault, Stage};
 pub use error::ScenarioErrors;
 pub use parse::{MAX_FILE_BYTES, ReadError, SourceFile, parse, read_file};
 pub use revocation::{PublishingFault, RevocationSource, Revoked, StapleFault};

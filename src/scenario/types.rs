@@ -10,6 +10,7 @@ use super::{
         CertificateSpec, ChainFault, DefaultCertificate, ExtensionFault, FormFault, IssuerFault, NamesFault, OddKey,
         ValidityFault, WeakHash,
     },
+    dialog::DialogFault,
     revocation::{PublishingFault, RevocationSource, Revoked, StapleFault},
     schema::{
         AnyRuleId, Duration as DurationSchema, EhloKeyword, EhloLine, Kind, PolicyName, RuleId, VantageName, Verdicts, WrongName,
@@ -225,6 +226,8 @@ pub struct Faults {
     /// STARTTLS is offered again inside TLS.
     #[schemars(extend("const" = true))]
     pub starttls_offered_in_tls: Option<bool>,
+    /// The dialog before TLS goes wrong.
+    pub dialog: Option<DialogFault>,
     /// An old or odd TLS stack.
     pub tls: Option<StackFault>,
     /// The name in the ClientHello is needed, or refused, or decides.
@@ -306,6 +309,7 @@ fault_table! {
     starttls_masked: "starttls-masked" => StarttlsOffer,
     starttls_unavailable: "starttls-unavailable" => StarttlsAnswer,
     starttls_offered_in_tls: "starttls-offered-in-tls" => KeywordsInTls,
+    dialog: "dialog" => Dialog,
     tls: "tls" => Stack,
     sni: "sni" => Sni,
     client_certificate: "client-certificate" => ClientCertificate,
@@ -378,6 +382,8 @@ pub enum Knob {
     StarttlsAnswer,
     /// The keywords inside TLS.
     KeywordsInTls,
+    /// The dialog before TLS.
+    Dialog,
     /// What the TLS stack offers.
     Stack,
     /// What the name in the ClientHello does.
@@ -417,6 +423,7 @@ impl Knob {
             Self::Reload => "whether the server presents what is on its disk",
             Self::Greeting => "the greeting",
             Self::EhloName => "the name in the reply to EHLO",
+            Self::Dialog => "what is said before TLS",
             Self::StarttlsOffer => "to whom STARTTLS is offered",
             Self::StarttlsAnswer => "what happens after the STARTTLS command",
             Self::KeywordsInTls => "the keywords inside TLS",
@@ -471,9 +478,15 @@ pub struct ExpectFrom {
 }
 
 /// A duration as people write it: `3 days`, `12h`, `1y`. Neither negative, nor zero, nor more than a century.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
-#[serde(try_from = "String")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct DurationText(pub Duration);
+
+impl From<DurationText> for String {
+    fn from(duration: DurationText) -> Self {
+        humantime::format_duration(duration.0).to_string()
+    }
+}
 
 /// Moments are computed as now plus or minus a duration: a century cannot leave the calendar.
 const CENTURY: Duration = Duration::from_secs(36_525 * 86_400);

@@ -219,6 +219,9 @@ impl DockerBackend {
     pub fn possible(plan: &Plan) -> Result<(), String> {
         let reason = match Kind::of(&plan.server.kind) {
             Some(Kind::Postfix) => postfix::impossible(plan),
+            Some(Kind::Own) if plan.server.dialog.says_anything() => {
+                Some("whether it is ready is told by its greeting, which is at fault".to_owned())
+            }
             Some(Kind::Own) => None,
             None => Some(format!("there is no image of a real {} yet", plan.server.kind)),
         };

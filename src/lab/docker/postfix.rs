@@ -27,6 +27,8 @@ pub(super) fn impossible(plan: &Plan) -> Option<String> {
         reason
     } else if server.credentials.staple.is_some() {
         "it staples no OCSP response"
+    } else if server.dialog.says_anything() {
+        "its dialog is in order"
     } else if server.offered_in_tls {
         "it never offers STARTTLS inside TLS"
     } else if !server.add_keywords.is_empty() {
@@ -123,7 +125,7 @@ mod tests {
     use super::*;
     use crate::{
         plan::{Credentials, TlsPlan},
-        scenario::{Flight, HandshakeEnd, HandshakeFault, TlsVersion},
+        scenario::{DialogFault, Flight, HandshakeEnd, HandshakeFault, TlsVersion},
         trust::TrustStore,
     };
 
@@ -144,6 +146,7 @@ mod tests {
                 offer: Offer::Everyone,
                 answer: Answer::Handshake,
                 offered_in_tls: false,
+                dialog: DialogFault::default(),
                 tls: TlsPlan::default(),
                 credentials: Credentials::new(vec![vec![7; 100]], "KEY\n".to_owned()),
                 second: None,

@@ -1,18 +1,28 @@
 //! One SMTP dialog, as a persona holds it and the plan's fault bends it.
 
-use std::{io, net::IpAddr, time::Duration};
+use std::{
+    collections::VecDeque,
+    io,
+    net::IpAddr,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::{Duration, Instant},
+};
 
 use time::{OffsetDateTime, format_description::well_known::Rfc2822};
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, BufReader},
     net::TcpStream,
-    time::timeout,
+    time::{sleep, timeout},
 };
 
 use super::tls::{Inside, Tls};
 use crate::{
     lab::{ServerOrder, persona::Persona},
     plan::{Answer, GreetingPlan, Offer},
+    scenario::{BreakKind, Stage},
 };
 
 /// What a server needs for each connection.
@@ -21,6 +31,46 @@ pub(super) struct Dialog {
     pub order: ServerOrder,
     /// None where TLS is off.
     pub tls: Option<Tls>,
+    pub visits: Visits,
+}
+
+/// Who came when, for servers that count.
+#[derive(Default)]
+pub(super) struct Visits {
+    all: AtomicU32,
+    open: AtomicU32,
+    /// Within the last minute.
+    recent: Mutex<VecDeque<Instant>>,
+}
+
+/// One visit; it ends when this is dropped.
+struct Visit<'a> {
+    visits: &'a Visits,
+    /// From 1 on.
+    number: u32,
+    /// How many there are with this one, now and in the last minute.
+    at_once: u32,
+    in_a_minute: usize,
+}
+
+impl Visits {
+    fn begin(&self) -> Visit<'_> {
+        let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+        recent.retain(|came| came.elapsed() < Duration::from_secs(60));
+        recent.push_back(Instant::now());
+        Visit {
+            visits: self,
+            number: self.all.fetch_add(1, Ordering::SeqCst) + 1,
+            at_once: self.open.fetch_add(1, Ordering::SeqCst) + 1,
+            in_a_minute: recent.len(),
+        }
+    }
+}
+
+impl Drop for Visit<'_> {
+    fn drop(&mut self) {
+        self.visits.open.fetch_sub(1, Ordering::SeqCst);
+    }
 }
 
 /// RFC 5321, 4.5.3.2.7: a server waits five minutes for a command.
@@ -31,25 +81,62 @@ const MAX_LINE: u64 = 4096;
 const MAX_MESSAGE: u64 = 64 * 1024 * 1024;
 
 /// How the plaintext part of a connection ended.
+#[derive(PartialEq, Eq)]
 enum Next {
     Close,
-    StartTls,
+    Reset,
+    /// With the commands that came along in the same piece, where the server keeps them.
+    StartTls(Vec<u8>),
 }
+
+/// Between two bytes of a dripping server.
+const DRIP: Duration = Duration::from_secs(1);
+/// What a connection that is reset lives at least.
+const RESET_AFTER: Duration = Duration::from_millis(100);
+/// What other servers say that listen at the same port by mistake.
+const WEB_PAGE: &str = "HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n";
+const SSH: &str = "SSH-2.0-OpenSSH_9.2p1 Debian-2+deb12u3\r\n";
 
 impl Dialog {
     /// Holds the whole dialog with one client.
-    pub async fn hold(&self, stream: TcpStream, client: IpAddr) -> io::Result<()> {
+    pub async fn hold(&self, mut stream: TcpStream, client: IpAddr) -> io::Result<()> {
         stream.set_nodelay(true)?;
-        let mut plain = Connection { dialog: self, client, helo: String::new(), in_tls: false, stream: BufReader::new(stream) };
-        if !plain.greet().await? || !matches!(plain.commands().await?, Next::StartTls) {
-            return plain.stream.shutdown().await;
-        }
-        // What a client sent after STARTTLS in the clear is discarded with the buffer (RFC 3207, 4.2).
-        let stream = plain.stream.into_inner();
+        let visit = self.visits.begin();
+        let is_implicit = self.order.plan.dialog.implicit_tls.is_some();
+        let kept = if is_implicit {
+            Vec::new()
+        } else {
+            let mut plain = Connection {
+                dialog: self,
+                client,
+                visit: &visit,
+                helo: String::new(),
+                in_tls: false,
+                stream: BufReader::new(stream),
+            };
+            let next = match plain.greet().await? {
+                None => plain.commands().await?,
+                Some(end) => end,
+            };
+            // What a client sent after STARTTLS in the clear is discarded with the buffer (RFC 3207, 4.2).
+            stream = plain.stream.into_inner();
+            match next {
+                Next::StartTls(kept) => kept,
+                Next::Close => return stream.shutdown().await,
+                Next::Reset => return stream.set_zero_linger(),
+            }
+        };
         let Some(tls) = &self.tls else { return Ok(()) };
         let Some(stream) = timeout(IDLE, tls.accept(stream)).await?? else { return Ok(()) };
         let stream = BufReader::new(stream);
-        let mut inside = Connection { dialog: self, client, helo: String::new(), in_tls: true, stream };
+        let mut inside = Connection { dialog: self, client, visit: &visit, helo: String::new(), in_tls: true, stream };
+        if is_implicit && inside.greet().await?.is_some() {
+            return inside.stream.shutdown().await;
+        }
+        for line in kept.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
+            let verb = String::from_utf8_lossy(line).trim().to_ascii_uppercase();
+            inside.say_about(self.persona.reply_to(&verb), &verb).await?;
+        }
         if let Some(refusal) = self.refusal_without_certificate(inside.stream.get_ref()) {
             inside.read_line().await?;
             inside.say(refusal).await?;
@@ -83,10 +170,11 @@ impl Dialog {
 /// What a server says to these commands in the clear, for the fuzz targets.
 #[cfg(any(test, fuzzing))]
 pub(crate) async fn replies_to(order: &ServerOrder, persona: &'static Persona, commands: impl AsyncRead + Unpin) -> Vec<u8> {
-    let dialog = Dialog { persona, order: order.clone(), tls: None };
+    let dialog = Dialog { persona, order: order.clone(), tls: None, visits: Visits::default() };
+    let visit = dialog.visits.begin();
     let client = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
     let stream = BufReader::new(tokio::io::join(commands, Vec::new()));
-    let mut connection = Connection { dialog: &dialog, client, helo: String::new(), in_tls: false, stream };
+    let mut connection = Connection { dialog: &dialog, client, visit: &visit, helo: String::new(), in_tls: false, stream };
     // A client that goes away in mid-dialog is none of the server's errors.
     let _ = connection.commands().await;
     connection.stream.into_inner().into_inner().1
@@ -95,21 +183,38 @@ pub(crate) async fn replies_to(order: &ServerOrder, persona: &'static Persona, c
 struct Connection<'a, S> {
     dialog: &'a Dialog,
     client: IpAddr,
+    visit: &'a Visit<'a>,
     helo: String,
     in_tls: bool,
     stream: BufReader<S>,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
-    /// Whether the dialog goes on after the greeting.
-    async fn greet(&mut self) -> io::Result<bool> {
+    /// How the dialog ends with the greeting; none where it goes on.
+    async fn greet(&mut self) -> io::Result<Option<Next>> {
         let greetings = &self.dialog.persona.greeting;
+        let fault = &self.dialog.order.plan.dialog;
+        let is_one_too_many = fault.at_once.is_some_and(|most| self.visit.at_once > most)
+            || fault.per_minute.is_some_and(|most| self.visit.in_a_minute > most as usize);
+        if is_one_too_many {
+            self.say(&greetings.throttled.says).await?;
+            return Ok(Some(Next::Close));
+        }
         let greeting = match self.dialog.order.plan.greeting {
             GreetingPlan::Ready => &greetings.ready,
             GreetingPlan::Throttled => &greetings.throttled,
             GreetingPlan::Blocked => &greetings.blocked,
         };
-        self.say(&greeting.says).await?;
+        if let Some(end) = self.trouble(Stage::Greeting, &greeting.says).await? {
+            return Ok(Some(end));
+        }
+        match self.other_words("greeting") {
+            Some(says) => {
+                self.say(&says).await?;
+                return Ok(None);
+            }
+            None => self.say(&greeting.says).await?,
+        }
         // RFC 5321, 3.1: after a 554 greeting the server waits for QUIT; after 421 it closes.
         if let (GreetingPlan::Blocked, Some(refusal)) = (self.dialog.order.plan.greeting, &greetings.after_blocked) {
             while let Some(line) = self.read_line().await? {
@@ -120,7 +225,70 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
                 self.say(&refusal.says).await?;
             }
         }
-        Ok(self.dialog.order.plan.greeting == GreetingPlan::Ready)
+        Ok((self.dialog.order.plan.greeting != GreetingPlan::Ready).then_some(Next::Close))
+    }
+
+    /// What goes wrong at a stage in the clear, where it is this one; `says` is what was to be said.
+    async fn trouble(&mut self, stage: Stage, says: &str) -> io::Result<Option<Next>> {
+        let fault = &self.dialog.order.plan.dialog;
+        if self.in_tls && fault.implicit_tls.is_none() {
+            return Ok(None);
+        }
+        if let Some(delay) = fault.delay.filter(|delay| delay.of == stage) {
+            sleep(delay.by.0).await;
+        }
+        let Some(broken) = fault.breaks.filter(|broken| broken.at == stage) else { return Ok(None) };
+        match broken.r#do {
+            BreakKind::Close => {}
+            BreakKind::Reset => {
+                // The client is to know that it was connected.
+                sleep(RESET_AFTER).await;
+                return Ok(Some(Next::Reset));
+            }
+            BreakKind::Silence => self.wait_for_the_end().await?,
+            BreakKind::HalfLine => self.send(&says.as_bytes()[..says.len().min(3)]).await?,
+            BreakKind::WebPage => self.send(WEB_PAGE.as_bytes()).await?,
+            BreakKind::Ssh => {
+                self.send(SSH.as_bytes()).await?;
+                self.wait_for_the_end().await?;
+            }
+            BreakKind::Garbage => self.send(&[0x80, 0, 0xff, 0x1b, b'[', b'2', b'J', 7, 0, 0xc3, 0x28, b'\r', b'\n']).await?,
+            BreakKind::EndlessLine => loop {
+                self.send(&[b'x'; 4096]).await?;
+            },
+            BreakKind::EndlessLines => loop {
+                self.send("250-and so on\r\n".repeat(256).as_bytes()).await?;
+            },
+            BreakKind::Plaintext => {
+                self.send(b"250 2.0.0 Ok\r\n").await?;
+                self.wait_for_the_end().await?;
+            }
+            BreakKind::Drip => {
+                for byte in format!("{says}\r\n").bytes() {
+                    self.send(&[byte]).await?;
+                    sleep(DRIP).await;
+                }
+            }
+        }
+        Ok(Some(Next::Close))
+    }
+
+    /// Reads on and says nothing, until the client has gone or patience ends.
+    async fn wait_for_the_end(&mut self) -> io::Result<()> {
+        let mut rest = (&mut self.stream).take(MAX_MESSAGE);
+        let _ = timeout(IDLE, tokio::io::copy(&mut rest, &mut tokio::io::sink())).await;
+        Ok(())
+    }
+
+    async fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.stream.write_all(bytes).await?;
+        self.stream.flush().await
+    }
+
+    /// The scenario's own words to a command in the clear.
+    fn other_words(&self, verb: &str) -> Option<String> {
+        let replies = &self.dialog.order.plan.dialog.replies;
+        if self.in_tls { None } else { replies.get(verb).map(|lines| lines.join("\n")) }
     }
 
     async fn commands(&mut self) -> io::Result<Next> {
@@ -130,7 +298,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
             match verb.as_str() {
                 "EHLO" => {
                     self.helo = argument.trim().to_owned();
-                    self.say_ehlo().await?;
+                    if let Some(end) = self.trouble(Stage::Ehlo, "250 ok").await? {
+                        return Ok(end);
+                    }
+                    match self.other_words("EHLO") {
+                        Some(says) => self.say(&says).await?,
+                        None => self.say_ehlo().await?,
+                    }
                 }
                 "STARTTLS" => {
                     if let Some(next) = self.starttls().await? {
@@ -152,6 +326,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
                     if verb == "HELO" {
                         self.helo = argument.trim().to_owned();
                     }
+                    if let Some(says) = self.other_words(&verb) {
+                        self.say(&says).await?;
+                        continue;
+                    }
                     self.say_about(self.dialog.persona.reply_to(&verb), &verb).await?;
                 }
             }
@@ -162,25 +340,48 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
     async fn starttls(&mut self) -> io::Result<Option<Next>> {
         let replies = &self.dialog.persona.starttls;
         let plan = &self.dialog.order.plan;
+        if let Some(end) = self.trouble(Stage::Starttls, &replies.ready.says).await? {
+            return Ok(Some(end));
+        }
+        if let Some(says) = self.other_words("STARTTLS") {
+            self.say(&says).await?;
+            return Ok(says.starts_with("220").then(|| self.start_tls()));
+        }
         if self.in_tls {
             self.say(&replies.already_active.says).await?;
         } else if plan.offer == Offer::Masked {
             // The middlebox writes X over the command, so the server sees one that it does not know.
             self.say_about(self.dialog.persona.reply_to("XXXX"), "XXXX").await?;
-        } else if !self.dialog.offers_starttls_to(self.client) {
+        } else if !self.offers_starttls() && plan.dialog.starttls_hidden.is_none() {
             self.say_about(&replies.not_offered.says, "STARTTLS").await?;
         } else if plan.answer == Answer::Unavailable {
             self.say(&replies.unavailable.says).await?;
         } else {
             self.say(&replies.ready.says).await?;
-            return Ok(Some(Next::StartTls));
+            if let Some(end) = self.trouble(Stage::Handshake, "").await? {
+                return Ok(Some(end));
+            }
+            return Ok(Some(self.start_tls()));
         }
         Ok(None)
     }
 
+    fn start_tls(&self) -> Next {
+        let is_kept = self.dialog.order.plan.dialog.keeps_commands.is_some();
+        Next::StartTls(if is_kept { self.stream.buffer().to_vec() } else { Vec::new() })
+    }
+
+    /// Whether this connection is offered STARTTLS.
+    fn offers_starttls(&self) -> bool {
+        let fault = &self.dialog.order.plan.dialog;
+        let is_left_out = fault.starttls_missing_every.is_some_and(|every| self.visit.number.is_multiple_of(every));
+        self.dialog.offers_starttls_to(self.client) && !is_left_out && fault.implicit_tls.is_none()
+    }
+
     async fn say_ehlo(&mut self) -> io::Result<()> {
         let plan = &self.dialog.order.plan;
-        let offered = if self.in_tls { plan.offered_in_tls } else { self.dialog.offers_starttls_to(self.client) };
+        let offered =
+            if self.in_tls { plan.offered_in_tls } else { self.offers_starttls() && plan.dialog.starttls_hidden.is_none() };
         let word = |line: &str| line.split(' ').next().unwrap_or_default().to_owned();
         let mut lines = vec![self.dialog.persona.ehlo.first.clone()];
         for keyword in self.dialog.persona.keywords(self.in_tls) {

@@ -20,9 +20,9 @@ use tokio::{
 
 use super::{ServerOrder, persona::Persona};
 use crate::plan::Plan;
-use dialog::Dialog;
 #[cfg(any(test, fuzzing))]
 pub(crate) use dialog::replies_to;
+use dialog::{Dialog, Visits};
 pub use tls::TlsSetupError;
 #[cfg(any(test, fuzzing))]
 pub(crate) use tls::{Hello, HelloError};
@@ -103,7 +103,7 @@ pub async fn listen(
     let bind = |error| EmbeddedError::Bind(address, error);
     let listener = TcpListener::bind(address).await.map_err(bind)?;
     let bound = listener.local_addr().map_err(bind)?;
-    let dialog = Arc::new(Dialog { persona, order, tls });
+    let dialog = Arc::new(Dialog { persona, order, tls, visits: Visits::default() });
     Ok((bound, serve(listener, dialog)))
 }
 

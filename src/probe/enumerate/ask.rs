@@ -13,7 +13,7 @@ use tokio::{net::TcpStream, time::timeout};
 
 use super::shape::Bearing;
 use crate::{
-    facts::{Failure, Question, Refusal, Sni, Target},
+    facts::{Failure, Question, Refusal, Sni, Target, Turns},
     hello::{ClientHello, Flight},
     name::Name,
     probe::{
@@ -43,6 +43,9 @@ pub(in crate::probe) struct Asker<'a> {
     heard: Mutex<Vec<Heard>>,
     bearing: Mutex<Bearing>,
     connections: AtomicU32,
+    /// In how many of them STARTTLS was offered, and in how many not.
+    offered: AtomicU32,
+    missing: AtomicU32,
 }
 
 /// An answer in TLS, and what it answered.
@@ -122,12 +125,19 @@ impl<'a> Asker<'a> {
             heard: Mutex::default(),
             bearing: Mutex::default(),
             connections: AtomicU32::new(0),
+            offered: AtomicU32::new(0),
+            missing: AtomicU32::new(0),
         }
     }
 
     /// How many connections were opened.
     pub fn connections(&self) -> u32 {
         self.connections.load(Ordering::Relaxed)
+    }
+
+    /// How often STARTTLS was offered in them.
+    pub(super) fn starttls(&self) -> Turns {
+        Turns { yes: self.offered.load(Ordering::Relaxed), no: self.missing.load(Ordering::Relaxed) }
     }
 
     /// What was heard so far, in the order heard.
@@ -175,15 +185,20 @@ impl<'a> Asker<'a> {
         let exchange = async {
             let (stream, ehlo) = match self.connect().await {
                 Ok(connected) => connected,
-                Err(failure) => return Exchange { flight: Err(failure), began_tls: false, bytes: 0 },
+                Err(failure) => return Exchange { flight: Err(failure), began_tls: false, bytes: 0, is_offered: None },
             };
             Dialog::new(stream, self.patience).exchange(&ehlo, &hello.to_bytes(), asked_version(hello)).await
         };
-        let Exchange { flight, began_tls, bytes } = tokio::select! {
+        let Exchange { flight, began_tls, bytes, is_offered } = tokio::select! {
             exchange = exchange => exchange,
-            () = self.patience.watch.stopped() => Exchange { flight: Err(interrupted()), began_tls: false, bytes: 0 },
+            () = self.patience.watch.stopped() => Exchange { flight: Err(interrupted()), began_tls: false, bytes: 0, is_offered: None },
         };
         tally.bytes += bytes;
+        match is_offered {
+            Some(true) => _ = self.offered.fetch_add(1, Ordering::Relaxed),
+            Some(false) => _ = self.missing.fetch_add(1, Ordering::Relaxed),
+            None => {}
+        }
         let said = flight.and_then(|flight| {
             if let Some(what) = hello.unoffered(&flight) {
                 return Err(Failure::Tls(format!("the server chose {what}, which was not offered")));

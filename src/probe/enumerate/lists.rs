@@ -197,8 +197,7 @@ impl Asker<'_> {
     /// The groups of an older version, asked with suites that it accepts over curves. `known` were chosen before.
     pub(super) async fn curves(&self, offer: &VersionOffer, known: Vec<Group>, tally: &mut Tally) -> Taken<Group, GroupList> {
         let accepted = &offer.suites.accepted;
-        // With a shared key the key exchange has another form, which is not read here (RFC 5489, 2).
-        let ephemeral = |suite: &&Suite| suite.is_in(SuiteFamily::Ecdhe) && suite.authentication() != Authentication::Other;
+        let ephemeral = |suite: &&Suite| suite.is_in(SuiteFamily::Ecdhe);
         let with_rsa: Vec<_> =
             accepted.iter().filter(ephemeral).filter(|suite| suite.authentication() == Authentication::Rsa).copied().collect();
         // An ECDSA certificate wants its own curve among the groups (RFC 8422, 5.1), which would spoil the elimination.

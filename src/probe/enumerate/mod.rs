@@ -55,6 +55,7 @@ pub(super) async fn offers(asker: &Asker<'_>, depth: Depth, session: &Session) -
     tls13_intolerance(asker, session, &mut offers).await;
     write_evidence(asker, &mut offers);
     steady::control(asker, &mut offers).await;
+    offers.starttls = asker.starttls();
     offers
 }
 

@@ -3,15 +3,21 @@
 use std::net::{IpAddr, SocketAddr};
 
 use super::{Context, rules, short, tried, why_not};
-use crate::{facts::View, smtp::Reply};
+use crate::{
+    facts::{Turns, View},
+    smtp::Reply,
+};
 
 rules! {
     starttls_not_offered,
     starttls_offered_to_some,
     starttls_masked,
+    starttls_hidden,
     starttls_refused,
+    data_before_handshake,
     tls_handshake_refused,
     starttls_offered_in_tls,
+    auth_in_clear,
 }
 
 pub use tls_handshake_refused::alert;
@@ -31,6 +37,10 @@ enum Offer {
 
 impl Offer {
     fn of(view: &View) -> Self {
+        // Who knows no EHLO offers no extension (RFC 5321, 3.2).
+        if view.session.helo.seen().is_some_and(Reply::is_positive) {
+            return Self::Absent;
+        }
         let Some(ehlo) = view.session.ehlo.seen() else {
             let why = why_not(view, &view.session.ehlo);
             return Self::Unknown(format!("{} gave no reply to EHLO to {}: {why}", view.address, view.vantage_text()));
@@ -105,12 +115,26 @@ impl<'a> Address<'a> {
     }
 }
 
+/// In how many connections of a view STARTTLS was offered, and in how many not.
+fn turns(view: &View) -> Turns {
+    let sessions = view.earlier.iter().chain([&view.session]);
+    let mut turns = view.offers.seen().map(|offers| offers.starttls).unwrap_or_default();
+    for ehlo in sessions.filter_map(|session| session.ehlo.seen()) {
+        *(if ehlo.offers("STARTTLS") { &mut turns.yes } else { &mut turns.no }) += 1;
+    }
+    turns
+}
+
 /// The vantage points that were offered STARTTLS at one time and not at another, by their places:
 /// in two connections of one view, or in two views of the same place.
 fn changed<'a>(address: &Address<'a>) -> Vec<(usize, &'a View)> {
     let offers = |view: &View| {
-        let sessions = view.earlier.iter().chain([&view.session]);
-        sessions.filter_map(|session| Some(session.ehlo.seen()?.offers("STARTTLS"))).collect::<Vec<_>>()
+        let Turns { yes, no } = turns(view);
+        [(yes, true), (no, false)]
+            .into_iter()
+            .filter(|(times, _)| *times > 0)
+            .map(|(_, is_offered)| is_offered)
+            .collect::<Vec<_>>()
     };
     let is_same = |a: &View, b: &View| {
         std::ptr::eq(a, b)

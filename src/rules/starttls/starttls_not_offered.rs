@@ -1,5 +1,5 @@
 use super::{Address, Offer, changed, help_evidence, vantage_points};
-use crate::rules::{Context, Outcome, ResultType, Violation, nothing_tried, rule};
+use crate::rules::{Context, Outcome, ResultType, Violation, nothing_tried, rule, short};
 
 rule! {
     /// STARTTLS is not offered.
@@ -66,6 +66,13 @@ fn violation(address: &Address, addresses: usize) -> Option<Violation> {
         }
     };
     violation.evidence.extend(help_evidence(&absent));
+    violation.evidence.extend(absent.iter().find_map(|(_, view)| {
+        let reply = view.session.unoffered_starttls.seen().filter(|reply| !reply.is_positive())?;
+        Some(format!("the command all the same: {}", short(&reply.to_string())))
+    }));
+    if let Some((_, view)) = absent.iter().find(|(_, view)| view.session.helo.seen().is_some()) {
+        violation.evidence.push(format!("it knows no EHLO: {}", short(&view.session.ehlo.why_not())));
+    }
     violation.views = absent.iter().map(|(index, _)| *index).collect();
     Some(violation)
 }

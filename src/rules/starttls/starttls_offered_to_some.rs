@@ -1,4 +1,5 @@
-use super::{Address, Offer, changed, help_evidence, vantage_points};
+use super::{Address, Offer, changed, help_evidence, turns, vantage_points};
+use crate::facts::Turns;
 use crate::rules::{Context, Outcome, ResultType, Violation, nothing_tried, rule};
 
 rule! {
@@ -7,7 +8,7 @@ rule! {
     /// ## What it checks
     ///
     /// One address of the server lists STARTTLS in its reply to EHLO for some vantage points, and does
-    /// not for others.
+    /// not for others; or for the same one in some connections only. The more is asked (`--probe`), the surer that is seen.
     ///
     /// ## Why it matters
     ///
@@ -24,6 +25,7 @@ rule! {
     /// - OpenSMTPD: `tls pki mx.example.org` in each `listen` line.
     /// - Exchange: the connector whose `RemoteIPRanges` fit the client best decides; give each one
     ///   that the internet reaches `Tls` in its `AuthMechanism`.
+    /// - Several servers behind one address: look for the one without a certificate.
     /// - Between them: an inspecting firewall or proxy may treat networks differently.
     ///
     /// ## References
@@ -58,6 +60,9 @@ fn violation(address: &Address) -> Option<Violation> {
     if !changed.is_empty() {
         let whom = vantage_points(&changed);
         let mut violation = Violation::new(format!("{} offers STARTTLS to {whom} at one time and not at another", address.address));
+        let counted = changed.iter().map(|(_, view)| turns(view));
+        let sum = counted.fold(Turns::default(), |sum, turns| Turns { yes: sum.yes + turns.yes, no: sum.no + turns.no });
+        violation.evidence.push(format!("it was offered in {} of {} connections", sum.yes, sum.yes + sum.no));
         violation.views = changed.iter().map(|(index, _)| *index).collect();
         return Some(violation);
     }

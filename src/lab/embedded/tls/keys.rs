@@ -108,14 +108,15 @@ impl Credential {
         let pem = credentials.key_pem.as_bytes();
         let failed = |error: String| TlsSetupError::Key(error);
         let key = PrivateKeyDer::from_pem_slice(pem).map_err(|error| failed(error.to_string()))?;
-        let (kind, raw) = if let Ok(key) = PrivateKey::from_pkcs8_pem(&credentials.key_pem) {
+        // First, since the library reads it as any RSA key.
+        let (kind, raw) = if let Some(key) = bound_to_pss(key.secret_der()) {
+            (KeyKind::Rsa, RawKey::RsaPss(Arc::new(key)))
+        } else if let Ok(key) = PrivateKey::from_pkcs8_pem(&credentials.key_pem) {
             (KeyKind::Rsa, RawKey::Rsa(Arc::new(key)))
         } else if let Ok(key) = p256::ecdsa::SigningKey::from_pkcs8_der(key.secret_der()) {
             (KeyKind::Ecdsa, RawKey::P256(key))
         } else if let Ok(key) = p384::ecdsa::SigningKey::from_pkcs8_der(key.secret_der()) {
             (KeyKind::Ecdsa, RawKey::P384(key))
-        } else if let Some(key) = bound_to_pss(key.secret_der()) {
-            (KeyKind::Rsa, RawKey::RsaPss(Arc::new(key)))
         } else if let Some((group, signer)) = on_odd_curve(key.secret_der()) {
             (KeyKind::Ecdsa, RawKey::Curve(group, signer))
         } else if let Ok(key) = EcdsaKeyPair::from_pkcs8(&ECDSA_P521_SHA512_ASN1_SIGNING, key.secret_der()) {

@@ -1,0 +1,59 @@
+use super::Offer;
+use crate::{
+    facts::{Failure, Observed},
+    rules::{Context, Outcome, ResultType, Violation, each_view, rule, short},
+};
+
+rule! {
+    /// After its 220 the server goes on in the clear.
+    ///
+    /// ## What it checks
+    ///
+    /// With the reply to STARTTLS, or right behind it, more bytes come before the client has begun the handshake.
+    ///
+    /// ## Why it matters
+    ///
+    /// A client that takes them for TLS breaks off. One that keeps them for later is open to an attack: whoever stands in
+    /// between puts replies there, and the client believes that they came inside TLS. This checker does not go on. Either
+    /// the server or a proxy says more than it should, or somebody attacks.
+    ///
+    /// ## Remedy
+    ///
+    /// Ask again from another network. If it is the same from there, update the server or the proxy before it: after 220
+    /// nothing may be sent but TLS.
+    ///
+    /// - Postfix, Exim, Sendmail, OpenSMTPD, Exchange: none of them does so; look at what stands in front.
+    ///
+    /// ## References
+    ///
+    /// - RFC 3207, 4 and 6
+    "data-before-handshake" { practice: OpportunisticTls, severity: Fail, result_type: Some(ResultType::StarttlsNotSupported) }
+}
+
+fn judge(context: &Context) -> Outcome {
+    each_view(context, |view| match (Offer::of(view), &view.session.starttls, &view.session.tls) {
+        (Offer::Unknown(why), ..) => Outcome::Undetermined(why),
+        (Offer::Absent | Offer::Masked(_), ..) => Outcome::NotApplicable("STARTTLS is not offered".to_owned()),
+        (_, Observed::Seen(reply), Observed::Failed(Failure::Unsolicited(bytes))) => {
+            let violation = Violation::new("the server goes on in the clear after it said that TLS may begin");
+            let violation = violation.evidence(format!("reply to STARTTLS: {}", short(&reply.to_string())));
+            Outcome::Violated(vec![violation.evidence(format!("what came behind it: {}", short(bytes.as_str())))])
+        }
+        (_, Observed::Seen(_), _) => Outcome::Passed(String::new()),
+        (_, unseen, _) => Outcome::Undetermined(format!("STARTTLS was not answered: {}", short(&unseen.why_not()))),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rules::test_facts::{World, kind};
+
+    #[test]
+    fn only_what_comes_behind_the_220_counts() {
+        let judge = |failure: Failure| World::correct().judge_from(1, &RULE, |views| views[0].session.tls = Observed::Failed(failure));
+        assert_eq!(kind(&judge(Failure::Unsolicited("250 injected".into()))), "violated");
+        assert_eq!(kind(&judge(Failure::Closed)), "passed");
+        assert_eq!(kind(&World::correct().judge(&RULE)), "passed");
+    }
+}
