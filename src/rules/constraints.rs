@@ -4,8 +4,10 @@
 
 use x509_parser::{
     certificate::X509Certificate,
-    extensions::{GeneralName, GeneralSubtree, KeyUsage, ParsedExtension, X509Extension},
+    der_parser::asn1_rs::Any,
+    extensions::{GeneralName, GeneralSubtree, KeyUsage, NameConstraints, ParsedExtension, X509Extension},
     prelude::FromDer as _,
+    x509::X509Name,
 };
 
 use super::{certificate_text, listed, path::Judgement, short};
@@ -33,12 +35,15 @@ pub fn faults(chain: &[Certificate], judgement: &Judgement) -> Vec<String> {
             faults.push("the server's certificate may not be used in TLS, by its key usage".to_owned());
         }
     }
+    // CAs that only renewed their key are not counted (RFC 5280, 4.2.1.9).
+    let below =
+        |place: usize| path[1..place].iter().filter(|(_, below)| below.subject().as_raw() != below.issuer().as_raw()).count();
     for (place, (what, certificate)) in path.iter().enumerate().skip(1) {
-        faults.extend(authority(what, certificate, place - 1));
+        faults.extend(authority(what, certificate, below(place)));
         faults.extend(names(what, certificate, &leaf));
     }
     if let Some(anchor) = judgement.anchor.as_ref().and_then(parsed) {
-        faults.extend(names("the root", &anchor, &leaf));
+        faults.extend(root(&anchor, below(path.len().max(1)), &leaf));
     }
     faults
 }
@@ -126,6 +131,23 @@ fn authority(what: &str, certificate: &X509Certificate, below: usize) -> Vec<Str
     faults
 }
 
+/// What OpenSSL and GnuTLS hold against a root, though it is trusted; others take it for no more than a name and a key
+/// (RFC 5280, 6.1.1). One of version 1 cannot say that it is a CA, and is believed.
+fn root(anchor: &X509Certificate, below: usize, leaf: &X509Certificate) -> Vec<String> {
+    let what = "the root";
+    let mut faults = names(what, anchor, leaf);
+    if anchor.version().0 >= 2 {
+        faults.extend(authority(what, anchor, below));
+    }
+    if let Some(identifier) = unknown_critical(anchor, is_known_to_openssl) {
+        faults.push(format!("{what} has a critical extension that verifiers do not know: {identifier}"));
+    }
+    if !is_for_servers(anchor) {
+        faults.push(format!("{what} is not meant for TLS servers, by its extended key usage"));
+    }
+    faults
+}
+
 /// Whether the extended key usage allows TLS servers; it does where there is none. anyExtendedKeyUsage need not be
 /// enough (RFC 5280, 4.2.1.12), and for OpenSSL and rustls it is not.
 fn is_for_servers(certificate: &X509Certificate) -> bool {
@@ -135,9 +157,40 @@ fn is_for_servers(certificate: &X509Certificate) -> bool {
     }
 }
 
-/// The names that a CA may not certify (RFC 5280, 4.2.1.10). Names of other kinds than DNS are left to the second judge.
+/// Whether the name constraints of a path concern DNS names and directory names only, as far as this certificate has
+/// names of their kinds: then [`faults`] has the last word on them.
+pub fn are_names_judged(leaf: &Certificate) -> bool {
+    let Some(leaf) = parsed(leaf) else { return false };
+    let has_address = leaf.subject().iter_email().next().is_some();
+    let is_dns = |name: &GeneralName| matches!(name, GeneralName::DNSName(_));
+    !has_address && matches!(leaf.subject_alternative_name(), Ok(Some(names)) if names.value.general_names.iter().all(is_dns))
+}
+
+/// The content of a name: its parts one after the other, without the head of the sequence.
+fn parts<'a>(name: &'a X509Name) -> &'a [u8] {
+    Any::from_der(name.as_raw()).map_or(&[], |(_, any)| any.data)
+}
+
+/// The directory name that a CA may not certify, where the certificate has a subject.
+fn directory_name(what: &str, constraints: &NameConstraints, leaf: &X509Certificate) -> Option<String> {
+    let subject = parts(leaf.subject());
+    let within = |subtree: &GeneralSubtree| match &subtree.base {
+        GeneralName::DirectoryName(base) => Some(subject.starts_with(parts(base))),
+        _ => None,
+    };
+    let permitted: Vec<bool> = constraints.permitted_subtrees.iter().flatten().filter_map(within).collect();
+    let is_excluded = constraints.excluded_subtrees.iter().flatten().filter_map(within).any(|is_within| is_within);
+    let is_outside = !permitted.is_empty() && !permitted.contains(&true);
+    (!subject.is_empty() && (is_excluded || is_outside))
+        .then(|| format!("{what} may not certify the subject of the server's certificate, by its name constraints"))
+}
+
+/// The names that a CA may not certify (RFC 5280, 4.2.1.10). Addresses of both kinds are left to the second judge.
 fn names(what: &str, authority: &X509Certificate, leaf: &X509Certificate) -> Vec<String> {
     let Ok(Some(constraints)) = authority.name_constraints() else { return Vec::new() };
+    if let Some(fault) = directory_name(what, constraints.value, leaf) {
+        return vec![fault];
+    }
     let Ok(Some(certified)) = leaf.subject_alternative_name() else { return Vec::new() };
     let subtrees = |list: &Option<Vec<GeneralSubtree>>| -> Vec<String> {
         let dns = list.iter().flatten().filter_map(|subtree| match subtree.base {
@@ -173,9 +226,11 @@ fn names(what: &str, authority: &X509Certificate, leaf: &X509Certificate) -> Vec
         .collect()
 }
 
-/// Whether a name is that of the subtree or one below it.
+/// Whether a name is that of the subtree or one below it; behind a dot, only one below it.
 fn is_within(name: &str, subtree: &str) -> bool {
-    let subtree = subtree.strip_prefix('.').unwrap_or(subtree);
+    if subtree.starts_with('.') {
+        return name.ends_with(subtree);
+    }
     subtree.is_empty() || name == subtree || name.strip_suffix(subtree).is_some_and(|rest| rest.ends_with('.'))
 }
 

@@ -172,13 +172,13 @@ fn short(text: &str) -> String {
     }
 }
 
-/// `certificate 1 (CN=Some CA)`: a certificate of a chain, in words.
+/// `certificate 2 (CN=Some CA)`: a certificate of a chain, in words, counted as reports list them.
 fn certificate_text(chain: &[Certificate], index: usize) -> String {
     let subject = chain.get(index).and_then(|certificate| certificate.details().ok()).map(|details| &details.subject);
     match (index, subject) {
         (0, _) => "the server's certificate".to_owned(),
-        (_, Some(subject)) => format!("certificate {index} ({})", short(subject.as_str())),
-        (_, None) => format!("certificate {index}"),
+        (_, Some(subject)) => format!("certificate {} ({})", index + 1, short(subject.as_str())),
+        (_, None) => format!("certificate {}", index + 1),
     }
 }
 

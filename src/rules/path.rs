@@ -326,7 +326,7 @@ impl<'a> Search<'a> {
         Found::Unknown(if self.checks == MAX_CHECKS {
             format!("the chain takes more than {MAX_CHECKS} signature checks")
         } else {
-            format!("this build cannot verify the signature of certificate {index}")
+            format!("this build cannot verify the signature of certificate {}", index + 1)
         })
     }
 

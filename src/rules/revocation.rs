@@ -16,8 +16,11 @@ use x509_cert::{
 };
 use x509_ocsp::{CertId, OcspRequest, Request, TbsRequest, Version};
 use x509_parser::{
-    der_parser::asn1_rs::{Any, BitString, Sequence},
-    extensions::{DistributionPointName, GeneralName, ParsedExtension},
+    der_parser::{
+        asn1_rs::{Any, BitString, Oid, Sequence},
+        oid,
+    },
+    extensions::{DistributionPointName, GeneralName, ParsedExtension, X509Extension},
     prelude::{CertificateRevocationList, FromDer as _, X509Certificate},
     x509::AlgorithmIdentifier,
 };
@@ -59,6 +62,8 @@ pub struct Subject<'a> {
 
 /// Clocks of responders are not those of their readers.
 const SKEW: Duration = Duration::minutes(5);
+/// An answer that names no end is believed so long: what CAs give their answers at the most.
+const ENDLESS: Duration = Duration::days(10);
 /// Certificates of one path that are asked about, and places that are asked for one certificate.
 const MAX_SUBJECTS: usize = 8;
 const MAX_PLACES: usize = 3;
@@ -271,8 +276,15 @@ impl Subject<'_> {
         if let Some(why) = out_of_scope(&list, &child, place) {
             return nothing(why);
         }
-        let entry = list.iter_revoked_certificates().find(|entry| entry.raw_serial() == child.raw_serial());
-        if let Some(entry) = entry {
+        if issuer.key_usage().is_ok_and(|usage| usage.is_some_and(|usage| !usage.value.crl_sign())) {
+            return nothing("the CA may not sign lists, by its key usage");
+        }
+        // Whose certificate an entry is about may hang on any entry before it (RFC 5280, 5.3.3).
+        let is_unknown = |extension: &X509Extension| extension.critical && extension.oid != REASON;
+        if list.iter_revoked_certificates().any(|entry| entry.extensions().iter().any(is_unknown)) {
+            return nothing("an entry of the list has a critical extension that is not known here");
+        }
+        for entry in list.iter_revoked_certificates().filter(|entry| entry.raw_serial() == child.raw_serial()) {
             let reason = entry.reason_code().and_then(|(_, code)| reason_name(code.0));
             // A hold that was lifted (RFC 5280, 5.3.1).
             if reason != Some("removeFromCRL") {
@@ -347,10 +359,18 @@ fn out_of_date(this_update: OffsetDateTime, next_update: Option<OffsetDateTime>,
     if this_update > now + SKEW {
         return Some(format!("is from the future: {}", this_update.date()));
     }
+    // Without an end, newer answers are always to be had (RFC 6960, 4.2.2.1): an old one says nothing of today.
+    if next_update.is_none() && this_update < now - ENDLESS {
+        return Some(format!("is of {}, and does not say until when it holds", this_update.date()));
+    }
     // The moment of judgement is sane; what an answer says may be the last one that there is.
     let until = next_update.filter(|until| *until < now - SKEW)?;
     Some(format!("is out of date since {}", until.date()))
 }
+
+/// id-ce-deltaCRLIndicator and id-ce-cRLReasons (RFC 5280, 5.2.4 and 5.3.1).
+const DELTA: Oid = oid!(2.5.29.27);
+const REASON: Oid = oid!(2.5.29.21);
 
 /// Why a list does not decide about a certificate; none where it does (RFC 5280, 5.2 and 6.3.3 b).
 fn out_of_scope(list: &CertificateRevocationList, child: &X509Certificate, place: &str) -> Option<&'static str> {
@@ -370,6 +390,7 @@ fn out_of_scope(list: &CertificateRevocationList, child: &X509Certificate, place
                     }
                 }
             }
+            _ if extension.oid == DELTA => return Some("the list has only the changes since another one"),
             _ if extension.critical => return Some("the list has a critical extension that is not known here"),
             _ => {}
         }

@@ -21,6 +21,8 @@ pub enum Opinion {
     Refuses(String),
     /// It cannot verify a signature, and so has not looked at name constraints; the text says so.
     RefusesSignature(String),
+    /// It takes the name constraints of the path to forbid a name; it does not know those of all kinds.
+    RefusesNames,
     /// It does not know a critical extension.
     RefusesExtension,
     /// It refuses for a reason that another rule reports, or that only this judge is strict about.
@@ -76,12 +78,21 @@ fn moment(chain: &[Certificate], judgement: &Judgement, now: OffsetDateTime) -> 
     UnixTime::since_unix_epoch(std::time::Duration::from_secs(u64::try_from(moment.unix_timestamp()).unwrap_or(0)))
 }
 
+/// What of the form it does not read.
+fn words_of(error: &Error) -> &'static str {
+    match error {
+        Error::BadDerTime => "a date",
+        Error::TrailingData(_) => "its length",
+        _ => "its encoding",
+    }
+}
+
 fn opinion(error: Error) -> Opinion {
     #[expect(deprecated, reason = "older errors may still be given")]
     let words = match error {
         Error::EndEntityUsedAsCa => "a certificate above the server's is not one of a CA",
         Error::PathLenConstraintViolated => "there are more certificates below a CA than its path length allows",
-        Error::NameConstraintViolation => "a CA above it may not certify these names, by its name constraints",
+        Error::NameConstraintViolation => return Opinion::RefusesNames,
         Error::RequiredEkuNotFound | Error::RequiredEkuNotFoundContext(_) => {
             "a certificate is not meant for TLS servers, by its extended key usage"
         }
@@ -108,6 +119,9 @@ fn opinion(error: Error) -> Opinion {
         | Error::InvalidSerialNumber
         // Rules of their own, and OpenSSL accepts these.
         | Error::MaximumPathDepthExceeded => return Opinion::RefusesForOtherReasons,
+        Error::BadDer | Error::BadDerTime | Error::TrailingData(_) => {
+            return Opinion::Undecided(format!("a certificate is formed in a way that rustls-webpki does not read: {}", words_of(&error)));
+        }
         other => return Opinion::Undecided(format!("rustls-webpki refuses the path: {other}")),
     };
     Opinion::Refuses(words.to_owned())

@@ -133,6 +133,10 @@ fn pss_is_right(key: &rsa::PublicKey, parameters: Option<&Any>, message: &[u8], 
     let parameters = RsaSsaPssParams::try_from(parameters?).ok()?;
     let salt = usize::try_from(parameters.salt_length()).ok().filter(|salt| *salt <= MAX_RSA_BITS / 8)?;
     let hash = parameters.hash_algorithm_oid();
+    // The library has one hash for both, as everybody has.
+    if parameters.mask_gen_algorithm().ok().is_none_or(|mask| mask.hash != *hash) {
+        return None;
+    }
     let verified = if *hash == OID_HASH_SHA1 {
         key.verify(Pss::<Sha1>::new_with_salt(salt), &Sha1::digest(message), signature)
     } else if *hash == OID_NIST_HASH_SHA256 {

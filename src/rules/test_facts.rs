@@ -244,7 +244,13 @@ impl Authority {
 
     /// A root with that kind of key.
     pub fn root_with(key: Key, name: &str) -> Self {
-        let (params, key) = (Self::params(name), key.generate());
+        Self::root_of(key, name, |_| {})
+    }
+
+    /// A root with that kind of key, with changes.
+    pub fn root_of(key: Key, name: &str, change: impl FnOnce(&mut CertificateParams)) -> Self {
+        let (mut params, key) = (Self::params(name), key.generate());
+        change(&mut params);
         let certificate = Certificate::from_der(params.self_signed(&*key).unwrap().der());
         Self { certificate, params, key }
     }

@@ -70,7 +70,7 @@ mod tests {
         let mut world = World::correct();
         let issuing = world.root.intermediate_of(Key::Rsa(512), "Old CA", |_| {});
         world.chain = vec![issuing.leaf(|_| {}), issuing.certificate.clone()];
-        assert_eq!(messages(&world.judge(&RULE)), ["the key of certificate 1 (CN=Old CA) can be broken: RSA 512 bits"]);
+        assert_eq!(messages(&world.judge(&RULE)), ["the key of certificate 2 (CN=Old CA) can be broken: RSA 512 bits"]);
         world.stores[0].anchors = vec![issuing.certificate.der().to_vec().into()];
         assert_eq!(kind(&world.judge(&RULE)), "passed");
     }

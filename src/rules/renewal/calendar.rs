@@ -66,7 +66,7 @@ mod tests {
         let shown: Vec<_> = endings.iter().map(|ending| (ending.days_left, ending.certificate.as_str())).collect();
         assert_eq!(
             shown,
-            [(60, "the server's certificate"), (1000, "certificate 1 (CN=Issuing CA)"), (3000, "the root in the trust store")]
+            [(60, "the server's certificate"), (1000, "certificate 2 (CN=Issuing CA)"), (3000, "the root in the trust store")]
         );
     }
 }

@@ -41,8 +41,17 @@ fn judge(context: &Context) -> Outcome {
         // With two certificates each may be in a file of its own.
         let alike = installed.iter().find(|file| file.key.algorithm == presented.key.algorithm);
         let Some(file) = alike else {
-            return Outcome::NotApplicable("the file holds a certificate of another kind of key".to_owned());
+            let kinds = format!("the file holds a certificate of another kind of key: {}", installed[0].key);
+            return Outcome::Undetermined(format!("{kinds}; whether the server presents it too is not known"));
         };
+        // Loading it would make things worse.
+        if file.not_after < context.now || file.not_before > context.now {
+            let words = format!("the certificate on the disk is valid from {} to {} only", file.not_before.date(), file.not_after.date());
+            return Outcome::Undetermined(format!("{words}: it is not the one to load"));
+        }
+        if file.is_ca && !presented.is_ca {
+            return Outcome::Undetermined("the first certificate of the file is one of a CA: it is not the server's".to_owned());
+        }
         let (ends, ended) = (presented.not_after.date(), file.not_after.date());
         let violation = if file.not_before > presented.not_before {
             Violation::new("a newer certificate lies on the disk than the server presents")
@@ -82,10 +91,20 @@ mod tests {
     }
 
     #[test]
+    fn what_must_not_be_loaded_is_not_recommended() {
+        let world = World::correct();
+        let expired = world.issuing.leaf(|params| params.not_after = NOW - Duration::days(1));
+        let early = world.issuing.leaf(|params| params.not_before = NOW + Duration::days(1));
+        for file in [expired, early, world.issuing.certificate.clone()] {
+            assert_eq!(kind(&judge_with(&world, vec![file])), "undetermined");
+        }
+    }
+
+    #[test]
     fn the_same_one_passes_and_another_kind_says_nothing() {
         let world = World::correct();
         assert_eq!(kind(&judge_with(&world, vec![world.chain[0].clone()])), "passed");
-        assert_eq!(kind(&judge_with(&world, vec![world.issuing.leaf_of(Key::Rsa(2048))])), "not-applicable");
+        assert_eq!(kind(&judge_with(&world, vec![world.issuing.leaf_of(Key::Rsa(2048))])), "undetermined");
         assert_eq!(kind(&judge_with(&world, Vec::new())), "not-applicable");
     }
 }

@@ -58,7 +58,7 @@ mod tests {
         let mut world = World::correct();
         let issuing = world.root.intermediate_with("Old CA", |params| params.not_after = NOW - Duration::days(3));
         world.chain = vec![issuing.leaf(|_| {}), issuing.certificate.clone()];
-        assert_eq!(messages(&world.judge(&RULE)), ["the intermediate certificate 1 (CN=Old CA) expired 3 days ago"]);
+        assert_eq!(messages(&world.judge(&RULE)), ["the intermediate certificate 2 (CN=Old CA) expired 3 days ago"]);
     }
 
     #[test]

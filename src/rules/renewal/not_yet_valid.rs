@@ -68,6 +68,6 @@ mod tests {
         let mut world = World::correct();
         let issuing = world.root.intermediate_with("Next CA", |params| params.not_before = NOW + Duration::days(2));
         world.chain = vec![issuing.leaf(|_| {}), issuing.certificate.clone()];
-        assert_eq!(messages(&world.judge(&RULE)), ["certificate 1 (CN=Next CA) becomes valid in 2 days only"]);
+        assert_eq!(messages(&world.judge(&RULE)), ["certificate 2 (CN=Next CA) becomes valid in 2 days only"]);
     }
 }

@@ -20,9 +20,7 @@ rule! {
     /// ## Remedy
     ///
     /// Ask again from another network. If it is the same from there, update the server or the proxy before it: after 220
-    /// nothing may be sent but TLS.
-    ///
-    /// - Postfix, Exim, Sendmail, OpenSMTPD, Exchange: none of them does so; look at what stands in front.
+    /// nothing may be sent but TLS. None of the usual mail servers does so by itself; look at what stands in front.
     ///
     /// ## References
     ///

@@ -66,7 +66,9 @@ fn compared(leaf: &Certificate, own: &[&Certificate]) -> Outcome {
     };
     let names = |details: &CertificateDetails| listed(details.subject_alt_names.iter(), 10, ", ");
     let line = |what: &str, certificate: &Certificate| match certificate.details() {
-        Ok(details) => format!("{what}: {}, serial {}", names(details), details.serial),
+        Ok(details) => {
+            format!("{what}: {}, serial {}, valid until {}", names(details), details.serial, details.not_after.date())
+        }
         Err(why) => format!("{what}: cannot be read: {why}"),
     };
     let violation = Violation::new("another certificate is sent to clients that give no server name");

@@ -77,7 +77,7 @@ mod tests {
     fn so_is_one_of_the_intermediate() {
         let mut world = with_key_identifiers();
         world.chain[1] = changed(&world.chain[1]);
-        assert!(messages(&world.judge(&RULE))[0].contains("certificate 1 (CN=Issuing CA)"));
+        assert!(messages(&world.judge(&RULE))[0].contains("certificate 2 (CN=Issuing CA)"));
     }
 
     /// A CA with a new key keeps its name: what the old key signed is not wrong, its issuer is missing.

@@ -48,6 +48,12 @@ fn judge(context: &Context) -> Outcome {
         let (faults, dissent) = match (opinion, faults.is_empty()) {
             (Opinion::Accepts | Opinion::RefusesForOtherReasons, true) => return Outcome::Passed(String::new()),
             (Opinion::Undecided(why) | Opinion::RefusesSignature(why), true) => return Outcome::Undetermined(why),
+            (Opinion::RefusesNames, true) if constraints::are_names_judged(&chain[0]) => {
+                return Outcome::Passed("rustls-webpki refuses its name constraints, OpenSSL does not".to_owned());
+            }
+            (Opinion::RefusesNames, true) => {
+                (vec!["a CA above it may not certify these names, by its name constraints".to_owned()], None)
+            }
             // What OpenSSL knows is a matter of its own.
             (Opinion::RefusesExtension, true) => return Outcome::Passed(String::new()),
             (Opinion::Refuses(why), true) => (vec![why], None),
@@ -71,7 +77,7 @@ mod tests {
     use time::Duration;
 
     use super::*;
-    use crate::rules::test_facts::{Hash, Key, NOW, World, kind, messages};
+    use crate::rules::test_facts::{Authority, Hash, Key, NOW, World, kind, messages};
 
     type Params = rcgen::CertificateParams;
     type Change = fn(&mut Params);
@@ -91,6 +97,67 @@ mod tests {
 
     fn only(domain: &str) -> NameConstraints {
         NameConstraints { permitted_subtrees: vec![GeneralSubtree::DnsName(domain.to_owned())], excluded_subtrees: Vec::new() }
+    }
+
+    /// What OpenSSL holds against a root that is trusted.
+    #[rstest]
+    #[case::length(|p: &mut Params| p.is_ca = IsCa::Ca(BasicConstraints::Constrained(0)), "the root allows a path length of 0")]
+    #[case::not_a_ca(|p: &mut Params| p.is_ca = IsCa::ExplicitNoCa, "the root is not one of a CA")]
+    #[case::may_not_sign(|p: &mut Params| p.key_usages = vec![KeyUsagePurpose::CrlSign], "the root may not sign certificates")]
+    #[case::usage(|p: &mut Params| p.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth], "not meant for TLS servers")]
+    #[case::critical(add_unknown_critical, "the root has a critical extension")]
+    fn a_broken_root_is_found(#[case] change: Change, #[case] reason: &str) {
+        let mut world = World::correct();
+        world.root = Authority::root_of(Key::P256, "Odd Root", change);
+        let issuing = world.root.intermediate("Issuing CA");
+        world.stores[0].anchors = vec![world.root.certificate.der().to_vec().into()];
+        world.chain = vec![issuing.leaf(|_| {}), issuing.certificate.clone()];
+        let outcome = world.judge(&RULE);
+        assert!(messages(&outcome)[0].contains(reason), "{outcome:?}");
+    }
+
+    /// Constraints of other kinds than DNS, as OpenSSL reads them; rustls-webpki does not know them.
+    #[rstest]
+    #[case("Right", "passed")]
+    #[case("Wrong", "violated")]
+    fn directory_names_are_constrained_too(#[case] organisation: &str, #[case] expected: &str) {
+        let mut world = World::correct();
+        let name = |organisation: &str| {
+            let mut name = rcgen::DistinguishedName::new();
+            name.push(rcgen::DnType::OrganizationName, organisation);
+            name
+        };
+        let issuing = world.root.intermediate_with("Issuing CA", |params| {
+            let permitted_subtrees = vec![GeneralSubtree::DirectoryName(name("Right"))];
+            params.name_constraints = Some(NameConstraints { permitted_subtrees, excluded_subtrees: Vec::new() });
+        });
+        let leaf = issuing.leaf(|params| params.distinguished_name = name(organisation));
+        world.chain = vec![leaf, issuing.certificate.clone()];
+        assert_eq!(kind(&world.judge(&RULE)), expected);
+    }
+
+    #[test]
+    fn behind_a_dot_stand_only_names_below() {
+        let judge = |excluded: &str| {
+            let mut world = World::correct();
+            let issuing = world.root.intermediate_with("Issuing CA", |params| {
+                let excluded_subtrees = vec![GeneralSubtree::DnsName(excluded.to_owned())];
+                params.name_constraints = Some(NameConstraints { permitted_subtrees: Vec::new(), excluded_subtrees });
+            });
+            world.chain = vec![issuing.leaf(|_| {}), issuing.certificate.clone()];
+            kind(&world.judge(&RULE))
+        };
+        assert_eq!([judge("mx.example.test"), judge(".example.test"), judge(".mx.example.test")], ["violated", "violated", "passed"]);
+    }
+
+    /// A CA that renewed its key is one CA (RFC 5280, 4.2.1.9).
+    #[test]
+    fn a_renewed_key_does_not_lengthen_the_path() {
+        let mut world = World::correct();
+        let upper = world.root.intermediate_with("Same CA", |p| p.is_ca = IsCa::Ca(BasicConstraints::Constrained(0)));
+        let lower = upper.intermediate("Same CA");
+        world.chain = vec![lower.leaf(|_| {}), lower.certificate.clone(), upper.certificate.clone()];
+        assert_eq!(kind(&world.judge(&RULE)), "passed");
     }
 
     #[test]

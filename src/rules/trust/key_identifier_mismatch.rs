@@ -62,7 +62,7 @@ mod tests {
         let outcome = World::correct().judge_leaf(&RULE, |params| {
             params.custom_extensions.push(CustomExtension::from_oid_content(&[2, 5, 29, 35], foreign));
         });
-        let message = "the server's certificate names another key than that of its issuer, certificate 1 (CN=Issuing CA)";
+        let message = "the server's certificate names another key than that of its issuer, certificate 2 (CN=Issuing CA)";
         assert_eq!(messages(&outcome), [message]);
     }
 

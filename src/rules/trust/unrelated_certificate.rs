@@ -60,7 +60,7 @@ mod tests {
     fn a_stranger_is_named() {
         let mut world = World::correct();
         world.chain.push(Authority::root("Stray CA").certificate);
-        assert_eq!(messages(&world.judge(&RULE)), ["certificate 2 (CN=Stray CA) has nothing to do with the path"]);
+        assert_eq!(messages(&world.judge(&RULE)), ["certificate 3 (CN=Stray CA) has nothing to do with the path"]);
     }
 
     #[test]
