@@ -22,7 +22,8 @@ rule! {
     ///
     /// Have the certificate issued anew with the name of the MX as a subject alternative name.
     ///
-    /// - `openssl req -new -key mx.key -subj /CN=mx.example.org -addext subjectAltName=DNS:mx.example.org`
+    /// - Postfix, Exim, Sendmail, OpenSMTPD: `openssl req -new -key mx.key -subj /CN=mx.example.org -addext
+    ///   subjectAltName=DNS:mx.example.org -out mx.csr`
     /// - Exchange: `New-ExchangeCertificate -GenerateRequest -DomainName mx.example.org` sets both.
     ///
     /// ## References

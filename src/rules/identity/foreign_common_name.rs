@@ -22,6 +22,10 @@ rule! {
     /// When the certificate is issued next, let the CN be one of its names, or leave it out. A
     /// certificate without a CN is in order.
     ///
+    /// - Postfix, Exim, Sendmail, OpenSMTPD: `openssl req -new -key mx.key -subj /CN=mx.example.org -addext
+    ///   subjectAltName=DNS:mx.example.org -out mx.csr`
+    /// - Exchange: `New-ExchangeCertificate -GenerateRequest -DomainName mx.example.org` sets both.
+    ///
     /// ## References
     ///
     /// - RFC 9525, 2

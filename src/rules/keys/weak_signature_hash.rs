@@ -25,6 +25,8 @@ rule! {
     ///
     /// - A CA of your own on OpenSSL: `default_md = sha256`.
     /// - Active Directory Certificate Services: `certutil -setreg ca\csp\CNGHashAlgorithm SHA256`.
+    /// - Postfix, Exim, Sendmail, OpenSMTPD: `openssl req -new -key mx.key -out mx.csr`, and the CA signs it anew.
+    /// - Exchange: `Get-ExchangeCertificate -Thumbprint ... | New-ExchangeCertificate -GenerateRequest`, likewise.
     ///
     /// ## References
     ///

@@ -20,6 +20,12 @@ rule! {
     ///
     /// Order the next certificate, or see that the renewal is scheduled and makes the server load it.
     ///
+    /// - Postfix: replace the file of `smtpd_tls_chain_files`, then `postfix reload`.
+    /// - Exim: replace the file of `tls_certificate`; the next connection uses it.
+    /// - Sendmail: replace the file of `confSERVER_CERT`, then restart it.
+    /// - OpenSMTPD: replace the file of `pki mx.example.org cert`, then restart it.
+    /// - Exchange: `Import-ExchangeCertificate`, then `Enable-ExchangeCertificate -Services SMTP`.
+    ///
     /// ## References
     ///
     /// - RFC 5280, 4.1.2.5

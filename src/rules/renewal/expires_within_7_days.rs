@@ -1,14 +1,14 @@
 use time::Duration;
 
-use super::{ahead, date, is_short_lived};
-use crate::rules::{Context, Outcome, Violation, each_leaf, rule};
+use super::{ahead, date, each_issuer, is_short_lived};
+use crate::rules::{Context, Outcome, Violation, rule};
 
 rule! {
     /// The certificate expires within a week.
     ///
     /// ## What it checks
     ///
-    /// The server's certificate is valid for at most 7 more days. Certificates that are issued for
+    /// The server's certificate, or an intermediate above it, is valid for at most 7 more days. Certificates that are issued for
     /// 10 days or less are left out: a machine renews them every few days.
     ///
     /// ## Why it matters
@@ -34,7 +34,7 @@ rule! {
 }
 
 fn judge(context: &Context) -> Outcome {
-    each_leaf(context, |_, leaf| {
+    each_issuer(context, |leaf, issuers| {
         let left = leaf.not_after - context.now;
         if left.is_negative() {
             return Outcome::NotApplicable("the certificate has expired".to_owned());
@@ -42,11 +42,19 @@ fn judge(context: &Context) -> Outcome {
         if is_short_lived(leaf) {
             return Outcome::NotApplicable("the certificate is short-lived: a machine renews it".to_owned());
         }
-        if left > Duration::days(7) {
-            return Outcome::Passed(String::new());
+        if left <= Duration::days(7) {
+            let violation = Violation::new(format!("the certificate expires {}", ahead(left)));
+            return Outcome::Violated(vec![violation.evidence(format!("valid until {}", date(leaf.not_after)))]);
         }
-        let violation = Violation::new(format!("the certificate expires {}", ahead(left)));
-        Outcome::Violated(vec![violation.evidence(format!("valid until {}", date(leaf.not_after)))])
+        // The path ends with the first of its certificates.
+        let soon = issuers.iter().filter_map(|(what, issuer)| {
+            let left = issuer.not_after - context.now;
+            let violation = || Violation::new(format!("the path expires {}, with {what}", ahead(left)));
+            let is_soon = (Duration::ZERO..=Duration::days(7)).contains(&left);
+            is_soon.then(|| violation().evidence(format!("valid until {}", date(issuer.not_after))))
+        });
+        let violations: Vec<Violation> = soon.collect();
+        if violations.is_empty() { Outcome::Passed(String::new()) } else { Outcome::Violated(violations) }
     })
 }
 
@@ -72,6 +80,18 @@ mod tests {
         let world = World::correct();
         let judge = |rule| kind(&world.judge_leaf(rule, |params| params.not_after = NOW + left));
         assert_eq!([judge(&certificate_expired::RULE), judge(&RULE), judge(&expires_within_30_days::RULE)], expected);
+    }
+
+    #[test]
+    fn the_intermediate_counts_too() {
+        let judge = |left: i64| {
+            let mut world = World::correct();
+            let issuing = world.root.intermediate_with("CA", |params| params.not_after = NOW + Duration::days(left));
+            world.chain = vec![issuing.leaf(|_| {}), issuing.certificate.clone()];
+            world.judge(&RULE)
+        };
+        assert_eq!(messages(&judge(5)), ["the path expires in 5 days, with certificate 2 (CN=CA)"]);
+        assert_eq!(kind(&judge(8)), "passed");
     }
 
     #[test]

@@ -25,6 +25,7 @@ rule! {
     /// - Exim: replace it in the file of `tls_certificate`.
     /// - Sendmail: replace it in the file of `confCACERT`, then restart it.
     /// - OpenSMTPD: replace it in the file of `pki mx.example.org cert`, then restart it.
+    /// - Exchange: import it into the store of intermediate authorities of the machine; Schannel sends what it finds there.
     ///
     /// ## References
     ///

@@ -24,6 +24,9 @@ rule! {
     /// Have the certificate issued anew, with the profile for TLS servers (extended key usage
     /// `serverAuth`). If the fault is in an intermediate, the CA must replace it.
     ///
+    /// - Postfix, Exim, Sendmail, OpenSMTPD: `openssl req -new -key mx.key -out mx.csr`, and the CA signs it anew.
+    /// - Exchange: `Get-ExchangeCertificate -Thumbprint ... | New-ExchangeCertificate -GenerateRequest`, likewise.
+    ///
     /// ## References
     ///
     /// - RFC 5280, 6.1

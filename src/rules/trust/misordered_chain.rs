@@ -20,7 +20,9 @@ rule! {
     ///
     /// - Postfix: the order in each file of `smtpd_tls_chain_files`, after the key, is the order sent.
     /// - Exim: the order in the file of `tls_certificate` is the order sent.
+    /// - Sendmail: the order in the file of `confSERVER_CERT` is the order sent.
     /// - OpenSMTPD: the order in the file of `pki mx.example.org cert` is the order sent.
+    /// - Exchange: Schannel builds the path itself; look at the proxy before it.
     ///
     /// ## References
     ///

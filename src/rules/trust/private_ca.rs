@@ -29,6 +29,8 @@ rule! {
     ///
     /// - Postfix: `smtpd_tls_chain_files` takes one key and chain for all clients of a service;
     ///   give internal clients a service of their own in `master.cf` if they need the private one.
+    /// - Exim: let the expansion of `tls_certificate` tell the networks of `$sender_host_address` apart.
+    /// - Sendmail, OpenSMTPD: a daemon or `listen` line of its own for internal clients, with its own certificate.
     /// - Exchange: name the public certificate in `TlsCertificateName` of the receive connector that
     ///   the internet reaches.
     ///

@@ -22,6 +22,7 @@ rule! {
     /// - Exim: edit the file of `tls_certificate`.
     /// - Sendmail: edit the file of `confCACERT`.
     /// - OpenSMTPD: edit the file of `pki mx.example.org cert`.
+    /// - Exchange: Schannel builds the path itself; look at the proxy before it.
     ///
     /// ## References
     ///
