@@ -181,6 +181,7 @@ fn facts(chain: Vec<Certificate>) -> Facts {
         session,
         earlier: Vec::new(),
         offers: View::no_offers(),
+        injection: View::no_injection(),
     };
     Facts::new(Target { name: Name::parse(HOST).expect("a name"), port: 25 }, vec![view])
 }

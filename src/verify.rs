@@ -233,7 +233,7 @@ pub async fn resolve(case: &Case, issuance: Issuance) -> Result<Plan, CaseError>
 
 /// How deep a scenario has the checker look, and how long wait.
 fn patience(scenario: &Scenario) -> Patience {
-    let lab = Patience { depth: scenario.probe, ..Patience::lab() };
+    let lab = Patience { depth: scenario.probe, active: scenario.active == Some(true), ..Patience::lab() };
     scenario.patience.map_or(lab.clone(), |wait| lab.waiting(wait.0))
 }
 
@@ -284,7 +284,9 @@ async fn look_from_afar(
 ) -> Result<View, CaseError> {
     let (depth, wait, address) =
         (patience.depth.name(), format!("{}ms", patience.reply.as_millis()), running.address.to_string());
-    let arguments = ["observe", "--probe", depth, "--patience", &wait, target.name.as_str(), &address].map(str::to_owned);
+    let active = if patience.active { &["--active"][..] } else { &[] };
+    let arguments = [&["observe", "--probe", depth, "--patience", &wait][..], active, &[target.name.as_str(), &address]].concat();
+    let arguments: Vec<String> = arguments.into_iter().map(str::to_owned).collect();
     let printed = running.exec(name, &arguments).await?;
     let view: View = serde_json::from_slice(&printed)
         .map_err(|error| CaseError::Vantage { vantage: name.to_owned(), why: error.to_string() })?;

@@ -48,6 +48,7 @@ pub(super) async fn run(arguments: CheckArguments) -> Result<ExitCode, Failure> 
         // Nobody is promised minutes for a handshake.
         handshake: arguments.patience.min(Patience::default().handshake),
         depth: arguments.probe,
+        active: arguments.active,
         parallel: usize::from(arguments.parallel),
         interval: arguments.rate.map_or(Duration::ZERO, |per_minute| Duration::from_secs(60) / per_minute),
         ..Patience::default()

@@ -123,6 +123,9 @@ enum Command {
         /// How much to ask.
         #[arg(long, value_name = "DEPTH", value_parser = parse_depth())]
         probe: Depth,
+        /// Try what may be taken for an attack.
+        #[arg(long)]
+        active: bool,
         /// How long to wait for each answer.
         #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
         patience: Duration,
@@ -155,6 +158,9 @@ struct CheckArguments {
     /// How much to ask: one handshake in at most 3 connections, grouped questions in about a dozen more, or complete lists.
     #[arg(long, value_name = "DEPTH", value_parser = parse_depth(), default_value = "quick")]
     probe: Depth,
+    /// Try what a server may take for an attack: whether it carries out a command that comes with STARTTLS in one piece.
+    #[arg(long)]
+    active: bool,
     /// How many connections to one address at a time.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64), default_value_t = 1)]
     parallel: u16,
@@ -441,8 +447,8 @@ async fn dispatch(command: Command) -> Result<ExitCode, Failure> {
         #[cfg(feature = "docker")]
         Command::Images(command) => images::run(command).await,
         Command::Serve { plan, listen } => inside::serve(&plan, listen).await,
-        Command::Observe { name, address, probe, patience } => {
-            let patience = Patience { depth: probe, ..Patience::lab() }.waiting(patience);
+        Command::Observe { name, address, probe, active, patience } => {
+            let patience = Patience { depth: probe, active, ..Patience::lab() }.waiting(patience);
             inside::observe(name, address, &patience).await
         }
         Command::Idle => inside::idle().await,

@@ -80,6 +80,7 @@ mod tests {
         View {
             earlier: Vec::new(),
             offers: View::no_offers(),
+            injection: View::no_injection(),
             vantage: Vantage { label: Some(WireText::from(label)), source: None },
             address: "192.0.2.10:25".parse().unwrap(),
             connections: 1,

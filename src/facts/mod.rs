@@ -97,12 +97,35 @@ pub struct View {
     /// What else was asked of its TLS.
     #[serde(default = "View::no_offers")]
     pub offers: Observed<Offers>,
+    /// What became of a command that came with STARTTLS in one piece.
+    #[serde(default = "View::no_injection")]
+    pub injection: Observed<Injection>,
+}
+
+/// What becomes of a command that a client sends with STARTTLS in one piece: nobody could tell it from one that
+/// somebody in between has put there (CVE-2011-0411).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Injection {
+    /// It was forgotten, as it must be (RFC 3207, 4.2).
+    Discarded,
+    /// The handshake failed, or the connection ended.
+    BrokeOff,
+    /// It was answered in the clear, after the 220.
+    AnsweredInClear(WireText),
+    /// It was answered inside TLS.
+    AnsweredInTls(WireText),
 }
 
 impl View {
     /// Nothing was asked but what one session shows.
     pub fn no_offers() -> Observed<Offers> {
         Observed::NotAttempted(format!("not asked at --probe {}", Depth::Quick.name()))
+    }
+
+    /// It may be taken for an attack, and is asked only when told.
+    pub fn no_injection() -> Observed<Injection> {
+        Observed::NotAttempted("not asked; --active does".to_owned())
     }
 
     /// `from 192.0.2.1` or `from partner (192.0.2.1)`.

@@ -118,6 +118,7 @@ pub(super) fn facts(chain: Vec<Certificate>) -> Facts {
         session,
         earlier: Vec::new(),
         offers: View::no_offers(),
+        injection: View::no_injection(),
     };
     let name = Name::parse("mx.example.test").expect("a name");
     Facts::new(Target { name, port: 25 }, vec![view])

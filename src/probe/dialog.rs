@@ -17,7 +17,7 @@ use super::{
     timed_out,
 };
 use crate::{
-    facts::{ClientCertificate, Failure, Line, Observed, Session, Speaker},
+    facts::{ClientCertificate, Failure, Injection, Line, Observed, Session, Speaker},
     hello::{Flight, FlightReader, goodbye},
     name::Name,
     smtp::{Ehlo, Reply, ReplyError, ReplyReader},
@@ -27,6 +27,9 @@ use crate::{
 
 /// How long to wait for the reply to QUIT: politeness that is not worth a minute.
 const QUIT_PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long a server has to answer what it should have forgotten.
+const INJECTION_PATIENCE: Duration = Duration::from_secs(2);
 
 /// A dialog in progress. It never speaks before it was spoken to (RFC 5321, 4.3.1).
 pub(super) struct Dialog<'a, S> {
@@ -120,6 +123,41 @@ impl<'a> Dialog<'a, TcpStream> {
             .await;
         }
         Ok(result)
+    }
+
+    /// Sends a command along with STARTTLS, and listens whether it is answered: by whom it came the server cannot know.
+    pub(super) async fn inject(mut self, name: &Name, ehlo: &str) -> Result<Injection, Failure> {
+        let greeting = self.read_reply(self.patience.greeting).await?;
+        if let Some(refused) = refusal(&greeting) {
+            return Err(refused);
+        }
+        match self.say_ehlo(ehlo).await {
+            Observed::Seen(offered) if offered.offers("STARTTLS") => {}
+            Observed::Failed(failure) => return Err(failure),
+            _ => return Err(Failure::Tls("STARTTLS was not offered".to_owned())),
+        }
+        self.stream.write_all(b"STARTTLS\r\nNOOP\r\n").await.map_err(|error| io_failure(&error))?;
+        let reply = self.read_reply(self.patience.reply).await?;
+        if !reply.is_positive() {
+            return Err(Failure::Blocked(reply));
+        }
+        if !self.buffer.is_empty() {
+            return Ok(Injection::AnsweredInClear(WireText::from_bytes(&self.buffer[..self.buffer.len().min(200)])));
+        }
+        let result = handshake::connect(self.stream, &handshake::Wanted::usual(name), self.patience.handshake).await;
+        let Ok((mut stream, _)) = result.outcome else { return Ok(Injection::BrokeOff) };
+        let mut answer = [0; 200];
+        let answer = match timeout(INJECTION_PATIENCE, stream.read(&mut answer)).await {
+            Ok(Ok(count @ 1..)) => Injection::AnsweredInTls(WireText::from_bytes(&answer[..count])),
+            Ok(_) => Injection::BrokeOff,
+            Err(_) => Injection::Discarded,
+        };
+        let _ = timeout(QUIT_PATIENCE, async {
+            stream.write_all(b"QUIT\r\n").await?;
+            stream.shutdown().await
+        })
+        .await;
+        Ok(answer)
     }
 
     /// Holds the dialog to its end and fills the session with what was seen. True where the server answered the

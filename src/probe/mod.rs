@@ -27,7 +27,7 @@ use tokio::{
 pub use budget::{Budget, Progress, Watch};
 
 use crate::{
-    facts::{Connection, Depth, Failure, Observed, Session, Target, Vantage, View},
+    facts::{Connection, Depth, Failure, Injection, Observed, Session, Target, Vantage, View},
     name::Name,
     smtp::Reply,
 };
@@ -54,6 +54,8 @@ pub struct Patience {
     pub backoff: Duration,
     /// How much is asked.
     pub depth: Depth,
+    /// Whether it is tried what a server may take for an attack.
+    pub active: bool,
     /// Connections to one address side by side. One means lock-step.
     pub parallel: usize,
     /// The least time between the beginnings of two connections to one address.
@@ -74,6 +76,7 @@ impl Default for Patience {
             max_connections: 3,
             backoff: Duration::from_secs(2),
             depth: Depth::Quick,
+            active: false,
             parallel: 1,
             interval: Duration::ZERO,
             ceiling: 400,
@@ -166,7 +169,55 @@ pub async fn observe_within(
         }
         _ => Observed::NotAttempted("the server was never ready for TLS".to_owned()),
     };
-    View { vantage, address, connections: connections + asker.connections(), session, earlier: sessions, offers }
+    let injection = match session.tls {
+        Observed::Seen(_) if patience.active => {
+            connections += 1;
+            inject(target, address, vantage.source, ehlo, patience, budget).await
+        }
+        Observed::Seen(_) => View::no_injection(),
+        _ => Observed::NotAttempted("the usual handshake was not finished".to_owned()),
+    };
+    View { vantage, address, connections: connections + asker.connections(), session, earlier: sessions, offers, injection }
+}
+
+/// Sends a command along with STARTTLS.
+async fn inject(
+    target: &Target,
+    address: SocketAddr,
+    source: Option<IpAddr>,
+    ehlo: Option<&Name>,
+    patience: &Patience,
+    budget: &Budget,
+) -> Observed<Injection> {
+    patience.watch.asks("a command that comes with STARTTLS");
+    let permit = match budget.permit().await {
+        Ok(permit) => permit,
+        Err(failure) => return Observed::Failed(failure),
+    };
+    let asked = async {
+        let stream = match timeout(patience.connect, connect(address, source)).await {
+            Ok(Ok(stream)) => stream,
+            Ok(Err(error)) => return Err(connect_failure(&error, patience.connect)),
+            Err(_) => return Err(timed_out(patience.connect)),
+        };
+        let source = stream.local_addr().map_err(|error| Failure::Local(error.to_string()))?;
+        let ehlo = ehlo.map_or_else(|| address_literal(source.ip()), ToString::to_string);
+        Dialog::new(stream, patience).inject(&target.name, &ehlo).await
+    };
+    let asked = tokio::select! {
+        asked = asked => asked,
+        () = patience.watch.stopped() => Err(budget::interrupted()),
+    };
+    match asked {
+        Ok(injection) => {
+            permit.answered();
+            Observed::Seen(injection)
+        }
+        Err(failure) => {
+            permit.turned_away(&failure);
+            Observed::Failed(failure)
+        }
+    }
 }
 
 fn lost_for_good(connections: u32, patience: &Patience, last: Option<&Session>) -> bool {

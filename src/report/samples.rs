@@ -103,6 +103,7 @@ fn view(label: &str, source: &str, session: Session) -> View {
         session,
         earlier: Vec::new(),
         offers: View::no_offers(),
+        injection: View::no_injection(),
     }
 }
 

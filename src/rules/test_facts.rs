@@ -103,6 +103,7 @@ impl World {
         let not_asked = || Observed::NotAttempted("not needed".to_owned());
         View {
             offers: View::no_offers(),
+            injection: View::no_injection(),
             earlier: Vec::new(),
             vantage: Vantage { label: None, source: Some(source) },
             address: SocketAddr::from(([198, 51, 100, 10], 25)),

@@ -44,6 +44,9 @@ pub struct Scenario {
     /// How deep the checker looks; `quick` if absent.
     #[serde(default)]
     pub probe: Depth,
+    /// The checker tries what a server may take for an attack.
+    #[schemars(extend("const" = true))]
+    pub active: Option<bool>,
     /// The policy that it judges by; `mtalab` if absent.
     #[schemars(with = "Option<PolicyName>")]
     pub policy: Option<String>,

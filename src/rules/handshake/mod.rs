@@ -16,6 +16,7 @@ rules! {
     foreign_sni_rejected,
     client_certificate_required,
     client_certificate_requested,
+    command_injection,
 }
 
 /// Judges whether a hello with one of these traits was not borne, where a plainer one was answered.
