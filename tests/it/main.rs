@@ -1,6 +1,7 @@
 //! Everything that is tested from outside the modules, but for the corpus itself.
 #![expect(clippy::unwrap_used, reason = "helpers of tests panic as tests do")]
 
+mod broken;
 mod catalogue;
 mod cli;
 #[cfg(feature = "docker")]
