@@ -18,6 +18,7 @@ mod renewal;
 mod revocation;
 mod second_opinion;
 mod signature;
+mod spelling;
 mod starttls;
 #[cfg(test)]
 mod test_facts;

@@ -12,8 +12,9 @@ use time::OffsetDateTime;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 use super::{
-    constraints,
+    certificate_text, constraints,
     signature::{self, Checked},
+    spelling::canonical,
 };
 use crate::{facts::Certificate, trust::TrustStore};
 
@@ -122,6 +123,13 @@ impl Judgement {
     }
 }
 
+/// The certificates of a path with their names in words, bottom up, the root of the store above them.
+pub fn links<'a>(chain: &'a [Certificate], judgement: &'a Judgement) -> Vec<(String, &'a Certificate)> {
+    let path = judgement.path.iter().chain(&judgement.root).map(|index| (certificate_text(chain, *index), &chain[*index]));
+    let anchor = judgement.anchor.iter().filter(|_| judgement.root.is_none()).map(|anchor| ("the root".to_owned(), anchor));
+    path.chain(anchor).collect()
+}
+
 /// Finds the path of a chain as sent; `now` prefers certificates that are valid then.
 pub fn judge(chain: &[Certificate], stores: &[TrustStore], now: OffsetDateTime) -> Judgement {
     let undecided =
@@ -150,6 +158,9 @@ fn is_valid(certificate: &X509Certificate, now: OffsetDateTime) -> bool {
 /// The state of one judgement: what was parsed, and the signatures that were checked.
 struct Search<'a> {
     sent: Vec<Option<X509Certificate<'a>>>,
+    /// The names of the issuer and the subject of each, as they are compared.
+    sent_names: Vec<(Vec<u8>, Vec<u8>)>,
+    anchor_names: Vec<Vec<u8>>,
     anchors: Vec<(&'a TrustStore, X509Certificate<'a>)>,
     checked: HashMap<(usize, Issuer), Checked>,
     checks: usize,
@@ -210,8 +221,14 @@ impl<'a> Search<'a> {
             anchors.filter_map(|(store, anchor)| Some((store, X509Certificate::from_der(anchor).ok()?.1))).collect();
         // Of several roots of one CA, one that is valid is found first.
         anchors.sort_by_key(|(_, anchor)| !is_valid(anchor, now));
+        let sent: Vec<Option<X509Certificate>> = chain.iter().take(MAX_CERTIFICATES).map(parse).collect();
+        let names = |sent: &Option<X509Certificate>| {
+            sent.as_ref().map(|c| (canonical(c.issuer()), canonical(c.subject()))).unwrap_or_default()
+        };
         Self {
-            sent: chain.iter().take(MAX_CERTIFICATES).map(parse).collect(),
+            sent_names: sent.iter().map(names).collect(),
+            anchor_names: anchors.iter().map(|(_, anchor)| canonical(anchor.subject())).collect(),
+            sent,
             anchors,
             checked: HashMap::new(),
             checks: 0,
@@ -295,7 +312,11 @@ impl<'a> Search<'a> {
             Issuer::Sent(index) => self.sent[index].as_ref()?,
             Issuer::Anchor(index) => &self.anchors[index].1,
         };
-        if certificate.issuer().as_raw() != by.subject().as_raw() {
+        let name = match issuer {
+            Issuer::Sent(index) => &self.sent_names[index].1,
+            Issuer::Anchor(index) => &self.anchor_names[index],
+        };
+        if self.sent_names[child].0 != *name {
             return None;
         }
         if let Some(known) = self.checked.get(&(child, issuer)) {

@@ -9,7 +9,10 @@ use time::OffsetDateTime;
 use webpki::{ALL_VERIFICATION_ALGS, EndEntityCert, Error, KeyUsage, anchor_from_trusted_cert};
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
-use super::path::{Judgement, MAX_CERTIFICATES};
+use super::{
+    path::{Judgement, MAX_CERTIFICATES, links},
+    spelling,
+};
 use crate::{facts::Certificate, trust::TrustStore};
 
 /// What the second judge says.
@@ -43,6 +46,10 @@ pub fn ask(chain: &[Certificate], judgement: &Judgement, stores: &[TrustStore], 
     });
     match verified {
         Ok(()) => Opinion::Accepts,
+        // It compares names byte by byte, which is a matter of its own.
+        Err(Error::UnknownIssuer) if links(chain, judgement).windows(2).any(|link| spelling::differs(link[0].1, link[1].1)) => {
+            Opinion::RefusesForOtherReasons
+        }
         Err(error) => match opinion(error) {
             // Signatures come before name constraints: where there are none, nothing was missed.
             Opinion::RefusesSignature(_) if !is_constrained(chain, judgement, stores) => Opinion::RefusesForOtherReasons,

@@ -256,6 +256,13 @@ impl Authority {
         Self { certificate, params, key }
     }
 
+    /// The same CA, that signs under another name.
+    pub fn called(&self, name: DistinguishedName) -> Self {
+        let mut other = self.clone();
+        other.params.distinguished_name = name;
+        other
+    }
+
     /// A CA below this one.
     pub fn intermediate(&self, name: &str) -> Self {
         self.intermediate_with(name, |_| {})

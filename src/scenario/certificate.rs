@@ -194,6 +194,8 @@ pub enum IssuerFault {
     PolicyConstraints,
     /// It is signed with SHA-1.
     Sha1,
+    /// The server's certificate writes its name otherwise than it does itself.
+    SpelledOtherwise,
 }
 
 /// A certificate that is not formed as it should be.

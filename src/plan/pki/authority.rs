@@ -1,7 +1,7 @@
 //! The certification authorities of the lab.
 
 use rcgen::{
-    BasicConstraints, CertificateParams, CertificateRevocationListParams, DistinguishedName, DnType, IsCa, Issuer,
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, DistinguishedName, DnType, DnValue, IsCa, Issuer,
     KeyUsagePurpose,
 };
 use time::OffsetDateTime;
@@ -51,6 +51,17 @@ impl Authority {
         params.use_authority_key_identifier_extension = true;
         params.not_after = until;
         self.sign(&params, &other.key)
+    }
+
+    /// From now on it signs under its name in capitals, which its own certificate does not have.
+    pub fn spell_otherwise(&mut self) {
+        let mut name = DistinguishedName::new();
+        for (kind, value) in self.params.distinguished_name.iter() {
+            if let DnValue::Utf8String(text) = value {
+                name.push(kind.clone(), text.to_uppercase());
+            }
+        }
+        self.params.distinguished_name = name;
     }
 
     pub fn sign(&self, params: &CertificateParams, key: &LabKey) -> Result<Vec<u8>, PlanError> {

@@ -96,7 +96,7 @@ fn spoil(params: &mut CertificateParams, fault: Option<IssuerFault>, scenario: &
         Some(IssuerFault::PolicyConstraints) => {
             params.custom_extensions.push(critical(POLICY_CONSTRAINTS, vec![0x30, 3, 0x80, 1, 100]));
         }
-        Some(IssuerFault::PathLength | IssuerFault::Version1 | IssuerFault::Sha1) | None => {}
+        Some(IssuerFault::PathLength | IssuerFault::Version1 | IssuerFault::Sha1 | IssuerFault::SpelledOtherwise) | None => {}
     }
 }
 

@@ -60,6 +60,10 @@ pub(super) fn issue(scenario: &Scenario, mint: &Mint) -> Result<(Issued, TrustSt
         let line = line::below(&lab, "mtalab lab", scenario, mint)?;
         (lab, line)
     };
+    let mut line = line;
+    if let (Some(IssuerFault::SpelledOtherwise), Some(issuer)) = (fault.issuer, line.last_mut()) {
+        issuer.spell_otherwise();
+    }
     let issuer = line.last().unwrap_or(&root);
 
     let key = match (fault.weak_key, fault.odd_key) {

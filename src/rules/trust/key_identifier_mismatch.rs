@@ -1,4 +1,4 @@
-use crate::rules::{Context, Outcome, ResultType, Violation, certificate_text, constraints, each_path, known_path, rule};
+use crate::rules::{Context, Outcome, ResultType, Violation, constraints, each_path, known_path, path::links, rule};
 
 rule! {
     /// A certificate names another key than that of its issuer.
@@ -34,9 +34,7 @@ rule! {
 
 fn judge(context: &Context) -> Outcome {
     each_path(context, |chain, judgement| {
-        let path = judgement.path.iter().chain(&judgement.root).map(|index| (certificate_text(chain, *index), &chain[*index]));
-        let anchor = judgement.anchor.iter().filter(|_| judgement.root.is_none()).map(|anchor| ("the root".to_owned(), anchor));
-        let climb: Vec<_> = path.chain(anchor).collect();
+        let climb = links(chain, judgement);
         let links = climb.windows(2).filter(|link| constraints::is_linked_by_key(link[0].1, link[1].1) == Some(false));
         let violations: Vec<Violation> = links
             .map(|link| {

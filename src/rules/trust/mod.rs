@@ -18,6 +18,7 @@ rules! {
     misordered_chain,
     invalid_path,
     key_identifier_mismatch,
+    issuer_spelled_otherwise,
     key_usage_without_signature,
     leaf_is_ca,
     malformed_certificate,

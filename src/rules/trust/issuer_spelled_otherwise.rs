@@ -1,0 +1,70 @@
+use crate::rules::{Context, Outcome, ResultType, Violation, each_path, known_path, path::links, rule, spelling};
+
+rule! {
+    /// The name of an issuer is written in two ways.
+    ///
+    /// ## What it checks
+    ///
+    /// A certificate on the path names its issuer in other letters, spaces or kinds of string than the certificate that
+    /// stands above it names itself, though that one's key made the signature.
+    ///
+    /// ## Why it matters
+    ///
+    /// OpenSSL compares such names as people do, and finds the issuer. GnuTLS and rustls compare bytes, do not find it, and
+    /// say that it is unknown. So the fault comes and goes with the sender.
+    ///
+    /// ## Remedy
+    ///
+    /// Have the certificate issued anew; the CA must copy its own name as it stands in its certificate.
+    ///
+    /// - Postfix, Exim, Sendmail, OpenSMTPD: `openssl req -new -key mx.key -out mx.csr`, and the CA signs it anew.
+    /// - Exchange: `Get-ExchangeCertificate -Thumbprint ... | New-ExchangeCertificate -GenerateRequest`, likewise.
+    ///
+    /// ## References
+    ///
+    /// - RFC 5280, 7.1
+    /// - RFC 5280, 4.1.2.4
+    "issuer-spelled-otherwise" { practice: PublicCa, severity: Warn, result_type: Some(ResultType::CertificateNotTrusted) }
+}
+
+fn judge(context: &Context) -> Outcome {
+    each_path(context, |chain, judgement| {
+        let links = links(chain, judgement);
+        let violations: Vec<Violation> = links
+            .windows(2)
+            .filter(|link| spelling::differs(link[0].1, link[1].1))
+            .map(|link| {
+                let name = |certificate: &crate::facts::Certificate, of: fn(&crate::facts::CertificateDetails) -> &str| {
+                    certificate.details().map(|details| of(details).to_owned()).unwrap_or_default()
+                };
+                Violation::new(format!("{} writes the name of its issuer otherwise than {} does", link[0].0, link[1].0))
+                    .evidence(format!("here: {}", super::short(&name(link[0].1, |details| details.issuer.as_str()))))
+                    .evidence(format!("there: {}", super::short(&name(link[1].1, |details| details.subject.as_str()))))
+            })
+            .collect();
+        known_path(judgement, if violations.is_empty() { Outcome::Passed(String::new()) } else { Outcome::Violated(violations) })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use rcgen::{DistinguishedName, DnType, DnValue};
+
+    use super::*;
+    use crate::rules::test_facts::{World, kind};
+
+    #[test]
+    fn another_spelling_is_found_and_the_path_all_the_same() {
+        for value in [DnValue::Utf8String("issuing  CA".to_owned()), DnValue::PrintableString("Issuing CA".try_into().unwrap())] {
+            let mut world = World::correct();
+            let mut name = DistinguishedName::new();
+            name.push(DnType::CommonName, value);
+            world.chain[0] = world.issuing.called(name).leaf(|_| {});
+            assert_eq!(kind(&world.judge(&RULE)), "violated");
+            let incomplete = crate::rules::find("incomplete-chain").unwrap();
+            assert_eq!(kind(&world.judge(incomplete)), "passed");
+            assert_eq!(kind(&world.judge(crate::rules::find("invalid-path").unwrap())), "passed");
+        }
+        assert_eq!(kind(&World::correct().judge(&RULE)), "passed");
+    }
+}
