@@ -109,7 +109,7 @@ pub struct View {
 pub enum Injection {
     /// It was forgotten, as it must be (RFC 3207, 4.2).
     Discarded,
-    /// The handshake failed, or the connection ended.
+    /// The server ended the dialog after the handshake, or refused to go on.
     BrokeOff,
     /// It was answered in the clear, after the 220.
     AnsweredInClear(WireText),

@@ -145,10 +145,12 @@ impl<'a> Dialog<'a, TcpStream> {
             return Ok(Injection::AnsweredInClear(WireText::from_bytes(&self.buffer[..self.buffer.len().min(200)])));
         }
         let result = handshake::connect(self.stream, &handshake::Wanted::usual(name), self.patience.handshake).await;
-        let Ok((mut stream, _)) = result.outcome else { return Ok(Injection::BrokeOff) };
+        // It may have taken the command for TLS, or answered it in the clear and late: nobody knows.
+        let (mut stream, _) = result.outcome?;
         let mut answer = [0; 200];
         let answer = match timeout(INJECTION_PATIENCE, stream.read(&mut answer)).await {
-            Ok(Ok(count @ 1..)) => Injection::AnsweredInTls(WireText::from_bytes(&answer[..count])),
+            // Only a positive reply says that it was carried out.
+            Ok(Ok(count @ 1..)) if answer[0] == b'2' => Injection::AnsweredInTls(WireText::from_bytes(&answer[..count])),
             Ok(_) => Injection::BrokeOff,
             Err(_) => Injection::Discarded,
         };

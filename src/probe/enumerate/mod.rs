@@ -77,6 +77,7 @@ pub(super) async fn fallback(asker: &Asker<'_>, refused: Refused, left: u32) -> 
         }
     }
     offers.groups.accepted = evidence::groups_of(&asker.heard());
+    offers.curves.accepted = evidence::curves_of(&asker.heard(), Version::Tls12);
     write_evidence(asker, &mut offers);
     offers
 }

@@ -2,24 +2,39 @@
 //! one of them refuses says nothing of the others.
 
 use super::ask::{Asker, Said, Tally};
-use crate::facts::{Alpn, Answer, Failure, Observed, Offers, Sni, Taken};
+use crate::{
+    facts::{Alpn, Answer, Failure, Observed, Offers, Sni, Taken},
+    hello::Flight,
+    tls::{Group, Suite, Version},
+};
 
 /// How often a hello that was taken is sent again; one after the other, so that servers that take turns are all asked.
 const CONTROLS: u32 = 2;
 
-/// Sends a hello again that was taken. Where it is refused now, no refusal is believed.
+/// Sends a hello again that was taken. Where another answer comes now, no refusal is believed.
 pub(super) async fn control(asker: &Asker<'_>, offers: &mut Offers) {
     let is_taken = |heard: &&super::ask::Heard| heard.sni == Sni::Target && heard.flight.alert.is_none() && heard.is_in_version();
     let Some(taken) = asker.heard().iter().find(is_taken).cloned() else { return };
     let mut tally = Tally::new("the same once more");
     let mut is_steady = true;
     for _ in 0..CONTROLS {
-        is_steady &= !matches!(asker.ask(&taken.asked, Sni::Target, &mut tally).await, Ok(Said::Refused(..)));
+        is_steady &= match asker.ask(&taken.asked, Sni::Target, &mut tally).await {
+            Ok(Said::Took(flight)) => choices(&flight) == choices(&taken.flight),
+            Ok(Said::Refused(..)) => false,
+            // No answer is no other answer.
+            Err(_) => true,
+        };
     }
     offers.questions.extend(tally.into_question());
     if !is_steady {
-        doubt(offers, &Failure::Tls("the server refused now what it took before".to_owned()));
+        doubt(offers, &Failure::Tls("the server does not always answer the same hello in the same way".to_owned()));
     }
+}
+
+/// What one server chooses every time of the same offer.
+fn choices(flight: &Flight) -> (Option<(Version, Suite, Option<Group>)>, Option<&Vec<u8>>) {
+    let hello = flight.hello.as_ref().map(|hello| (hello.version, hello.suite, hello.group));
+    (hello, flight.certificates.as_ref().and_then(|chain| chain.first()))
 }
 
 /// What was refused is not known any more; what was taken stays.
@@ -44,7 +59,7 @@ fn doubt(offers: &mut Offers, why: &Failure) {
             chain.answer = Observed::Failed(why.clone());
         }
     }
-    if offers.intolerance.seen().is_some_and(|found| !found.is_empty()) {
+    if offers.intolerance.seen().is_some() {
         offers.intolerance = Observed::Failed(why.clone());
     }
 }

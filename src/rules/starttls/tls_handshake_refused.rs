@@ -9,7 +9,7 @@ use crate::{
         rule, short, tried, why_not,
     },
     smtp::Reply,
-    tls::{Authentication, Suite, Version},
+    tls::{Authentication, Group, Suite, Version},
 };
 
 rule! {
@@ -154,13 +154,36 @@ fn of_other_suites(asked: &Asked, version: Version, violated: impl Fn(Violation)
     let suites = asked.offers.version(version).map(|offer| offer.suites.accepted.as_slice()).unwrap_or_default();
     let has_certificate =
         |suite: Suite| matches!(suite.authentication(), Authentication::Rsa | Authentication::Ecdsa | Authentication::Any);
-    match suites.iter().find(|suite| is_offered_today(**suite) && !is_weak(**suite) && has_certificate(**suite)) {
+    let today = || suites.iter().filter(|suite| is_offered_today(**suite) && !is_weak(**suite) && has_certificate(**suite));
+    match today().find(|suite| !is_offered_here(**suite)) {
+        // The suite was not what was missing.
+        None if today().next().is_some() => match other_group(asked) {
+            Some(group) => Outcome::Passed(format!("STARTTLS works for senders that offer {group}")),
+            None => unclear,
+        },
         Some(suite) => Outcome::Passed(format!("STARTTLS works for senders that offer {suite} in {version}")),
         None if asked.more_suites(&[version]) == Known::No && !suites.is_empty() => {
             violated(Violation::new("the server takes no suite that senders of today offer"))
         }
         None => unclear,
     }
+}
+
+/// A group that the server takes and the handshake of the session does not offer.
+fn other_group(asked: &Asked) -> Option<Group> {
+    const OFFERED: [&str; 4] = ["secp256r1", "secp384r1", "x25519", "X25519MLKEM768"];
+    let is_offered = |group: &Group| OFFERED.iter().any(|name| Group::from_name(name) == Some(*group));
+    let (curves, groups) = (&asked.offers.curves.accepted, &asked.offers.groups.accepted);
+    // Where one of ours is taken too, the group was not it either.
+    let mut all = curves.iter().chain(groups);
+    if all.clone().any(is_offered) { None } else { all.next().copied() }
+}
+
+/// Whether the handshake of the session offers a suite: those of TLS 1.3, and ECDHE with AEAD.
+fn is_offered_here(suite: Suite) -> bool {
+    let name = suite.name().unwrap_or_default();
+    let is_aead = ["_AES_128_GCM_", "_AES_256_GCM_", "_CHACHA20_"].iter().any(|cipher| name.contains(cipher));
+    suite.is_tls13() || (name.starts_with("TLS_ECDHE_") && is_aead)
 }
 
 /// Whether there is a sender of today that offers a suite: the defaults of OpenSSL 3, GnuTLS 3 and Schannel, and
