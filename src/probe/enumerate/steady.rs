@@ -5,7 +5,6 @@ use super::ask::{Asker, Said, Tally};
 use crate::{
     facts::{Alpn, Answer, Failure, Observed, Offers, Sni, Taken},
     hello::Flight,
-    tls::{Group, Suite, Version},
 };
 
 /// How often a hello that was taken is sent again; one after the other, so that servers that take turns are all asked.
@@ -19,7 +18,7 @@ pub(super) async fn control(asker: &Asker<'_>, offers: &mut Offers) {
     let mut is_steady = true;
     for _ in 0..CONTROLS {
         is_steady &= match asker.ask(&taken.asked, Sni::Target, &mut tally).await {
-            Ok(Said::Took(flight)) => choices(&flight) == choices(&taken.flight),
+            Ok(Said::Took(flight)) => are_alike(&flight, &taken.flight),
             Ok(Said::Refused(..)) => false,
             // No answer is no other answer.
             Err(_) => true,
@@ -31,10 +30,11 @@ pub(super) async fn control(asker: &Asker<'_>, offers: &mut Offers) {
     }
 }
 
-/// What one server chooses every time of the same offer.
-fn choices(flight: &Flight) -> (Option<(Version, Suite, Option<Group>)>, Option<&Vec<u8>>) {
-    let hello = flight.hello.as_ref().map(|hello| (hello.version, hello.suite, hello.group));
-    (hello, flight.certificates.as_ref().and_then(|chain| chain.first()))
+/// Whether two answers are those of one server to the same offer.
+fn are_alike(one: &Flight, other: &Flight) -> bool {
+    let chosen = |flight: &Flight| flight.hello.as_ref().map(|hello| (hello.version, hello.suite, hello.group));
+    let leaf = |flight: &Flight| flight.certificates.as_ref().and_then(|chain| chain.first().cloned());
+    chosen(one) == chosen(other) && leaf(one) == leaf(other)
 }
 
 /// What was refused is not known any more; what was taken stays.
