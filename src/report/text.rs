@@ -15,7 +15,7 @@ use super::{
     redact::Redactor,
 };
 use crate::{
-    facts::{Certificate, ClientCertificate, Depth, Observed, Possession, Session, Speaker, View},
+    facts::{Certificate, ClientCertificate, Depth, Injection, Observed, Possession, Session, Speaker, View},
     finding::{Finding, Outcome, Verdict},
     rules::Rule,
     smtp::{Ehlo, Keyword, Reply},
@@ -285,6 +285,14 @@ impl Text<'_> {
         }
         if let Observed::Seen(ClientCertificate::Requested { ca_bytes }) = view.client_certificate() {
             self.field(2, "client cert.", &format!("asked for, with {ca_bytes} bytes of CA names"));
+        }
+        if !matches!(view.injection, Observed::NotAttempted(_)) {
+            self.observed("injection", &view.injection, &mut unasked, |text, injection| match injection {
+                Injection::Discarded => "a command that came with STARTTLS was forgotten".to_owned(),
+                Injection::BrokeOff => "the server went no further when a command came with STARTTLS".to_owned(),
+                Injection::AnsweredInClear(answer) => text.show(&format!("answered in the clear: {answer}"), MAX_VALUE),
+                Injection::AnsweredInTls(answer) => text.show(&format!("answered inside TLS: {answer}"), MAX_VALUE),
+            });
         }
         self.offers(view);
         for (why, keys) in &unasked.0 {
