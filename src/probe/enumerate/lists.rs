@@ -165,7 +165,8 @@ impl Asker<'_> {
                 return;
             }
             let Some(chosen) = chosen.hello.map(|hello| hello.suite) else { return };
-            let Some(at) = rest.iter().position(|suite| *suite == chosen) else { return };
+            // The answer to a longer list than this one.
+            let Some(at) = rest.iter().position(|suite| *suite == chosen) else { return found.failure = Some(not_offered()) };
             if at >= CHUNK {
                 self.learn(|bearing| bearing.many_suites_seen = true);
             }
