@@ -7,6 +7,7 @@ mod fetched;
 mod merge;
 mod ocsp;
 mod offers;
+pub mod usual;
 
 use std::net::{IpAddr, SocketAddr};
 

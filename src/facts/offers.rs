@@ -210,7 +210,7 @@ pub enum Answer {
     Refused(Refusal),
 }
 
-/// How a server refuses an offer: evidence, unlike a lost connection.
+/// How a server refuses an offer: evidence, unlike a connection that was lost once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema, thiserror::Error)]
 #[serde(rename_all = "kebab-case")]
 pub enum Refusal {
@@ -220,6 +220,9 @@ pub enum Refusal {
     /// With a lower version than was asked for.
     #[error("answered with {0}")]
     OtherVersion(Version),
+    /// Without a word: it closed or reset the connection each time, and answered other hellos in between.
+    #[error("refused by closing the connection")]
+    Closed,
 }
 
 /// Whose order decides which of several suites is used.

@@ -78,9 +78,14 @@ impl<'a> Dialog<'a, TcpStream> {
             let mut chunk = [0; 8192];
             loop {
                 let count = match self.stream.read(&mut chunk).await {
+                    // An end in the middle is no word about the offer, and neither is it silence.
+                    Ok(0) if reader.bytes() > 0 => return Err(in_the_middle("closed")),
                     Ok(0) => return Err(Failure::Closed),
                     Ok(count) => count,
-                    Err(error) => return Err(io_failure(&error)),
+                    Err(error) => match io_failure(&error) {
+                        Failure::Reset if reader.bytes() > 0 => return Err(in_the_middle("reset")),
+                        failure => return Err(failure),
+                    },
                 };
                 match reader.push(&chunk[..count]) {
                     Ok(true) => return Ok(()),
@@ -282,6 +287,10 @@ impl<'a> Dialog<'a, TcpStream> {
         }
         true
     }
+}
+
+fn in_the_middle(what: &str) -> Failure {
+    Failure::Tls(format!("the server {what} the connection in the middle of its answer"))
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Dialog<'_, S> {

@@ -125,9 +125,12 @@ pub async fn observe_within(
     let mut connections = 0;
     let mut refusal = None;
     loop {
-        patience.watch.asks("the usual handshake");
-        let permit = match budget.permit().await {
-            Ok(permit) => permit,
+        match hold_within(target, address, vantage.source, ehlo, patience, budget).await {
+            Ok((session, refused)) => {
+                connections += 1;
+                sessions.push(session);
+                refusal = refused;
+            }
             Err(failure) => {
                 if sessions.is_empty() {
                     let not_allowed = Session::not_attempted("no connection was opened");
@@ -135,26 +138,12 @@ pub async fn observe_within(
                 }
                 break;
             }
-        };
-        connections += 1;
-        let (session, refused) = tokio::select! {
-            held = hold(target, address, vantage.source, ehlo, patience) => held,
-            () = patience.watch.stopped() => (Session::not_attempted("it was interrupted"), None),
-        };
-        let lost = worth_a_retry(&session).cloned();
-        sessions.push(session);
-        refusal = refused;
-        match lost {
-            Some(failure) => permit.turned_away(&failure),
-            None => permit.answered(),
         }
         if lost_for_good(connections, patience, sessions.last()) {
             break;
         }
     }
-    // The session that shows most speaks for the view; what the others saw is kept as evidence.
-    let furthest = (0..sessions.len()).max_by_key(|index| (progress(&sessions[*index]), *index)).unwrap_or_default();
-    let session = sessions.remove(furthest);
+    let mut session = take_furthest(&mut sessions);
     let asker = Asker::new(target, address, vantage.source, ehlo, patience, budget);
     let offers = match patience.depth {
         Depth::Quick => match refusal {
@@ -169,6 +158,18 @@ pub async fn observe_within(
         }
         _ => Observed::NotAttempted("the server was never ready for TLS".to_owned()),
     };
+    // Who takes a part of the usual hello may have refused the whole of it by accident: once more, where a connection is left.
+    let is_explained = offers.seen().is_none_or(|offers| asker.explains_refusal(offers));
+    let opened = if patience.depth == Depth::Quick { connections + asker.connections() } else { connections };
+    if refusal.is_some_and(|refused| refused.alert.is_some())
+        && !is_explained
+        && opened < patience.max_connections
+        && let Ok((again, _)) = hold_within(target, address, vantage.source, ehlo, patience, budget).await
+    {
+        connections += 1;
+        sessions.extend([session, again]);
+        session = take_furthest(&mut sessions);
+    }
     let injection = match session.tls {
         Observed::Seen(_) if patience.active => {
             connections += 1;
@@ -178,6 +179,34 @@ pub async fn observe_within(
         _ => Observed::NotAttempted("the usual handshake was not finished".to_owned()),
     };
     View { vantage, address, connections: connections + asker.connections(), session, earlier: sessions, offers, injection }
+}
+
+/// Takes the session that shows most, which speaks for the view; what the others saw is kept as evidence.
+fn take_furthest(sessions: &mut Vec<Session>) -> Session {
+    let furthest = (0..sessions.len()).max_by_key(|index| (progress(&sessions[*index]), *index)).unwrap_or_default();
+    sessions.remove(furthest)
+}
+
+/// Holds one dialog, if the budget allows it.
+async fn hold_within(
+    target: &Target,
+    address: SocketAddr,
+    source: Option<IpAddr>,
+    ehlo: Option<&Name>,
+    patience: &Patience,
+    budget: &Budget,
+) -> Result<(Session, Option<Refused>), Failure> {
+    patience.watch.asks("the usual handshake");
+    let permit = budget.permit().await?;
+    let held = tokio::select! {
+        held = hold(target, address, source, ehlo, patience) => held,
+        () = patience.watch.stopped() => (Session::not_attempted("it was interrupted"), None),
+    };
+    match worth_a_retry(&held.0) {
+        Some(failure) => permit.turned_away(failure),
+        None => permit.answered(),
+    }
+    Ok(held)
 }
 
 /// Sends a command along with STARTTLS.

@@ -89,6 +89,8 @@ pub struct StackFault {
     /// Session tickets are not confirmed (RFC 5077).
     #[schemars(extend("const" = true))]
     pub no_session_tickets: Option<bool>,
+    /// What it does with an offer that has nothing in common with its own; it sends an alert if absent.
+    pub refusal: Option<HandshakeEnd>,
 }
 
 impl StackFault {
@@ -106,6 +108,7 @@ impl StackFault {
             no_extended_master_secret,
             no_encrypt_then_mac,
             no_session_tickets,
+            refusal,
         } = self;
         let flags = [compression, no_secure_renegotiation, no_extended_master_secret, no_encrypt_then_mac, no_session_tickets];
         versions.is_some()
@@ -113,6 +116,7 @@ impl StackFault {
             || groups.is_some()
             || schemes.is_some()
             || dh_group.is_some()
+            || refusal.is_some()
             || preference.is_some()
             || flags.iter().any(|flag| flag.is_some())
     }

@@ -44,4 +44,6 @@ impl Alert {
     pub const HANDSHAKE_FAILURE: Self = Self(40);
     /// The version alone is refused (RFC 8446, 6.2).
     pub const PROTOCOL_VERSION: Self = Self(70);
+    /// Trouble of the server's own, it says (RFC 8446, 6.2).
+    pub const INTERNAL_ERROR: Self = Self(80);
 }

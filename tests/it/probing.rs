@@ -76,6 +76,12 @@ struct Mood {
     drops_every: Option<u32>,
     /// Every so many-th connection comes to another server, which has nothing in common with anybody.
     refuses_every: Option<u32>,
+    /// The only connection that is refused.
+    refuses_only: Option<u32>,
+    /// From this connection on it is another server, which refuses everybody.
+    changes_at: Option<u32>,
+    /// What a refusal is replaced by: the connection is closed.
+    refuses_by_closing: bool,
     /// After so many connections, the next three are answered 421.
     throttles_after: Option<u32>,
     greeting_delay: Duration,
@@ -138,7 +144,10 @@ async fn serve(stream: TcpStream, backend: SocketAddr, mood: Mood, number: u32) 
     {
         return Ok(());
     }
-    if mood.refuses_every.is_some_and(|every| number.is_multiple_of(every)) {
+    if mood.refuses_every.is_some_and(|every| number.is_multiple_of(every))
+        || mood.refuses_only == Some(number)
+        || mood.changes_at.is_some_and(|at| number >= at)
+    {
         // handshake_failure (RFC 8446, 6).
         return stream.write_all(&[21, 3, 1, 0, 2, 2, 40]).await;
     }
@@ -147,6 +156,13 @@ async fn serve(stream: TcpStream, backend: SocketAddr, mood: Mood, number: u32) 
     while length > 0 {
         behind.write_all(&hello[..length]).await?;
         length = 0;
+    }
+    if mood.refuses_by_closing {
+        let mut answer = [0; 1];
+        // The type of an alert (RFC 8446, 5.1).
+        if behind.peek(&mut answer).await? == 0 || answer == [21] {
+            return Ok(());
+        }
     }
     tokio::io::copy_bidirectional(&mut stream, &mut behind).await.map(drop)
 }
@@ -244,8 +260,8 @@ async fn full_lists_everything_for_what_arithmetic_allows() {
         + offers.curves.accepted.len()
         + offers.schemes.accepted.len();
     // Four versions and two refused ones; groups, curves, the schemes of each certificate; two other names and ALPN; and
-    // the same hello twice more, for servers that take turns.
-    let lists = 6 + 4 + 3 + 2;
+    // three hellos once more, for servers that take turns.
+    let lists = 6 + 4 + 3 + 3;
     let asked = usize::try_from(offers.connections()).unwrap();
     assert!(asked <= accepted + lists + 2, "{asked} for {accepted} and {lists}: {:#?}", offers.questions);
     assert_eq!(view.connections, offers.connections() + 1);
@@ -269,6 +285,56 @@ async fn servers_that_take_turns_are_not_taken_for_one(#[case] depth: Depth, #[c
     assert!(offers.intolerance.seen().is_none_or(Vec::is_empty), "{:?}", offers.intolerance);
     assert!(offers.groups.complete.is_empty() && offers.curves.complete.is_empty() && offers.schemes.complete.is_empty());
     assert!(offers.chains.iter().all(|chain| !matches!(chain.answer, Observed::Seen(Answer::Refused(_)))), "{:?}", offers.chains);
+}
+
+/// Where the usual hello was refused, and a part of it is taken, the whole is sent once more.
+#[tokio::test(flavor = "multi_thread")]
+async fn one_refusal_of_the_usual_hello_is_asked_again() {
+    let Some(backend) = openssl(EVERYTHING) else { return };
+    let (address, _) = front(backend.address, Mood { refuses_only: Some(1), ..Mood::default() }).await;
+    let view = look(address, patience(Depth::Quick)).await;
+    assert!(view.session.tls.seen().is_some(), "{}", view.session.tls.why_not());
+    assert!(view.earlier[0].tls.why_not().contains("handshake_failure"), "{}", view.earlier[0].tls.why_not());
+    assert_eq!(view.connections, 3);
+}
+
+/// Nothing that was refused after the change is believed, though much was taken before.
+#[rstest::rstest]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_changes_for_good_is_noticed(#[values(Depth::Standard, Depth::Full)] depth: Depth) {
+    let Some(backend) = openssl(EVERYTHING) else { return };
+    for at in 3..12 {
+        let (address, _) = front(backend.address, Mood { changes_at: Some(at), ..Mood::default() }).await;
+        assert_nothing_denied(offers(&look(address, patience(depth)).await));
+    }
+}
+
+/// Schannel refuses without a word, and OpenSSL 3 with an internal error where no hash is left to sign with.
+#[rstest::rstest]
+#[case::by_closing(&["-cipher", "ALL:@SECLEVEL=0", "-min_protocol", "TLSv1.2", "-groups", "X25519:P-256"], true)]
+#[case::with_an_internal_error(&["-cipher", "DEFAULT:@SECLEVEL=1", "-min_protocol", "TLSv1", "-groups", "X25519:P-256"], false)]
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_refused_without_words_is_known_to_be(
+    #[case] arguments: &[&str],
+    #[case] refuses_by_closing: bool,
+    #[values(Depth::Standard, Depth::Full)] depth: Depth,
+) {
+    let Some(backend) = openssl(arguments) else { return };
+    let mood = Mood { refuses_by_closing, ..Mood::default() };
+    let (address, _) = front(backend.address, mood).await;
+    let view = look(address, Patience { backoff: Duration::from_millis(1), ..patience(depth) }).await;
+    let offers = offers(&view);
+    for version in [Version::Tls10, Version::Tls11] {
+        assert_eq!(offers.offers_version(version), Offered::No, "{version}: {:?}", offers.version(version));
+    }
+    assert_eq!(offers.version(Version::Tls12).unwrap().suites.family(SuiteFamily::Rc4), Offered::No);
+    if depth == Depth::Full {
+        assert_eq!((offers.groups.accepted.len(), &offers.groups.complete[..]), (2, &[GroupList::All][..]));
+    }
+    let (address, _) = front(backend.address, Mood { drops_every: Some(4), ..mood }).await;
+    let view = look(address, Patience { backoff: Duration::from_millis(1), ..patience(depth) }).await;
+    assert_ne!(self::offers(&view).offers_version(Version::Tls12), Offered::No);
+    assert_ne!(self::offers(&view).offers_version(Version::Tls13), Offered::No);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -48,6 +48,9 @@ pub(super) fn impossible(server: &ServerPlan) -> Option<&'static str> {
     if stack.compression.is_some() || stack.no_secure_renegotiation.is_some() || stack.no_extended_master_secret.is_some() {
         return Some("OpenSSL 3 confirms secure renegotiation and the extended master secret, and never compresses");
     }
+    if stack.refusal.is_some() {
+        return Some("OpenSSL alone decides how it refuses");
+    }
     if stack.no_encrypt_then_mac.is_some() || stack.no_session_tickets.is_some() || stack.schemes.is_some() {
         return Some("it has no setting for that part of TLS");
     }

@@ -4,7 +4,7 @@ use std::{
     net::{IpAddr, SocketAddr},
     sync::{
         Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU32, Ordering},
+        atomic::{AtomicBool, AtomicU32, Ordering},
     },
     time::Instant,
 };
@@ -28,9 +28,11 @@ use crate::{
 };
 
 /// How often a question is asked to which nothing usable comes back.
-const TRIES: u32 = 3;
+const TRIES: usize = 3;
+/// How often a refusal without words must be there again, with a hello beside it each time that is answered.
+const ROUNDS: u32 = 2;
 /// How often where nothing comes back at all: each try takes as long as patience lasts.
-const SILENT_TRIES: u32 = 2;
+const SILENT_TRIES: usize = 2;
 
 /// Asks one address, and remembers what it said.
 pub(in crate::probe) struct Asker<'a> {
@@ -46,6 +48,10 @@ pub(in crate::probe) struct Asker<'a> {
     /// In how many of them STARTTLS was offered, and in how many not.
     offered: AtomicU32,
     missing: AtomicU32,
+    /// The refusals without words that were found out to be some, each once.
+    wordless: Mutex<Vec<Refusal>>,
+    /// Whether a hello was lost once and answered the next time.
+    has_lost: AtomicBool,
 }
 
 /// An answer in TLS, and what it answered.
@@ -57,6 +63,11 @@ pub(super) struct Heard {
 }
 
 impl Heard {
+    /// Whether an offer to the target's own name was taken.
+    pub fn is_taken(&self) -> bool {
+        self.sni == Sni::Target && self.flight.alert.is_none() && self.is_in_version()
+    }
+
     /// Whether it goes on in the version that was asked for.
     pub fn is_in_version(&self) -> bool {
         self.flight.hello.as_ref().is_some_and(|hello| hello.version == asked_version(&self.asked))
@@ -127,6 +138,8 @@ impl<'a> Asker<'a> {
             connections: AtomicU32::new(0),
             offered: AtomicU32::new(0),
             missing: AtomicU32::new(0),
+            wordless: Mutex::default(),
+            has_lost: AtomicBool::new(false),
         }
     }
 
@@ -154,18 +167,36 @@ impl<'a> Asker<'a> {
         change(&mut lock(&self.bearing));
     }
 
+    /// Whether refusals without words were believed, although hellos were lost by chance as well.
+    pub(super) fn is_in_two_minds(&self) -> bool {
+        !lock(&self.wordless).is_empty() && self.has_lost.load(Ordering::Relaxed)
+    }
+
     /// Asks until there is an answer, or patience ends: then the last failure.
     pub(super) async fn ask(&self, hello: &ClientHello, sni: Sni, tally: &mut Tally) -> Result<Said, Failure> {
-        let mut tries = 0;
+        let mut failures: Vec<Failure> = Vec::new();
         loop {
             match self.ask_once(hello, sni, tally).await {
-                Ok(said) => return Ok(said),
+                Ok(said) => {
+                    self.has_lost.fetch_or(!failures.is_empty(), Ordering::Relaxed);
+                    return Ok(said);
+                }
                 Err(Lost { began_tls: true, failure }) => {
-                    tries += 1;
-                    let enough = if matches!(failure, Failure::TimedOut { .. }) { SILENT_TRIES } else { TRIES };
-                    if tries >= enough {
-                        return Err(failure);
+                    let refusal = without_words(&failure);
+                    let is_the_same = failures.iter().all(|before| without_words(before) == refusal);
+                    let enough = match (&failure, refusal) {
+                        (Failure::TimedOut { .. }, _) => SILENT_TRIES,
+                        (_, Some(refusal)) if lock(&self.wordless).contains(&refusal) => 1,
+                        _ => TRIES,
+                    };
+                    failures.push(failure.clone());
+                    if failures.len() < enough {
+                        continue;
                     }
+                    return match refusal.filter(|_| is_the_same) {
+                        Some(refusal) => self.settle(hello, sni, refusal, tally).await.ok_or(failure),
+                        None => Err(failure),
+                    };
                 }
                 // Who is turned away comes again, until the budget says that it is enough.
                 Err(Lost { began_tls: false, failure }) => {
@@ -175,6 +206,35 @@ impl<'a> Asker<'a> {
                 }
             }
         }
+    }
+
+    /// Whether a hello that nothing usable came back to is refused in that way: it is there again each time, and a hello
+    /// that was taken before is taken again in between. None where that is not so, or connections get lost on this way.
+    async fn settle(&self, hello: &ClientHello, sni: Sni, refusal: Refusal, tally: &mut Tally) -> Option<Said> {
+        let other = self.heard().into_iter().find(Heard::is_taken)?;
+        let rounds = if lock(&self.wordless).contains(&refusal) { 1 } else { ROUNDS };
+        for _ in 0..rounds {
+            if self.has_lost.load(Ordering::Relaxed) {
+                return None;
+            }
+            let beside = self.ask_once(&other.asked, other.sni, tally).await;
+            if !matches!(beside, Ok(Said::Took(_))) {
+                self.has_lost.store(true, Ordering::Relaxed);
+                return None;
+            }
+            match self.ask_once(hello, sni, tally).await {
+                Err(Lost { began_tls: true, failure }) if without_words(&failure) == Some(refusal) => {}
+                said => {
+                    self.has_lost.store(true, Ordering::Relaxed);
+                    return said.ok();
+                }
+            }
+        }
+        let mut wordless = lock(&self.wordless);
+        if !wordless.contains(&refusal) {
+            wordless.push(refusal);
+        }
+        Some(Said::Refused(refusal, None))
     }
 
     /// Asks once. What is no answer is an error, whatever came instead.
@@ -297,6 +357,16 @@ impl Lost {
     }
 }
 
+/// What a loss would mean if it were no accident: Schannel closes the connection where others send an alert, and OpenSSL
+/// finds an internal error where a version has no hash that it may sign with.
+fn without_words(failure: &Failure) -> Option<Refusal> {
+    match failure {
+        Failure::Closed | Failure::Reset => Some(Refusal::Closed),
+        Failure::Tls(why) if why == Failure::INTERNAL_ERROR => Some(Refusal::Alert(Alert::INTERNAL_ERROR)),
+        _ => None,
+    }
+}
+
 /// The version that a hello asks for.
 pub(super) fn asked_version(hello: &ClientHello) -> Version {
     hello.versions.iter().copied().max().unwrap_or(hello.version)
@@ -322,6 +392,11 @@ fn interpret(flight: &Flight, asked: Version) -> Result<Said, Failure> {
         return Err(Failure::Tls(format!("the server answered {asked} with {chosen}")));
     }
     Ok(Said::Refused(Refusal::OtherVersion(chosen), Some(Box::new(flight.clone()))))
+}
+
+/// Whether an alert is a refusal whatever was asked.
+pub(super) fn is_final(alert: Alert) -> bool {
+    is_refusal(alert, Version::Tls12)
 }
 
 /// Whether an alert says no to what was offered. One that speaks of the server's own trouble, or of bytes that it

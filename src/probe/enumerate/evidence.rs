@@ -2,7 +2,10 @@
 
 use super::{ask::Heard, lists::curve_of};
 use crate::{
-    facts::{Answer, Certificate, ClientCertificate, DhGroup, Features, KeyAlgorithm, Observed, Possession, ServedChain, Sni},
+    facts::{
+        Answer, Certificate, ClientCertificate, DhGroup, Features, KeyAlgorithm, Observed, Possession, PublicKey, ServedChain,
+        Sni,
+    },
     hello::{Extra, Flight, Parameters, ServerHello},
     probe::possession,
     tls::{Group, SignatureScheme, Suite, Version},
@@ -121,6 +124,11 @@ fn possession(heard: &Heard, leaf: Option<&Vec<u8>>) -> Option<Possession> {
     let hello = heard.flight.hello.as_ref()?;
     let message = [&heard.asked.random[..], &hello.random, &signature.parameters].concat();
     Some(possession::verify_key_exchange(&message, leaf?, signature.scheme, &signature.bytes))
+}
+
+/// The key of the first certificate.
+pub(super) fn leaf_key(heard: &[Heard]) -> Option<PublicKey> {
+    heard.iter().filter_map(chain).find_map(|chain| Some(chain.certificates.seen()?.first()?.details().ok()?.key.clone()))
 }
 
 /// The curve of the first EC certificate, by its code as a group.

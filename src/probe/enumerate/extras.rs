@@ -36,7 +36,11 @@ impl Asker<'_> {
             _ => "a foreign server name",
         });
         let hello = self.hello(offer.version, suites, sni);
-        let said = self.ask(&hello, sni, &mut tally).await;
+        let mut said = self.ask(&hello, sni, &mut tally).await;
+        // An alert once may be bad luck; that of a server for that name is there again.
+        if matches!(said, Ok(Said::Refused(Refusal::Alert(_), _))) {
+            said = self.ask(&hello, sni, &mut tally).await;
+        }
         let chosen = match &said {
             Ok(Said::Took(flight)) => flight.hello.as_ref().map(|hello| hello.suite),
             _ => None,
@@ -67,9 +71,9 @@ impl Asker<'_> {
         let cut = ClientHello { in_two_records: true, ..whole.clone() };
         let mut said = self.ask(&cut, Sni::Target, &mut tally).await;
         let mut intolerance = None;
-        if said.is_err() {
+        if matches!(said, Err(_) | Ok(Said::Refused(Refusal::Closed, _))) {
             said = self.ask(&whole, Sni::Target, &mut tally).await;
-            if said.is_ok() {
+            if matches!(said, Ok(Said::Took(_) | Said::Refused(Refusal::Alert(_) | Refusal::OtherVersion(_), _))) {
                 let how = self.contrast(HelloTrait::Fragmented, &mut tally).await;
                 intolerance = how.map(|how| Intolerance { of: HelloTrait::Fragmented, how });
             }

@@ -23,7 +23,7 @@ use lists::First;
 use crate::{
     facts::{
         Answer, Depth, Failure, GroupList, HelloTrait, Intolerance, Observed, Offers, Question, Refusal, SchemeList, Session,
-        Sni, Taken, VersionOffer,
+        Sni, Taken, VersionOffer, usual,
     },
     hello::Flight,
     probe::handshake::Refused,
@@ -55,6 +55,7 @@ pub(super) async fn offers(asker: &Asker<'_>, depth: Depth, session: &Session) -
     tls13_intolerance(asker, session, &mut offers).await;
     write_evidence(asker, &mut offers);
     steady::control(asker, &mut offers).await;
+    steady::compare(session, &mut offers);
     offers.starttls = asker.starttls();
     offers
 }
@@ -80,6 +81,21 @@ pub(super) async fn fallback(asker: &Asker<'_>, refused: Refused, left: u32) -> 
     offers.curves.accepted = evidence::curves_of(&asker.heard(), Version::Tls12);
     write_evidence(asker, &mut offers);
     offers
+}
+
+impl Asker<'_> {
+    /// Whether what was heard explains why the usual hello was refused: nothing of what that offers was taken, or the
+    /// server cannot bear something in it.
+    pub(super) fn explains_refusal(&self, offers: &Offers) -> bool {
+        let is_usual = |heard: &ask::Heard| {
+            let Some(hello) = heard.flight.hello.as_ref().filter(|_| heard.is_taken()) else { return false };
+            let group = hello.group.or_else(|| lists::curve_of(&heard.flight));
+            usual::offers_suite(hello.suite) && group.is_none_or(usual::offers_group)
+        };
+        let heard = self.heard();
+        let has_odd_key = evidence::leaf_key(&heard).is_some_and(|key| !usual::takes_key(&key));
+        has_odd_key || !heard.iter().any(is_usual) || offers.intolerance.seen().is_some_and(|found| !found.is_empty())
+    }
 }
 
 /// Runs errands, as many side by side as the budget allows, and writes down what they bring.
@@ -295,7 +311,10 @@ fn write_version(offers: &mut Offers, offer: VersionOffer) {
 fn write_first(offers: &mut Offers, version: Version, first: &First) {
     let mut put = |version: Version, answer: Observed<Answer>, flight: Option<&Flight>| {
         let Some(offer) = offers.versions.iter_mut().find(|offer| offer.version == version) else { return };
-        offer.answer = answer;
+        // What was seen of a version by the way stays, whatever becomes of a question about it.
+        if offer.answer.seen().is_none() || answer.seen().is_some() {
+            offer.answer = answer;
+        }
         if let Some(ssl2) = flight.and_then(|flight| flight.ssl2.as_ref()) {
             offer.suites = Taken { accepted: ssl2.suites.clone(), complete: vec![SuiteFamily::All], unknown: Vec::new() };
         }

@@ -2,7 +2,7 @@
 
 use super::ask::Asker;
 use crate::{
-    facts::Sni,
+    facts::{Sni, usual},
     hello::{ClientHello, Extra},
     tls::{Authentication, Group, GroupKind, SignatureScheme, Suite, Version},
 };
@@ -103,11 +103,16 @@ pub(super) fn suites() -> Vec<Suite> {
     suites
 }
 
-/// The same suites in the order for a single question: a server that follows it shows a certificate where it has one.
+/// The same suites in the order for a single question: a server that follows it shows whether it has any of the usual
+/// handshake, and else a certificate where it has one.
 pub(super) fn certificate_first() -> Vec<Suite> {
     let mut suites = suites();
     suites.reverse();
-    suites.sort_by_key(|suite| matches!(suite.authentication(), Authentication::Anonymous | Authentication::Other));
+    suites.sort_by_key(|suite| match suite.authentication() {
+        Authentication::Anonymous | Authentication::Other => 2,
+        _ if usual::offers_suite(*suite) => 0,
+        _ => 1,
+    });
     suites
 }
 

@@ -33,7 +33,7 @@ rule! {
 }
 
 fn judge(context: &Context) -> Outcome {
-    each_intolerance(context, &[HelloTrait::UnknownExtension], "the server cannot bear a hello with an extension that it does not know")
+    each_intolerance(context, &[HelloTrait::UnknownExtension])
 }
 
 #[cfg(test)]

@@ -20,20 +20,20 @@ rules! {
 }
 
 /// Judges whether a hello with one of these traits was not borne, where a plainer one was answered.
-fn each_intolerance(context: &Context, traits: &[HelloTrait], message: &str) -> Outcome {
+fn each_intolerance(context: &Context, traits: &[HelloTrait]) -> Outcome {
     each_offers(context, |asked| {
         asked.observed("what kinds of hello the server bears", &asked.offers.intolerance, |found| {
             let of_these = found.iter().filter(|intolerance| traits.contains(&intolerance.of));
             let violations: Vec<Violation> = of_these
                 .map(|intolerance| {
                     let what = match intolerance.of {
-                        HelloTrait::Tls13 => "with TLS 1.3",
+                        HelloTrait::Tls13 => "that offers TLS 1.3",
                         HelloTrait::Large => "of more than 512 bytes",
                         HelloTrait::Fragmented => "in two records",
-                        HelloTrait::UnknownExtension => "with an unknown extension",
+                        HelloTrait::UnknownExtension => "with an extension that it does not know",
                         HelloTrait::ManySuites => "with more than 64 suites",
                     };
-                    Violation::new(message).evidence(format!("a hello {what}: {}", short(&intolerance.how)))
+                    Violation::new(format!("the server cannot bear a hello {what}")).evidence(short(&intolerance.how))
                 })
                 .collect();
             if violations.is_empty() { passed() } else { Outcome::Violated(violations) }

@@ -35,7 +35,7 @@ rule! {
 }
 
 fn judge(context: &Context) -> Outcome {
-    each_intolerance(context, &[HelloTrait::Tls13], "the server cannot bear a hello that offers TLS 1.3")
+    each_intolerance(context, &[HelloTrait::Tls13])
 }
 
 #[cfg(test)]

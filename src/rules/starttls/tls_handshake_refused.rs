@@ -2,7 +2,7 @@ use std::collections::BTreeSet;
 
 use super::Offer;
 use crate::{
-    facts::{ClientCertificate, Failure, Observed, Sni, View},
+    facts::{ClientCertificate, Failure, KeyAlgorithm, Observed, PublicKey, Session, Sni, View, usual},
     rules::{
         Context, Outcome, ResultType, Violation, join, nothing_tried,
         offers::{Asked, Known, OLDER_VERSION, SSL3_TO_TLS12, is_weak},
@@ -63,6 +63,7 @@ fn judge(context: &Context) -> Outcome {
                     let (server, from) = (view.address, view.vantage_text());
                     Outcome::Undetermined(format!("no reply to EHLO inside TLS came from {server} to {from}: {failure}"))
                 }
+                _ if let Some(why) = view.earlier.iter().find_map(refused_before) => not_alike(view, why),
                 _ => Outcome::Passed(String::new()),
             },
             (Observed::Seen(reply), Observed::Failed(Failure::Tls(why))) if reply.is_positive() => refused(index, view, reply, why),
@@ -108,7 +109,7 @@ fn refused(index: usize, view: &View, reply: &Reply, why: &str) -> Outcome {
                     Observed::Seen(ClientCertificate::Requested { .. }) => violated(refusal(why, "certificate_required")),
                     _ => unclear,
                 },
-                Some(version) if version >= Version::Tls12 => of_other_suites(&asked, version, violated, unclear),
+                Some(version) if version >= Version::Tls12 => of_other_suites(&asked, version, why, violated, unclear),
                 None if SSL3_TO_TLS12.iter().all(|version| asked.version(*version) == Known::No) && !takes(Version::Tls13) => {
                     violated(Violation::new(format!("the server refuses every TLS handshake: {}", short(why))))
                 }
@@ -120,7 +121,7 @@ fn refused(index: usize, view: &View, reply: &Reply, why: &str) -> Outcome {
         }
         // Trouble of its own may be over the next time, and servers behind one address need not agree.
         Some(_) if !is_repeated(view, why) && (why == Failure::INTERNAL_ERROR || asked.is_some_and(|asked| is_taken_elsewhere(&asked))) => {
-            Outcome::Undetermined(format!("{} did not answer every handshake alike: {}", view.address, short(why)))
+            not_alike(view, why)
         }
         Some(alert) => violated(refusal(why, alert)),
         None if why == OLDER_VERSION && let Some(version) = highest => violated(at_most(version)),
@@ -128,6 +129,18 @@ fn refused(index: usize, view: &View, reply: &Reply, why: &str) -> Outcome {
             Outcome::Undetermined(format!("{} chose a version that is neither TLS 1.2 nor 1.3", view.address))
         }
         None => Outcome::Undetermined(format!("nothing came of the TLS handshake with {}: {}", view.address, short(why))),
+    }
+}
+
+fn not_alike(view: &View, why: &str) -> Outcome {
+    Outcome::Undetermined(format!("{} did not answer every handshake alike: {}", view.address, short(why)))
+}
+
+/// How a try ended that was answered, and refused.
+fn refused_before(session: &Session) -> Option<&str> {
+    match &session.tls {
+        Observed::Failed(Failure::Tls(why)) if alert(why).is_some() && why != Failure::INTERNAL_ERROR => Some(why),
+        _ => None,
     }
 }
 
@@ -141,6 +154,13 @@ fn is_taken_elsewhere(asked: &Asked) -> bool {
     asked.view.session.certificates.seen().is_none() && asked.version(Version::Tls13) == Known::Yes
 }
 
+/// The server's key, where it is of a kind that only some senders take.
+fn odd_key<'a>(asked: &Asked<'a>) -> Option<&'a PublicKey> {
+    let served = asked.offers.chains.iter().filter(|served| served.sni == Sni::Target);
+    let mut keys = served.filter_map(|served| Some(&served.certificates.seen()?.first()?.details().ok()?.key));
+    keys.find(|key| matches!(key.algorithm, KeyAlgorithm::RsaPss | KeyAlgorithm::Ed448))
+}
+
 /// The curve of the server's key, where it showed its certificate only to a hello that offers more curves than usual.
 fn odd_curve(asked: &Asked) -> Option<&'static str> {
     let served = asked.offers.chains.iter().filter(|served| served.sni == Sni::Target);
@@ -150,16 +170,24 @@ fn odd_curve(asked: &Asked) -> Option<&'static str> {
 }
 
 /// The server goes on with suites that this checker cannot finish a handshake with; others can, if senders offer them.
-fn of_other_suites(asked: &Asked, version: Version, violated: impl Fn(Violation) -> Outcome, unclear: Outcome) -> Outcome {
+fn of_other_suites(asked: &Asked, version: Version, why: &str, violated: impl Fn(Violation) -> Outcome, unclear: Outcome) -> Outcome {
     let suites = asked.offers.version(version).map(|offer| offer.suites.accepted.as_slice()).unwrap_or_default();
     let has_certificate =
         |suite: Suite| matches!(suite.authentication(), Authentication::Rsa | Authentication::Ecdsa | Authentication::Any);
     let today = || suites.iter().filter(|suite| is_offered_today(**suite) && !is_weak(**suite) && has_certificate(**suite));
-    match today().find(|suite| !is_offered_here(**suite)) {
+    if let Some(key) = odd_key(asked) {
+        return Outcome::Passed(format!("STARTTLS works for senders that take the server's key: {key}"));
+    }
+    match today().find(|suite| !usual::offers_suite(**suite)) {
         // The suite was not what was missing.
         None if today().next().is_some() => match other_group(asked) {
             Some(group) => Outcome::Passed(format!("STARTTLS works for senders that offer {group}")),
-            None => unclear,
+            None if !is_repeated(asked.view, why) => not_alike(asked.view, why),
+            None => Outcome::Undetermined(format!(
+                "{} refuses each hello that offers TLS 1.2 and 1.3 together, and takes one for {version} alone: {}",
+                asked.view.address,
+                short(why)
+            )),
         },
         Some(suite) => Outcome::Passed(format!("STARTTLS works for senders that offer {suite} in {version}")),
         None if asked.more_suites(&[version]) == Known::No && !suites.is_empty() => {
@@ -171,19 +199,11 @@ fn of_other_suites(asked: &Asked, version: Version, violated: impl Fn(Violation)
 
 /// A group that the server takes and the handshake of the session does not offer.
 fn other_group(asked: &Asked) -> Option<Group> {
-    const OFFERED: [&str; 4] = ["secp256r1", "secp384r1", "x25519", "X25519MLKEM768"];
-    let is_offered = |group: &Group| OFFERED.iter().any(|name| Group::from_name(name) == Some(*group));
+    let is_offered = |group: &Group| usual::offers_group(*group);
     let (curves, groups) = (&asked.offers.curves.accepted, &asked.offers.groups.accepted);
     // Where one of ours is taken too, the group was not it either.
     let mut all = curves.iter().chain(groups);
     if all.clone().any(is_offered) { None } else { all.next().copied() }
-}
-
-/// Whether the handshake of the session offers a suite: those of TLS 1.3, and ECDHE with AEAD.
-fn is_offered_here(suite: Suite) -> bool {
-    let name = suite.name().unwrap_or_default();
-    let is_aead = ["_AES_128_GCM_", "_AES_256_GCM_", "_CHACHA20_"].iter().any(|cipher| name.contains(cipher));
-    suite.is_tls13() || (name.starts_with("TLS_ECDHE_") && is_aead)
 }
 
 /// Whether there is a sender of today that offers a suite: the defaults of OpenSSL 3, GnuTLS 3 and Schannel, and
@@ -259,6 +279,31 @@ mod tests {
         assert_eq!(kind(&with_offers("protocol_version", Offers::good())), "undetermined");
         let intolerant = Offers::good().refuse(Version::Tls13);
         assert_eq!(kind(&with_offers("protocol_version", intolerant)), "violated");
+    }
+
+    #[test]
+    fn a_refusal_before_a_good_handshake_leaves_it_open() {
+        let outcome = World::correct().judge_from(1, &RULE, |views| {
+            let mut before = views[0].session.clone();
+            before.tls = Observed::Failed(failed("the server sent the alert handshake_failure"));
+            views[0].earlier = vec![before];
+        });
+        assert_eq!(kind(&outcome), "undetermined");
+    }
+
+    /// What is taken alone is offered in the usual hello as well.
+    #[rstest]
+    #[case(0, "did not answer every handshake alike")]
+    #[case(1, "refuses each hello that offers TLS 1.2 and 1.3 together, and takes one for TLSv1.2 alone")]
+    fn who_takes_a_part_of_what_it_refuses_is_not_alike(#[case] before: usize, #[case] expected: &str) {
+        let offers = only(Version::Tls12, &["TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256"]);
+        let outcome = World::correct().judge_from(1, &RULE, |views| {
+            views[0].session.tls = Observed::Failed(failed("the server sent the alert handshake_failure"));
+            views[0].session.certificates = Observed::NotAttempted("the handshake failed".to_owned());
+            views[0].earlier = vec![views[0].session.clone(); before];
+            views[0].offers = Observed::Seen(offers);
+        });
+        assert!(matches!(&outcome, Outcome::Undetermined(why) if why.contains(expected)), "{outcome:?}");
     }
 
     /// It may offer suites and groups that other senders know; or this end gave up.

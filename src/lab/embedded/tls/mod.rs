@@ -110,7 +110,6 @@ pub(super) struct Responder {
 }
 
 const UNEXPECTED_MESSAGE: Alert = Alert(10);
-const INTERNAL_ERROR: Alert = Alert(80);
 const UNRECOGNIZED_NAME: Alert = Alert(112);
 /// A client that wants more of a flight than there is gets no more time.
 const LINGER: Duration = Duration::from_secs(10);
@@ -199,7 +198,10 @@ impl Responder {
         match self.stack.decide(&hello, credentials) {
             Decision::Refuse(alert) => match self.plan.handshake {
                 Some(fault) if fault.at == Flight::ClientHello => end(stream, fault.r#do, Version::Tls10, &[]).await,
-                _ => refuse(stream, alert, Version::Tls10).await,
+                _ => {
+                    let how = self.plan.stack.as_ref().and_then(|stack| stack.refusal);
+                    end(stream, how.unwrap_or(HandshakeEnd::Alert(alert)), Version::Tls10, &[]).await
+                }
             },
             Decision::Choose(choice) => self.go_on(stream, hello, &choice, false).await,
             Decision::Retry(choice) => self.go_on(stream, hello, &choice, true).await,
@@ -268,7 +270,7 @@ impl Responder {
                 end(stream, fault.r#do, version, &join(held)).await
             }
             // The keys of old suites are not computed: this is as far as it goes.
-            None if has_finished(&mut stream).await? => refuse(stream, INTERNAL_ERROR, version).await,
+            None if has_finished(&mut stream).await? => refuse(stream, Alert::INTERNAL_ERROR, version).await,
             None => Ok(None),
         }
     }
