@@ -16,10 +16,12 @@ use x509_parser::{
     prelude::X509Certificate,
     public_key::RSAPublicKey,
     signature_algorithm::RsaSsaPssParams,
-    x509::X509Name,
 };
 
-use super::encoded::{Details, Encoded};
+use super::{
+    distinguished,
+    encoded::{Details, Encoded},
+};
 use crate::wire::WireText;
 
 /// One certificate of a chain.
@@ -28,9 +30,9 @@ pub type Certificate = Encoded<CertificateDetails>;
 /// What a certificate says. Texts are escaped.
 #[derive(Clone, Debug, PartialEq, Serialize, schemars::JsonSchema)]
 pub struct CertificateDetails {
-    /// The subject as RFC 4514 text.
+    /// The subject as text; a value that could pass for more stands in quotes (RFC 1779, 2.3).
     pub subject: WireText,
-    /// The issuer as RFC 4514 text.
+    /// The issuer, likewise.
     pub issuer: WireText,
     /// Every CN of the subject.
     pub common_names: Vec<WireText>,
@@ -226,9 +228,9 @@ impl Details for CertificateDetails {
         let validity = certificate.validity();
         let (signature_algorithm, signature_hash) = signature(&certificate);
         Ok(Self {
-            subject: name_text(certificate.subject()),
-            issuer: name_text(certificate.issuer()),
-            common_names: certificate.subject().iter_common_name().map(|cn| WireText::from_bytes(cn.as_slice())).collect(),
+            subject: distinguished::text(certificate.subject()),
+            issuer: distinguished::text(certificate.issuer()),
+            common_names: distinguished::common_names(certificate.subject()),
             subject_alt_names,
             not_before: validity.not_before.to_datetime(),
             not_after: validity.not_after.to_datetime(),
@@ -268,10 +270,6 @@ fn decides(oid: &Oid) -> bool {
     [oid!(2.5.29.15), oid!(2.5.29.17), oid!(2.5.29.19), oid!(2.5.29.30), oid!(2.5.29.37)].contains(oid)
 }
 
-fn name_text(name: &X509Name) -> WireText {
-    WireText::from(&*name.to_string())
-}
-
 fn san_entry(name: &GeneralName) -> SanEntry {
     match name {
         GeneralName::DNSName(dns) => SanEntry::Dns(WireText::from(*dns)),
@@ -280,6 +278,8 @@ fn san_entry(name: &GeneralName) -> SanEntry {
             (_, Ok(v6)) => SanEntry::Ip(std::net::Ipv6Addr::from(v6).to_string()),
             _ => SanEntry::Other(WireText::from("malformed IP address")),
         },
+        // A dNSName in bytes that are no text.
+        GeneralName::Invalid(Tag(2), bytes) => SanEntry::Dns(WireText::from_bytes(bytes)),
         other => SanEntry::Other(WireText::from(&*other.to_string())),
     }
 }

@@ -4,7 +4,10 @@ use serde::Serialize;
 use time::OffsetDateTime;
 use x509_parser::prelude::{CertificateRevocationList, FromDer as _};
 
-use super::encoded::{Details, Encoded};
+use super::{
+    distinguished,
+    encoded::{Details, Encoded},
+};
 use crate::wire::WireText;
 
 /// A list of revoked certificates.
@@ -37,7 +40,7 @@ impl Details for CrlDetails {
             return Err(format!("{} bytes follow the list", rest.len()));
         }
         Ok(Self {
-            issuer: WireText::from(&*list.issuer().to_string()),
+            issuer: distinguished::text(list.issuer()),
             this_update: list.last_update().to_datetime(),
             next_update: list.next_update().map(|time| time.to_datetime()),
             entries: list.iter_revoked_certificates().count(),

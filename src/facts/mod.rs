@@ -2,6 +2,7 @@
 
 mod certificate;
 mod crl;
+mod distinguished;
 mod encoded;
 mod fetched;
 mod merge;

@@ -245,6 +245,14 @@ pub enum NamesFault {
     PartialWildcard,
     /// A wildcard alone: `*`.
     BareWildcard,
+    /// Two wildcards: `*.*.test`.
+    TwoWildcards,
+    /// A wildcard that is not the left-most label: `mx.*.test`.
+    InnerWildcard,
+    /// The host's name, and a wildcard for everybody's names: `*.co.uk`.
+    PublicWildcard,
+    /// The host's name with a byte that is no UTF-8.
+    Latin1,
     /// The host's name behind a dot at its end: `mx.lab.test.`.
     TrailingDot,
     /// The host's name, a zero byte, and another name.

@@ -125,6 +125,14 @@ fn odd_names(wrong: NamesFault, host: &str) -> Vec<(u64, Vec<u8>)> {
             dns(&[&format!("{first}*.{parent}")])
         }
         NamesFault::BareWildcard => dns(&["*"]),
+        NamesFault::TwoWildcards | NamesFault::InnerWildcard => {
+            let (label, parent) = host.split_once('.').unwrap_or((host, "test"));
+            let (_, top) = parent.split_once('.').unwrap_or(("", parent));
+            let first = if matches!(wrong, NamesFault::TwoWildcards) { "*" } else { label };
+            dns(&[&format!("{first}.*.{top}")])
+        }
+        NamesFault::PublicWildcard => dns(&[host, "*.co.uk"]),
+        NamesFault::Latin1 => vec![(DNS_NAME, [b"\xfc", host.as_bytes()].concat())],
         NamesFault::TrailingDot => dns(&[&format!("{host}.")]),
         NamesFault::Nul => dns(&[&format!("{host}\0.example.test")]),
         NamesFault::ULabel => dns(&[&idna::domain_to_unicode(host).0]),

@@ -16,6 +16,7 @@ rules! {
     foreign_common_name,
     unmatchable_name,
     internal_names,
+    wildcard_on_public_suffix,
     greeting_name_mismatch,
     greeting_name_unqualified,
     ehlo_name_mismatch,

@@ -53,7 +53,8 @@ fn product(leaf: &CertificateDetails) -> Option<&'static str> {
     let [common_name] = leaf.common_names.as_slice() else { return None };
     let is_bare = leaf.subject.as_str() == format!("CN={common_name}");
     let five_years = Duration::days(1825)..=Duration::days(1827);
-    if leaf.subject.as_str().contains("O=Exim Developers") {
+    // A subject of more parts or with quotes is somebody's own.
+    if leaf.subject.as_str() == format!("C=UK, O=Exim Developers, CN={common_name}") {
         Some("Exim")
     } else if is_bare && lifetime == Duration::days(3650) && names == [common_name.as_str()] {
         Some("Debian's ssl-cert")

@@ -1,0 +1,72 @@
+use crate::rules::{Context, Outcome, Violation, each_leaf, listed, rule};
+
+rule! {
+    /// A wildcard stands for everybody's names.
+    ///
+    /// ## What it checks
+    ///
+    /// A dNSName of the server's certificate is a wildcard directly below a suffix under which the public registers its
+    /// names: `*.co.uk`. Suffixes that belong to one company, such as those of clouds, are not meant.
+    ///
+    /// ## Why it matters
+    ///
+    /// Such a certificate would stand for hosts of all owners below that suffix. No public CA may issue it, and careful
+    /// verifiers refuse to match it.
+    ///
+    /// ## Remedy
+    ///
+    /// Have the certificate issued for the name of the MX.
+    ///
+    /// - Postfix: name the chain in `smtpd_tls_chain_files`, then `postfix reload`.
+    /// - Exim: set `tls_certificate` and `tls_privatekey`.
+    /// - Sendmail: name it in `confSERVER_CERT` and `confSERVER_KEY`.
+    /// - OpenSMTPD: name it in `pki mx.example.org cert` and `key`.
+    /// - Exchange: `Import-ExchangeCertificate`, then `Enable-ExchangeCertificate -Services SMTP`.
+    ///
+    /// ## References
+    ///
+    /// - CA/Browser Forum Baseline Requirements, 3.2.2.6
+    /// - RFC 9525, 6.3
+    "wildcard-on-public-suffix" { practice: Identity, severity: Warn, result_type: None }
+}
+
+fn judge(context: &Context) -> Outcome {
+    each_leaf(context, |_, leaf| {
+        let names = leaf.dns_names().map(|name| name.as_str());
+        let public: Vec<&str> = names.filter(|name| is_for_everybody(name)).collect();
+        if public.is_empty() {
+            return Outcome::Passed(String::new());
+        }
+        Outcome::Violated(vec![Violation::new(format!("the certificate stands for everybody's names: {}", listed(public.iter(), 5, ", ")))])
+    })
+}
+
+/// Whether a wildcard stands directly below a public suffix that the ICANN section of the list has.
+fn is_for_everybody(name: &str) -> bool {
+    let Some(rest) = name.strip_prefix("*.") else { return false };
+    let rest = rest.to_ascii_lowercase();
+    psl::suffix(rest.as_bytes()).is_some_and(|suffix| suffix.typ() == Some(psl::Type::Icann) && suffix.as_bytes() == rest.as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case("*.co.uk", true)]
+    #[case("*.CO.UK", true)]
+    #[case("*.org", true)]
+    #[case("*.example.org", false)]
+    #[case("*.example.co.uk", false)]
+    #[case("co.uk", false)]
+    // Belongs to one company.
+    #[case("*.github.io", false)]
+    // On no list.
+    #[case("*.test", false)]
+    #[case("*", false)]
+    fn only_wildcards_of_the_public_count(#[case] name: &str, #[case] expected: bool) {
+        assert_eq!(is_for_everybody(name), expected);
+    }
+}
