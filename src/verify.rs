@@ -15,7 +15,7 @@ use crate::{
     finding::{Practice, Verdict},
     lab::{Backend, LabError, Running, persona},
     plan::{Issuance, Plan, PlanError},
-    probe::{self, Patience, fetch::Fetcher},
+    probe::{self, Patience, fetch::Fetcher, resolve::{Hosts, Resolver}},
     report::{
         Report,
         redact::Redactor,
@@ -251,9 +251,17 @@ async fn look_and_fetch(running: &Running, plan: &Plan, scenario: &Scenario) -> 
     let patience = patience(scenario);
     let mut facts = look(running, plan, &patience).await?;
     facts.installed = plan.installed.iter().map(|der| Certificate::from_der(der)).collect();
+    let resolver = Resolver::Static(hosts(running, plan));
+    facts.pointers = vec![resolver.pointer(running.address.ip()).await];
     let fetching = fetching(scenario, running, &patience);
     check::fetch(&mut facts, &fetching, std::slice::from_ref(&plan.trust), plan.now).await;
     Ok(facts)
+}
+
+/// What the scenario's DNS says of its server.
+fn hosts(running: &Running, plan: &Plan) -> Hosts {
+    let (address, host) = (running.address.ip(), plan.server.host.clone());
+    Hosts { addresses: BTreeMap::from([(host, vec![address])]), pointers: BTreeMap::from([(address, plan.pointer.clone())]) }
 }
 
 /// Looks at the running server from each of its vantage points.

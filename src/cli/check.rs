@@ -17,7 +17,7 @@ use crate::{
     check::{self, CheckOptions, Fetching},
     facts::{Certificate, Pointer, Target, Vantage},
     name::Name,
-    probe::{Patience, Progress, Watch, fetch::Fetcher, resolve},
+    probe::{Patience, Progress, Watch, fetch::Fetcher, resolve::{ResolveError, Resolver}},
     report::{Report, json, text},
     trust::TrustStore,
     wire::WireText,
@@ -205,7 +205,7 @@ fn parse_target(text: &str) -> Result<Target, Failure> {
 }
 
 async fn addresses(target: &Target, notes: &mut Vec<String>) -> Result<Vec<SocketAddr>, Failure> {
-    let explain = |error: resolve::ResolveError| {
+    let explain = |error: ResolveError| {
         // What a resolver says may carry a server's bytes.
         let why = WireText::from(&*error.to_string());
         Failure::environment(format!(
@@ -213,16 +213,16 @@ async fn addresses(target: &Target, notes: &mut Vec<String>) -> Result<Vec<Socke
             target.name, target.port
         ))
     };
-    let resolver = resolve::system_resolver().map_err(explain)?;
-    let addresses = resolve::addresses(&resolver, &target.name).await.map_err(explain)?;
+    let resolver = Resolver::system().map_err(explain)?;
+    let addresses = resolver.addresses(&target.name).await.map_err(explain)?;
     notes.extend(addresses.missed.map(|error| format!("some addresses may be missing: {error}")));
     Ok(addresses.found.into_iter().map(|address| SocketAddr::new(address, target.port)).collect())
 }
 
 /// What DNS calls the addresses; a resolver that cannot be used has just been told of.
 async fn pointers(addresses: &[SocketAddr]) -> Vec<Pointer> {
-    let Ok(resolver) = resolve::system_resolver() else { return Vec::new() };
-    futures::future::join_all(addresses.iter().map(|address| resolve::pointer(&resolver, address.ip()))).await
+    let Ok(resolver) = Resolver::system() else { return Vec::new() };
+    futures::future::join_all(addresses.iter().map(|address| resolver.pointer(address.ip()))).await
 }
 
 fn vantages(arguments: &CheckArguments, addresses: &[SocketAddr]) -> Result<Vec<Vantage>, Failure> {

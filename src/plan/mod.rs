@@ -18,6 +18,7 @@ pub use server::{Answer, Credentials, GreetingPlan, Offer, ServerPlan, TlsPlan};
 use mint::Mint;
 
 use crate::{
+    name::Name,
     scenario::{RefusedReply, Scenario},
     trust::TrustStore,
 };
@@ -37,6 +38,8 @@ pub struct Plan {
     pub server: ServerPlan,
     /// What the CA publishes; none where nobody asks.
     pub publication: Option<Publication>,
+    /// What DNS calls the server's address.
+    pub pointer: Vec<Name>,
     /// The certificate on the server's disk in DER, where it is not the one that is presented.
     pub installed: Option<Vec<u8>>,
 }
@@ -88,7 +91,12 @@ impl Plan {
         if vantages.is_empty() {
             vantages.push(DEFAULT_VANTAGE.to_owned());
         }
-        Ok(Self { scenario: id.to_owned(), now, trust, vantages, server: server(scenario, kind, issued), publication, installed })
+        let pointer = match &scenario.fault.pointer {
+            None => vec![scenario.server.host.clone()],
+            Some(names) => names.clone(),
+        };
+        let server = server(scenario, kind, issued);
+        Ok(Self { scenario: id.to_owned(), now, trust, vantages, server, publication, pointer, installed })
     }
 }
 

@@ -21,7 +21,7 @@ use hyper::{
 use hyper_util::rt::TokioIo;
 use tokio::{net::TcpStream, time::timeout};
 
-use super::resolve;
+use super::resolve::{ResolveError, Resolver};
 use crate::{
     facts::{Body, Certificate, Crl, Errand, Failure, Fetched, Observed, OcspResponse, Resource},
     name::Name,
@@ -124,9 +124,9 @@ impl Fetcher {
             Err(_) => {
                 let name = Name::parse(host).map_err(|_| Stop::not_asked("its host is no name"))?;
                 let failed =
-                    |error: resolve::ResolveError| Stop::Failed(Failure::Http(WireText::from(&*error.to_string()).to_string()));
-                let resolver = resolve::system_resolver().map_err(failed)?;
-                resolve::addresses(&resolver, &name).await.map_err(failed)?.found
+                    |error: ResolveError| Stop::Failed(Failure::Http(WireText::from(&*error.to_string()).to_string()));
+                let resolver = Resolver::system().map_err(failed)?;
+                resolver.addresses(&name).await.map_err(failed)?.found
             }
         };
         // A certificate must not send its reader to the reader's own machines.

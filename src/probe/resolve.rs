@@ -1,6 +1,6 @@
 //! From a name to addresses, through the resolver that the check was given.
 
-use std::{net::IpAddr, time::Duration};
+use std::{collections::BTreeMap, net::IpAddr, time::Duration};
 
 use hickory_resolver::{TokioResolver, net::NetError, proto::rr::RData};
 
@@ -32,10 +32,22 @@ pub enum ResolveError {
     NoAnswer(Name, String),
 }
 
-/// The resolver that this system is configured for.
-pub fn system_resolver() -> Result<TokioResolver, ResolveError> {
-    let configuration = |error: NetError| ResolveError::Configuration(error.to_string());
-    TokioResolver::builder_tokio().map_err(configuration)?.build().map_err(configuration)
+/// Who is asked for names and addresses.
+#[derive(Clone, Debug)]
+pub enum Resolver {
+    /// The resolver that this system is configured for.
+    System(TokioResolver),
+    /// What somebody wrote down, and nothing else.
+    Static(Hosts),
+}
+
+/// Names and addresses as in a file of hosts, but each direction by itself.
+#[derive(Clone, Debug, Default)]
+pub struct Hosts {
+    /// The addresses of names.
+    pub addresses: BTreeMap<Name, Vec<IpAddr>>,
+    /// The names of addresses.
+    pub pointers: BTreeMap<IpAddr, Vec<Name>>,
 }
 
 /// The addresses of a host.
@@ -47,8 +59,38 @@ pub struct Addresses {
     pub missed: Option<ResolveError>,
 }
 
-/// Looks up every address of the host.
-pub async fn addresses(resolver: &TokioResolver, name: &Name) -> Result<Addresses, ResolveError> {
+impl Resolver {
+    /// The one that this system is configured for.
+    pub fn system() -> Result<Self, ResolveError> {
+        let configuration = |error: NetError| ResolveError::Configuration(error.to_string());
+        Ok(Self::System(TokioResolver::builder_tokio().map_err(configuration)?.build().map_err(configuration)?))
+    }
+
+    /// Looks up every address of a host.
+    pub async fn addresses(&self, name: &Name) -> Result<Addresses, ResolveError> {
+        match self {
+            Self::System(resolver) => addresses(resolver, name).await,
+            Self::Static(hosts) => match hosts.addresses.get(name) {
+                Some(found) if found.is_empty() => Err(ResolveError::NoAddress(name.clone())),
+                Some(found) => Ok(Addresses { found: found.clone(), missed: None }),
+                None => Err(ResolveError::NoSuchName(name.clone())),
+            },
+        }
+    }
+
+    /// Looks up what DNS calls an address. No answer is not the same as no name.
+    pub async fn pointer(&self, address: IpAddr) -> Pointer {
+        match self {
+            Self::System(resolver) => pointer(resolver, address).await,
+            Self::Static(hosts) => {
+                let names = hosts.pointers.get(&address).into_iter().flatten().map(|name| WireText::from(name.as_str()));
+                Pointer { address, names: Observed::Seen(names.collect()) }
+            }
+        }
+    }
+}
+
+async fn addresses(resolver: &TokioResolver, name: &Name) -> Result<Addresses, ResolveError> {
     // The root dot keeps search domains out: the name is what was asked for.
     let absolute = format!("{name}.");
     let (v4, v6) = tokio::join!(resolver.ipv4_lookup(absolute.as_str()), resolver.ipv6_lookup(absolute.as_str()));
@@ -74,8 +116,7 @@ pub async fn addresses(resolver: &TokioResolver, name: &Name) -> Result<Addresse
     }
 }
 
-/// Looks up what DNS calls an address. No answer is not the same as no name.
-pub async fn pointer(resolver: &TokioResolver, address: IpAddr) -> Pointer {
+async fn pointer(resolver: &TokioResolver, address: IpAddr) -> Pointer {
     let names = match tokio::time::timeout(POINTER_PATIENCE, resolver.reverse_lookup(address)).await {
         Ok(Ok(lookup)) => {
             let names = lookup.answers().iter().filter_map(|record| match &record.data {

@@ -206,6 +206,9 @@ pub struct Faults {
     /// The second certificate names these hosts instead.
     #[schemars(with = "Option<Vec<WrongName>>", length(min = 1, max = 64), extend("uniqueItems" = true))]
     pub second_names: Option<Vec<String>>,
+    /// DNS calls the server's address by these names instead; by none where there are none.
+    #[schemars(length(max = 16), extend("uniqueItems" = true))]
+    pub pointer: Option<Vec<Name>>,
     /// The greeting names this host instead.
     #[schemars(length(min = 1, max = 255))]
     pub greeting_name: Option<String>,
@@ -304,6 +307,7 @@ fault_table! {
     second_expired: "second-expired" => SecondValidity,
     second_expires_in: "second-expires-in" => SecondValidity,
     second_names: "second-names" => SecondNames,
+    pointer: "pointer" => Pointer,
     greeting_name: "greeting-name" => Greeting,
     ehlo_name: "ehlo-name" => EhloName,
     greeting_refused: "greeting-refused" => Greeting,
@@ -375,6 +379,8 @@ pub enum Knob {
     Timestamps,
     /// Whether the server presents what is on its disk.
     Reload,
+    /// What DNS calls its address.
+    Pointer,
     /// The greeting.
     Greeting,
     /// The name in the reply to EHLO.
@@ -424,6 +430,7 @@ impl Knob {
             Self::Staple => "the stapled OCSP response",
             Self::Timestamps => "the signed certificate timestamps",
             Self::Reload => "whether the server presents what is on its disk",
+            Self::Pointer => "what DNS calls the server's address",
             Self::Greeting => "the greeting",
             Self::EhloName => "the name in the reply to EHLO",
             Self::Dialog => "what is said before TLS",

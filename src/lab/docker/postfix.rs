@@ -153,6 +153,7 @@ mod tests {
                 nameless: None,
             },
             publication: None,
+            pointer: Vec::new(),
             installed: None,
         };
         change(&mut plan);

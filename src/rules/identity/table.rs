@@ -31,6 +31,8 @@ pub struct NameRow {
 pub enum NameSource {
     /// Whoever asked for the check, or the MX record: what senders look up.
     Given,
+    /// An address that it was reached at: from an A or AAAA record, or from whoever asked for the check.
+    Address,
     /// The PTR record of an address.
     Pointer,
     /// The first word of the greeting.
@@ -48,6 +50,7 @@ impl NameSource {
     pub fn word(self) -> &'static str {
         match self {
             Self::Given => "looked up",
+            Self::Address => "address",
             Self::Pointer => "PTR",
             Self::Greeting => "greeting",
             Self::Ehlo => "EHLO",
@@ -63,6 +66,8 @@ impl NameSource {
 pub enum Relation {
     /// It is the one.
     Reference,
+    /// The server is there.
+    Reached,
     /// It is the same, or covers it.
     Matches,
     /// It is another.
@@ -76,6 +81,7 @@ impl Relation {
     pub fn word(self) -> &'static str {
         match self {
             Self::Reference => "reference",
+            Self::Reached => "reached",
             Self::Matches => "matches",
             Self::Differs => "differs",
             Self::Unknown => "not known",
@@ -93,6 +99,10 @@ pub fn names(context: &Context) -> Vec<NameRow> {
         rows.insert(NameRow { source, name: WireText::from(name.to_owned()), relation, decided_by: decided_by(source) });
     };
     add(NameSource::Given, host.as_str(), Relation::Reference);
+    for view in &facts.views {
+        let is_reached = view.session.connection.seen().is_some();
+        add(NameSource::Address, &view.address.ip().to_string(), if is_reached { Relation::Reached } else { Relation::Unknown });
+    }
     for pointer in &facts.pointers {
         match &pointer.names {
             Observed::Seen(names) if names.is_empty() => {
@@ -135,7 +145,8 @@ pub fn names(context: &Context) -> Vec<NameRow> {
     let mut rows: Vec<NameRow> = rows.into_iter().collect();
     // Where one view knows, it does not matter that another does not.
     let known: BTreeSet<NameSource> = rows.iter().filter(|row| row.relation != Relation::Unknown).map(|row| row.source).collect();
-    rows.retain(|row| row.relation != Relation::Unknown || row.source == NameSource::Pointer || !known.contains(&row.source));
+    let is_of_one = |row: &NameRow| matches!(row.source, NameSource::Address | NameSource::Pointer);
+    rows.retain(|row| row.relation != Relation::Unknown || is_of_one(row) || !known.contains(&row.source));
     rows.sort_by_key(|row| (row.source, row.relation));
     rows
 }
@@ -147,6 +158,7 @@ fn is_same(said: &str, host: &Name) -> Relation {
 fn decided_by(source: NameSource) -> &'static str {
     match source {
         NameSource::Given => "RFC 8461, 4.1",
+        NameSource::Address => "RFC 5321, 5.1",
         NameSource::Pointer => "RFC 1912, 2.1: a hint",
         NameSource::Greeting => "RFC 5321, 4.3.1",
         NameSource::Ehlo => "RFC 5321, 4.1.1.1",
@@ -178,6 +190,7 @@ mod tests {
             shown(&world, &facts),
             [
                 "looked up mx.example.test reference",
+                "address 198.51.100.10 reached",
                 "greeting mx.example.test matches",
                 "EHLO mx.example.test matches",
                 "CN mx.example.test matches",
