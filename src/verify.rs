@@ -15,7 +15,11 @@ use crate::{
     finding::{Practice, Verdict},
     lab::{Backend, LabError, Running, persona},
     plan::{Issuance, Plan, PlanError},
-    probe::{self, Patience, fetch::Fetcher, resolve::{Hosts, Resolver}},
+    probe::{
+        self, Patience,
+        fetch::Fetcher,
+        resolve::{Hosts, Resolver},
+    },
     report::{
         Report,
         redact::Redactor,

@@ -17,7 +17,11 @@ use crate::{
     check::{self, CheckOptions, Fetching},
     facts::{Certificate, Pointer, Target, Vantage},
     name::Name,
-    probe::{Patience, Progress, Watch, fetch::Fetcher, resolve::{ResolveError, Resolver}},
+    probe::{
+        Patience, Progress, Watch,
+        fetch::Fetcher,
+        resolve::{ResolveError, Resolver},
+    },
     report::{Report, json, text},
     trust::TrustStore,
     wire::WireText,

@@ -123,8 +123,7 @@ impl Fetcher {
             Ok(address) => vec![address],
             Err(_) => {
                 let name = Name::parse(host).map_err(|_| Stop::not_asked("its host is no name"))?;
-                let failed =
-                    |error: ResolveError| Stop::Failed(Failure::Http(WireText::from(&*error.to_string()).to_string()));
+                let failed = |error: ResolveError| Stop::Failed(Failure::Http(WireText::from(&*error.to_string()).to_string()));
                 let resolver = Resolver::system().map_err(failed)?;
                 resolver.addresses(&name).await.map_err(failed)?.found
             }

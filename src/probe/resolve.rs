@@ -36,7 +36,7 @@ pub enum ResolveError {
 #[derive(Clone, Debug)]
 pub enum Resolver {
     /// The resolver that this system is configured for.
-    System(TokioResolver),
+    System(Box<TokioResolver>),
     /// What somebody wrote down, and nothing else.
     Static(Hosts),
 }
@@ -63,7 +63,7 @@ impl Resolver {
     /// The one that this system is configured for.
     pub fn system() -> Result<Self, ResolveError> {
         let configuration = |error: NetError| ResolveError::Configuration(error.to_string());
-        Ok(Self::System(TokioResolver::builder_tokio().map_err(configuration)?.build().map_err(configuration)?))
+        Ok(Self::System(Box::new(TokioResolver::builder_tokio().map_err(configuration)?.build().map_err(configuration)?)))
     }
 
     /// Looks up every address of a host.
