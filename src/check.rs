@@ -117,6 +117,6 @@ pub fn judge_by(policy: &'static Policy, facts: Facts, stores: &[TrustStore], no
         None => Outcome::NotApplicable(format!("the policy {} does not ask for it", policy.name)),
     };
     let outcomes = rules::catalogue().iter().map(|rule| (*rule, outcome(rule))).collect();
-    let (names, endings) = (rules::names(&context), rules::endings(&context));
-    Report { names, endings, ..Report::new(facts, outcomes, stores, policy, now) }
+    let (names, endings, products) = (rules::names(&context), rules::endings(&context), rules::products(&context));
+    Report { names, endings, products, ..Report::new(facts, outcomes, stores, policy, now) }
 }

@@ -163,6 +163,23 @@ impl Block {
     }
 }
 
+/// The servers that remedies have lines for.
+const SERVERS: [&str; 5] = ["Postfix", "Exim", "Sendmail", "OpenSMTPD", "Exchange"];
+
+impl Block {
+    /// The servers that a bullet is for: `Postfix, Exim: ...`; none where it is for no server alone.
+    pub(super) fn servers(&self) -> Option<Vec<&str>> {
+        let Self::Bullet(text) = self else { return None };
+        let names: Vec<&str> = text.split_once(':')?.0.split(", ").collect();
+        names.iter().all(|name| SERVERS.contains(name)).then_some(names)
+    }
+
+    /// Whether a bullet is for that server.
+    pub(super) fn is_for(&self, server: &str) -> bool {
+        self.servers().is_some_and(|servers| servers.contains(&server))
+    }
+}
+
 /// Reads the little Markdown that pages use: `##` headings, paragraphs, bullets, fences.
 pub(super) fn blocks(text: &str) -> Vec<Block> {
     let mut blocks: Vec<Block> = Vec::new();

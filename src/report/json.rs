@@ -10,7 +10,7 @@ use super::{ExitClass, Report, StoreName, not_asked};
 use crate::{
     facts::{Facts, MAX_VIEWS},
     finding::{Outcome, Practice, ResultType, Severity, Verdict},
-    rules::{Ending, NameRow},
+    rules::{Ending, NameRow, Product},
 };
 
 /// The name of the format.
@@ -150,6 +150,8 @@ struct Document<'a> {
     names: &'a [NameRow],
     /// When which certificate ends, the soonest first.
     endings: &'a [Ending],
+    /// Which software the server and what stands before it look like; a hint.
+    products: &'a [Product],
     /// The questions that this depth of check does not ask.
     not_asked: Vec<&'static str>,
     /// What else a reader must know.
@@ -282,6 +284,7 @@ fn document(report: &Report) -> Document<'_> {
             .collect(),
         names: &report.names,
         endings: &report.endings,
+        products: &report.products,
         not_asked: not_asked(&report.facts),
         notes: &report.notes,
         facts: &report.facts,

@@ -21,7 +21,7 @@ use crate::{
     facts::{Depth, Facts, Observed, Resource, View},
     finding::{Finding, Outcome, Severity, Verdict},
     practice::{self, PracticeLine},
-    rules::{Ending, NameRow, Rule, policy::Policy},
+    rules::{Ending, NameRow, Product, Rule, policy::Policy},
     trust::TrustStore,
 };
 
@@ -77,6 +77,8 @@ pub struct Report {
     pub names: Vec<NameRow>,
     /// When which certificate ends, the soonest first.
     pub endings: Vec<Ending>,
+    /// Which software the server and what stands before it look like.
+    pub products: Vec<Product>,
     /// What else a reader must know, one sentence each.
     pub notes: Vec<String>,
 }
@@ -135,6 +137,7 @@ impl Report {
             outcomes,
             names: Vec::new(),
             endings: Vec::new(),
+            products: Vec::new(),
             notes: Vec::new(),
         }
     }

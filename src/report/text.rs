@@ -17,7 +17,7 @@ use super::{
 use crate::{
     facts::{Certificate, ClientCertificate, Depth, Injection, Observed, Possession, Session, Speaker, View},
     finding::{Finding, Outcome, Verdict},
-    rules::Rule,
+    rules::{self, Role, Rule},
     smtp::{Ehlo, Keyword, Reply},
 };
 
@@ -127,6 +127,14 @@ impl Text<'_> {
         self.field(2, "connections", &connections);
         self.field(2, "judged", &format!("{judged}, trusting {trusting}"));
         self.field(2, "policy", &self.report.policy.name);
+        let products = self.report.products.iter().map(|product| {
+            let before = if product.role == Role::Middlebox { "before it: " } else { "" };
+            format!("{before}{}, {}: {}", product.name, product.certainty.word(), product.evidence)
+        });
+        let products = self.show_all(products, MAX_VALUE);
+        if !products.is_empty() {
+            self.field(2, "looks like", &join_some(&products, MAX_ITEMS, "; "));
+        }
     }
 
     /// The scoreboard: title and verdict aligned, the reason below.
@@ -226,11 +234,15 @@ impl Text<'_> {
         if has_several { format!("{} to {}", view.vantage_text(), view.address) } else { view.vantage_text() }
     }
 
-    /// The remedy and where to read on.
+    /// The remedy and where to read on. Of the lines for one server or another, that for the server at hand, where it is known.
     fn advice(&mut self, rule: &Rule) {
         let remedy = explain::blocks(&rule.section("Remedy"));
+        let server = rules::server(&self.report.products);
+        let is_known = server.is_some_and(|server| remedy.iter().any(|block| block.is_for(server)));
         for (i, block) in remedy.iter().enumerate() {
             match block {
+                Block::Bullet(_)
+                    if is_known && block.servers().is_some() && !server.is_some_and(|server| block.is_for(server)) => {}
                 Block::Paragraph(text) if i == 0 => self.field(2, "remedy", text),
                 Block::Heading(text) | Block::Paragraph(text) => self.page.paragraph(VALUES, text),
                 Block::Bullet(text) => self.page.bullet(VALUES, text),

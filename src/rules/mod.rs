@@ -14,6 +14,7 @@ mod keys;
 mod offers;
 mod path;
 pub mod policy;
+mod products;
 mod renewal;
 mod revocation;
 mod second_opinion;
@@ -33,6 +34,7 @@ use std::sync::LazyLock;
 use time::OffsetDateTime;
 
 pub use identity::{NameRow, NameSource, Relation, names};
+pub use products::{Certainty, Product, Role, products, server};
 pub use renewal::{Ending, endings};
 pub use revocation::{errands, issuer_errands};
 

@@ -68,7 +68,7 @@ impl Offer {
 
 /// Whether a Cisco ASA or PIX wrote this over an EHLO keyword of the length of STARTTLS:
 /// seven X and one more letter, which counts the keywords that it overwrote.
-fn is_masked_keyword(keyword: &str) -> bool {
+pub fn is_masked_keyword(keyword: &str) -> bool {
     let bytes = keyword.as_bytes();
     bytes.len() == "STARTTLS".len() && bytes[..7].iter().all(|byte| *byte == b'X') && bytes[7].is_ascii_uppercase()
 }
