@@ -181,7 +181,9 @@ fn facts(chain: Vec<Certificate>) -> Facts {
         session,
         earlier: Vec::new(),
         offers: View::no_offers(),
+        mail_in_clear: View::no_mail(),
         injection: View::no_injection(),
+        transaction: View::no_transaction(),
     };
     Facts::new(Target { name: Name::parse(HOST).expect("a name"), port: 25 }, vec![view])
 }

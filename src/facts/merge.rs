@@ -80,7 +80,9 @@ mod tests {
         View {
             earlier: Vec::new(),
             offers: View::no_offers(),
+            mail_in_clear: View::no_mail(),
             injection: View::no_injection(),
+            transaction: View::no_transaction(),
             vantage: Vantage { label: Some(WireText::from(label)), source: None },
             address: "192.0.2.10:25".parse().unwrap(),
             connections: 1,

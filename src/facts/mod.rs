@@ -99,9 +99,27 @@ pub struct View {
     /// What else was asked of its TLS.
     #[serde(default = "View::no_offers")]
     pub offers: Observed<Offers>,
+    /// What is said to MAIL without TLS. No recipient and no message follows.
+    #[serde(default = "View::no_mail")]
+    pub mail_in_clear: Observed<Reply>,
     /// What became of a command that came with STARTTLS in one piece.
     #[serde(default = "View::no_injection")]
     pub injection: Observed<Injection>,
+    /// What became of a mail transaction that was begun before TLS.
+    #[serde(default = "View::no_transaction")]
+    pub transaction: Observed<Transaction>,
+}
+
+/// What becomes of a mail transaction that is begun before TLS: the server must forget it (RFC 3207, 4.2).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Transaction {
+    /// Inside TLS another one can be begun, or the client has to introduce itself first.
+    Forgotten,
+    /// Inside TLS it is still open, says this reply.
+    Kept(Reply),
+    /// The server does not begin TLS in the middle of one, and says this.
+    NoTls(Reply),
 }
 
 /// What becomes of a command that a client sends with STARTTLS in one piece: nobody could tell it from one that
@@ -123,6 +141,16 @@ impl View {
     /// Nothing was asked but what one session shows.
     pub fn no_offers() -> Observed<Offers> {
         Observed::NotAttempted(format!("not asked at --probe {}", Depth::Quick.name()))
+    }
+
+    /// It takes another connection.
+    pub fn no_mail() -> Observed<Reply> {
+        Observed::NotAttempted(format!("not asked at --probe {}", Depth::Quick.name()))
+    }
+
+    /// It may be taken for an attack, and is asked only when told.
+    pub fn no_transaction() -> Observed<Transaction> {
+        Observed::NotAttempted("not asked; --active does".to_owned())
     }
 
     /// It may be taken for an attack, and is asked only when told.

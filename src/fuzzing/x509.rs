@@ -118,7 +118,9 @@ pub(super) fn facts(chain: Vec<Certificate>) -> Facts {
         session,
         earlier: Vec::new(),
         offers: View::no_offers(),
+        mail_in_clear: View::no_mail(),
         injection: View::no_injection(),
+        transaction: View::no_transaction(),
     };
     let name = Name::parse("mx.example.test").expect("a name");
     Facts::new(Target { name, port: 25 }, vec![view])

@@ -71,6 +71,8 @@ pub struct StarttlsReplies {
     pub not_offered: Saying,
     /// Inside TLS.
     pub already_active: Saying,
+    /// To MAIL without TLS, where TLS is required.
+    pub required: Saying,
     /// To the first command inside TLS of a client that had to show a certificate and did not; the connection ends.
     /// Without it the handshake fails.
     pub no_client_certificate: Option<Saying>,

@@ -136,6 +136,7 @@ fn server(scenario: &Scenario, kind: &str, issued: pki::Issued) -> ServerPlan {
             handshake: fault.handshake,
             delay: fault.slow_handshake.map_or(Duration::ZERO, |delay| delay.0),
             no_close_notify: is(fault.no_close_notify),
+            required: is(fault.starttls_required),
         },
         credentials: issued.first,
         second: issued.second,

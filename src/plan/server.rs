@@ -65,6 +65,8 @@ pub struct TlsPlan {
     pub delay: Duration,
     /// Whether the connection ends without close_notify.
     pub no_close_notify: bool,
+    /// Whether mail is refused without TLS.
+    pub required: bool,
 }
 
 impl TlsPlan {
@@ -72,7 +74,7 @@ impl TlsPlan {
     pub fn is_plain(&self) -> bool {
         let TlsSpec { min: _, max: _, stock, preference, groups } = &self.settings;
         let is_set = [stock.is_some(), preference.is_some(), groups.is_some(), self.stack.is_some(), self.sni.is_some()];
-        let is_bent = [self.client_certificate.is_some(), self.intolerant_of.is_some(), self.handshake.is_some()];
+        let is_bent = [self.client_certificate.is_some(), self.intolerant_of.is_some(), self.handshake.is_some(), self.required];
         !is_set.contains(&true) && !is_bent.contains(&true) && self.delay.is_zero()
     }
 }

@@ -17,7 +17,7 @@ use super::{
     timed_out,
 };
 use crate::{
-    facts::{ClientCertificate, Failure, Injection, Line, Observed, Session, Speaker},
+    facts::{ClientCertificate, Failure, Injection, Line, Observed, Session, Speaker, Transaction},
     hello::{Flight, FlightReader, goodbye},
     name::Name,
     smtp::{Ehlo, Reply, ReplyError, ReplyReader},
@@ -132,14 +132,8 @@ impl<'a> Dialog<'a, TcpStream> {
 
     /// Sends a command along with STARTTLS, and listens whether it is answered: by whom it came the server cannot know.
     pub(super) async fn inject(mut self, name: &Name, ehlo: &str) -> Result<Injection, Failure> {
-        let greeting = self.read_reply(self.patience.greeting).await?;
-        if let Some(refused) = refusal(&greeting) {
-            return Err(refused);
-        }
-        match self.say_ehlo(ehlo).await {
-            Observed::Seen(offered) if offered.offers("STARTTLS") => {}
-            Observed::Failed(failure) => return Err(failure),
-            _ => return Err(Failure::Tls("STARTTLS was not offered".to_owned())),
+        if !self.greeted(ehlo).await?.offers("STARTTLS") {
+            return Err(Failure::Tls("STARTTLS was not offered".to_owned()));
         }
         self.stream.write_all(b"STARTTLS\r\nNOOP\r\n").await.map_err(|error| io_failure(&error))?;
         let reply = self.read_reply(self.patience.reply).await?;
@@ -165,6 +159,63 @@ impl<'a> Dialog<'a, TcpStream> {
         })
         .await;
         Ok(answer)
+    }
+
+    /// Asks in the clear whether mail may be sent; no recipient is named and no message follows.
+    pub(super) async fn mail_in_clear(mut self, ehlo: &str) -> Result<Reply, Failure> {
+        self.greeted(ehlo).await?;
+        let reply = seen(self.ask("MAIL FROM:<>").await)?;
+        if reply.is_positive() {
+            self.ask("RSET").await;
+        }
+        self.quit(&mut Session { greeting: Observed::Seen(reply.clone()), ..Session::not_attempted("") }).await;
+        Ok(reply)
+    }
+
+    /// Begins a mail transaction, then TLS, and asks whether the transaction is still open.
+    pub(super) async fn transaction(mut self, name: &Name, ehlo: &str) -> Result<Transaction, Failure> {
+        self.greeted(ehlo).await?;
+        let reply = seen(self.ask("MAIL FROM:<>").await)?;
+        if !reply.is_positive() {
+            return Err(Failure::Blocked(reply));
+        }
+        let reply = seen(self.ask("STARTTLS").await)?;
+        if !reply.is_positive() {
+            self.quit(&mut Session { greeting: Observed::Seen(reply.clone()), ..Session::not_attempted("") }).await;
+            return Ok(Transaction::NoTls(reply));
+        }
+        if !self.buffer.is_empty() {
+            return Err(self.unsolicited());
+        }
+        let Self { stream, patience, transcript, start, .. } = self;
+        let result = handshake::connect(stream, &handshake::Wanted::usual(name), patience.handshake).await;
+        let (stream, _) = result.outcome?;
+        let mut inside = Dialog { stream, buffer: Vec::new(), patience, transcript, start, is_over: false, bytes: 0 };
+        let reply = seen(inside.ask("MAIL FROM:<>").await)?;
+        inside.quit(&mut Session { greeting: Observed::Seen(reply.clone()), ..Session::not_attempted("") }).await;
+        let _ = timeout(QUIT_PATIENCE, inside.stream.shutdown()).await;
+        if reply.is_positive() {
+            return Ok(Transaction::Forgotten);
+        }
+        // 503 is said of either: a second MAIL, or one before EHLO (RFC 5321, 4.1.4). The words tell.
+        let words = reply.lines.iter().map(|line| line.as_str().to_ascii_lowercase()).collect::<Vec<_>>().join(" ");
+        let says = |any: &[&str]| any.iter().any(|word| words.contains(word));
+        if reply.code == 503 && says(&["helo", "ehlo", "hello"]) {
+            Ok(Transaction::Forgotten)
+        } else if reply.code == 503 && says(&["nested", "already", "sender"]) {
+            Ok(Transaction::Kept(reply))
+        } else {
+            Err(Failure::Blocked(reply))
+        }
+    }
+
+    /// Up to the reply to EHLO.
+    async fn greeted(&mut self, ehlo: &str) -> Result<Ehlo, Failure> {
+        let greeting = self.read_reply(self.patience.greeting).await?;
+        if let Some(refused) = refusal(&greeting) {
+            return Err(refused);
+        }
+        seen(self.say_ehlo(ehlo).await)
     }
 
     /// Holds the dialog to its end and fills the session with what was seen. True where the server answered the
@@ -286,6 +337,15 @@ impl<'a> Dialog<'a, TcpStream> {
             return false;
         }
         true
+    }
+}
+
+/// What was asked for was seen, or it failed.
+fn seen<T>(observed: Observed<T>) -> Result<T, Failure> {
+    match observed {
+        Observed::Seen(value) => Ok(value),
+        Observed::Failed(failure) => Err(failure),
+        Observed::NotAttempted(why) => Err(Failure::Local(why)),
     }
 }
 

@@ -27,7 +27,7 @@ use tokio::{
 pub use budget::{Budget, Progress, Watch};
 
 use crate::{
-    facts::{Connection, Depth, Failure, Injection, Observed, Session, Target, Vantage, View},
+    facts::{Connection, Depth, Failure, Observed, Session, Target, Vantage, View},
     name::Name,
     smtp::Reply,
 };
@@ -170,15 +170,42 @@ pub async fn observe_within(
         sessions.extend([session, again]);
         session = take_furthest(&mut sessions);
     }
-    let injection = match session.tls {
-        Observed::Seen(_) if patience.active => {
+    let one = One { address, source: vantage.source, ehlo, patience, budget };
+    let is_offered = session.ehlo.seen().is_some_and(|ehlo| ehlo.offers("STARTTLS"));
+    let mail_in_clear = match patience.depth {
+        Depth::Quick => View::no_mail(),
+        _ if is_offered => {
             connections += 1;
-            inject(target, address, vantage.source, ehlo, patience, budget).await
+            let asked = async {
+                let (dialog, ehlo) = one.dialog().await?;
+                dialog.mail_in_clear(&ehlo).await
+            };
+            one.ask("MAIL without TLS", asked).await
         }
-        Observed::Seen(_) => View::no_injection(),
-        _ => Observed::NotAttempted("the usual handshake was not finished".to_owned()),
+        _ => Observed::NotAttempted("STARTTLS was not offered".to_owned()),
     };
-    View { vantage, address, connections: connections + asker.connections(), session, earlier: sessions, offers, injection }
+    let (injection, transaction) = match session.tls {
+        Observed::Seen(_) if patience.active => {
+            connections += 2;
+            let injected = async {
+                let (dialog, ehlo) = one.dialog().await?;
+                dialog.inject(&target.name, &ehlo).await
+            };
+            let kept = async {
+                let (dialog, ehlo) = one.dialog().await?;
+                dialog.transaction(&target.name, &ehlo).await
+            };
+            let injection = one.ask("a command that comes with STARTTLS", injected).await;
+            (injection, one.ask("a transaction begun before TLS", kept).await)
+        }
+        Observed::Seen(_) => (View::no_injection(), View::no_transaction()),
+        _ => {
+            let why = "the usual handshake was not finished".to_owned();
+            (Observed::NotAttempted(why.clone()), Observed::NotAttempted(why))
+        }
+    };
+    let connections = connections + asker.connections();
+    View { vantage, address, connections, session, earlier: sessions, offers, mail_in_clear, injection, transaction }
 }
 
 /// Takes the session that shows most, which speaks for the view; what the others saw is kept as evidence.
@@ -209,43 +236,50 @@ async fn hold_within(
     Ok(held)
 }
 
-/// Sends a command along with STARTTLS.
-async fn inject(
-    target: &Target,
+/// Where a single question goes that needs a dialog of its own.
+struct One<'a> {
     address: SocketAddr,
     source: Option<IpAddr>,
-    ehlo: Option<&Name>,
-    patience: &Patience,
-    budget: &Budget,
-) -> Observed<Injection> {
-    patience.watch.asks("a command that comes with STARTTLS");
-    let permit = match budget.permit().await {
-        Ok(permit) => permit,
-        Err(failure) => return Observed::Failed(failure),
-    };
-    let asked = async {
-        let stream = match timeout(patience.connect, connect(address, source)).await {
+    ehlo: Option<&'a Name>,
+    patience: &'a Patience,
+    budget: &'a Budget,
+}
+
+impl<'a> One<'a> {
+    /// Asks once, if the budget allows it.
+    async fn ask<T>(&self, what: &str, question: impl Future<Output = Result<T, Failure>>) -> Observed<T> {
+        self.patience.watch.asks(what);
+        let permit = match self.budget.permit().await {
+            Ok(permit) => permit,
+            Err(failure) => return Observed::Failed(failure),
+        };
+        let asked = tokio::select! {
+            asked = question => asked,
+            () = self.patience.watch.stopped() => Err(budget::interrupted()),
+        };
+        match asked {
+            Ok(seen) => {
+                permit.answered();
+                Observed::Seen(seen)
+            }
+            Err(failure) => {
+                permit.turned_away(&failure);
+                Observed::Failed(failure)
+            }
+        }
+    }
+
+    /// A new connection, and the name to give in EHLO.
+    async fn dialog(&self) -> Result<(Dialog<'a, TcpStream>, String), Failure> {
+        let patience = self.patience;
+        let stream = match timeout(patience.connect, connect(self.address, self.source)).await {
             Ok(Ok(stream)) => stream,
             Ok(Err(error)) => return Err(connect_failure(&error, patience.connect)),
             Err(_) => return Err(timed_out(patience.connect)),
         };
         let source = stream.local_addr().map_err(|error| Failure::Local(error.to_string()))?;
-        let ehlo = ehlo.map_or_else(|| address_literal(source.ip()), ToString::to_string);
-        Dialog::new(stream, patience).inject(&target.name, &ehlo).await
-    };
-    let asked = tokio::select! {
-        asked = asked => asked,
-        () = patience.watch.stopped() => Err(budget::interrupted()),
-    };
-    match asked {
-        Ok(injection) => {
-            permit.answered();
-            Observed::Seen(injection)
-        }
-        Err(failure) => {
-            permit.turned_away(&failure);
-            Observed::Failed(failure)
-        }
+        let ehlo = self.ehlo.map_or_else(|| address_literal(source.ip()), ToString::to_string);
+        Ok((Dialog::new(stream, patience), ehlo))
     }
 }
 

@@ -103,7 +103,9 @@ fn view(label: &str, source: &str, session: Session) -> View {
         session,
         earlier: Vec::new(),
         offers: View::no_offers(),
+        mail_in_clear: View::no_mail(),
         injection: View::no_injection(),
+        transaction: View::no_transaction(),
     }
 }
 

@@ -15,7 +15,7 @@ use super::{
     redact::Redactor,
 };
 use crate::{
-    facts::{Certificate, ClientCertificate, Depth, Injection, Observed, Possession, Session, Speaker, View},
+    facts::{Certificate, ClientCertificate, Depth, Injection, Observed, Possession, Session, Speaker, Transaction, View},
     finding::{Finding, Outcome, Verdict},
     rules::{self, Role, Rule},
     smtp::{Ehlo, Keyword, Reply},
@@ -297,6 +297,16 @@ impl Text<'_> {
         }
         if let Observed::Seen(ClientCertificate::Requested { ca_bytes }) = view.client_certificate() {
             self.field(2, "client cert.", &format!("asked for, with {ca_bytes} bytes of CA names"));
+        }
+        if !matches!(view.mail_in_clear, Observed::NotAttempted(_)) {
+            self.observed("MAIL, no TLS", &view.mail_in_clear, &mut unasked, |text, reply| text.reply(reply));
+        }
+        if !matches!(view.transaction, Observed::NotAttempted(_)) {
+            self.observed("transaction", &view.transaction, &mut unasked, |text, transaction| match transaction {
+                Transaction::Forgotten => "one that was begun before TLS was forgotten".to_owned(),
+                Transaction::Kept(reply) => format!("one that was begun before TLS is open inside it: {}", text.reply(reply)),
+                Transaction::NoTls(reply) => format!("TLS cannot be begun within one: {}", text.reply(reply)),
+            });
         }
         if !matches!(view.injection, Observed::NotAttempted(_)) {
             self.observed("injection", &view.injection, &mut unasked, |text, injection| match injection {

@@ -267,7 +267,7 @@ mod tests {
 
     /// What only other questions than the session's show; without them a rule about it does not apply.
     fn is_about_offers(rule: &Rule) -> bool {
-        [tls::RULES, handshake::RULES].concat().iter().any(|other| other.id == rule.id)
+        [tls::RULES, handshake::RULES].concat().iter().any(|other| other.id == rule.id) || rule.id == "starttls-required"
     }
 
     /// No evidence is no verdict, however it went missing.

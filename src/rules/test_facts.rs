@@ -103,7 +103,9 @@ impl World {
         let not_asked = || Observed::NotAttempted("not needed".to_owned());
         View {
             offers: View::no_offers(),
+            mail_in_clear: View::no_mail(),
             injection: View::no_injection(),
+            transaction: View::no_transaction(),
             earlier: Vec::new(),
             vantage: Vantage { label: None, source: Some(source) },
             address: SocketAddr::from(([198, 51, 100, 10], 25)),

@@ -34,6 +34,9 @@ pub struct DialogFault {
     /// Commands that come with STARTTLS in one piece are carried out inside TLS (CVE-2011-0411).
     #[schemars(extend("const" = true))]
     pub keeps_commands: Option<bool>,
+    /// A mail transaction that was begun before TLS is still open inside it.
+    #[schemars(extend("const" = true))]
+    pub keeps_transaction: Option<bool>,
     /// TLS from the first byte on, as on port 465 (RFC 8314, 3).
     #[schemars(extend("const" = true))]
     pub implicit_tls: Option<bool>,

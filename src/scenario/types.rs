@@ -232,6 +232,9 @@ pub struct Faults {
     /// STARTTLS is offered again inside TLS.
     #[schemars(extend("const" = true))]
     pub starttls_offered_in_tls: Option<bool>,
+    /// Mail is refused without TLS.
+    #[schemars(extend("const" = true))]
+    pub starttls_required: Option<bool>,
     /// The dialog before TLS goes wrong.
     pub dialog: Option<DialogFault>,
     /// An old or odd TLS stack.
@@ -316,6 +319,7 @@ fault_table! {
     starttls_masked: "starttls-masked" => StarttlsOffer,
     starttls_unavailable: "starttls-unavailable" => StarttlsAnswer,
     starttls_offered_in_tls: "starttls-offered-in-tls" => KeywordsInTls,
+    starttls_required: "starttls-required" => Enforcement,
     dialog: "dialog" => Dialog,
     tls: "tls" => Stack,
     sni: "sni" => Sni,
@@ -391,6 +395,8 @@ pub enum Knob {
     StarttlsAnswer,
     /// The keywords inside TLS.
     KeywordsInTls,
+    /// Whether mail is taken without TLS.
+    Enforcement,
     /// The dialog before TLS.
     Dialog,
     /// What the TLS stack offers.
@@ -433,6 +439,7 @@ impl Knob {
             Self::Pointer => "what DNS calls the server's address",
             Self::Greeting => "the greeting",
             Self::EhloName => "the name in the reply to EHLO",
+            Self::Enforcement => "whether mail is taken without TLS",
             Self::Dialog => "what is said before TLS",
             Self::StarttlsOffer => "to whom STARTTLS is offered",
             Self::StarttlsAnswer => "what happens after the STARTTLS command",

@@ -72,7 +72,7 @@ pub(super) fn security_level(server: &ServerPlan) -> &'static str {
     let is_required = server.tls.client_certificate.is_some_and(|asked| asked.required == Some(true));
     match server.offer {
         Offer::Nobody => "none",
-        _ if is_required => "encrypt",
+        _ if is_required || server.tls.required => "encrypt",
         _ => "may",
     }
 }
@@ -96,12 +96,12 @@ pub(super) fn settings(server: &ServerPlan) -> Vec<(&'static str, String)> {
     if dh_group(server).is_some() {
         settings.push(("smtpd_tls_dh1024_param_file", DH_FILE.to_owned()));
     }
+    if security_level(server) == "encrypt" {
+        settings.push(("smtpd_tls_mandatory_protocols", protocols(server)));
+    }
     match plan.client_certificate {
         None => {}
-        Some(asked) if asked.required == Some(true) => {
-            settings.push(("smtpd_tls_mandatory_protocols", protocols(server)));
-            settings.push(("smtpd_tls_req_ccert", "yes".to_owned()));
-        }
+        Some(asked) if asked.required == Some(true) => settings.push(("smtpd_tls_req_ccert", "yes".to_owned())),
         Some(_) => settings.push(("smtpd_tls_ask_ccert", "yes".to_owned())),
     }
     settings

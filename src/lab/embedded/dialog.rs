@@ -95,6 +95,8 @@ const DRIP: Duration = Duration::from_secs(1);
 const RESET_AFTER: Duration = Duration::from_millis(100);
 /// What other servers say that listen at the same port by mistake.
 const WEB_PAGE: &str = "HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n";
+/// What Postfix says to a second MAIL.
+const NESTED: &str = "503 5.5.1 Error: nested MAIL command";
 const SSH: &str = "SSH-2.0-OpenSSH_9.2p1 Debian-2+deb12u3\r\n";
 
 impl Dialog {
@@ -103,6 +105,7 @@ impl Dialog {
         stream.set_nodelay(true)?;
         let visit = self.visits.begin();
         let is_implicit = self.order.plan.dialog.implicit_tls.is_some();
+        let mut has_mail = false;
         let kept = if is_implicit {
             Vec::new()
         } else {
@@ -112,12 +115,14 @@ impl Dialog {
                 visit: &visit,
                 helo: String::new(),
                 in_tls: false,
+                has_mail: false,
                 stream: BufReader::new(stream),
             };
             let next = match plain.greet().await? {
                 None => plain.commands().await?,
                 Some(end) => end,
             };
+            has_mail = plain.has_mail && self.order.plan.dialog.keeps_transaction.is_some();
             // What a client sent after STARTTLS in the clear is discarded with the buffer (RFC 3207, 4.2).
             stream = plain.stream.into_inner();
             match next {
@@ -129,7 +134,7 @@ impl Dialog {
         let Some(tls) = &self.tls else { return Ok(()) };
         let Some(stream) = timeout(IDLE, tls.accept(stream)).await?? else { return Ok(()) };
         let stream = BufReader::new(stream);
-        let mut inside = Connection { dialog: self, client, visit: &visit, helo: String::new(), in_tls: true, stream };
+        let mut inside = Connection { dialog: self, client, visit: &visit, helo: String::new(), in_tls: true, has_mail, stream };
         if is_implicit && inside.greet().await?.is_some() {
             return inside.stream.shutdown().await;
         }
@@ -157,6 +162,13 @@ impl Dialog {
         (asked.required == Some(true) && !is_shown).then_some(refusal.says.as_str())
     }
 
+    /// Whether mail is refused without TLS: Postfix insists on it where it demands a certificate.
+    fn requires_tls(&self) -> bool {
+        let tls = &self.order.plan.tls;
+        let is_demanded = tls.client_certificate.is_some_and(|asked| asked.required == Some(true));
+        tls.required || (is_demanded && self.persona.starttls.no_client_certificate.is_some())
+    }
+
     /// Whether EHLO offers STARTTLS to this client.
     fn offers_starttls_to(&self, client: IpAddr) -> bool {
         match &self.order.plan.offer {
@@ -174,7 +186,8 @@ pub(crate) async fn replies_to(order: &ServerOrder, persona: &'static Persona, c
     let visit = dialog.visits.begin();
     let client = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
     let stream = BufReader::new(tokio::io::join(commands, Vec::new()));
-    let mut connection = Connection { dialog: &dialog, client, visit: &visit, helo: String::new(), in_tls: false, stream };
+    let mut connection =
+        Connection { dialog: &dialog, client, visit: &visit, helo: String::new(), in_tls: false, has_mail: false, stream };
     // A client that goes away in mid-dialog is none of the server's errors.
     let _ = connection.commands().await;
     connection.stream.into_inner().into_inner().1
@@ -186,6 +199,8 @@ struct Connection<'a, S> {
     visit: &'a Visit<'a>,
     helo: String,
     in_tls: bool,
+    /// Whether a mail transaction is open.
+    has_mail: bool,
     stream: BufReader<S>,
 }
 
@@ -298,6 +313,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
             match verb.as_str() {
                 "EHLO" => {
                     self.helo = argument.trim().to_owned();
+                    self.has_mail = false;
                     if let Some(end) = self.trouble(Stage::Ehlo, "250 ok").await? {
                         return Ok(end);
                     }
@@ -322,10 +338,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
                     self.say(self.dialog.persona.reply_to("QUIT")).await?;
                     return Ok(Next::Close);
                 }
+                "MAIL" if self.dialog.requires_tls() && !self.in_tls => {
+                    self.say(&self.dialog.persona.starttls.required.says).await?;
+                }
+                "MAIL" if self.has_mail && self.in_tls => self.say(NESTED).await?,
                 _ => {
                     if verb == "HELO" {
                         self.helo = argument.trim().to_owned();
                     }
+                    self.has_mail = match verb.as_str() {
+                        "MAIL" => true,
+                        "RSET" | "HELO" => false,
+                        _ => self.has_mail,
+                    };
                     if let Some(says) = self.other_words(&verb) {
                         self.say(&says).await?;
                         continue;

@@ -17,6 +17,7 @@ rules! {
     client_certificate_required,
     client_certificate_requested,
     command_injection,
+    transaction_kept,
 }
 
 /// Judges whether a hello with one of these traits was not borne, where a plainer one was answered.

@@ -18,6 +18,8 @@ rules! {
     tls_handshake_refused,
     starttls_offered_in_tls,
     auth_in_clear,
+    requiretls_in_clear,
+    starttls_required,
 }
 
 pub use tls_handshake_refused::alert;

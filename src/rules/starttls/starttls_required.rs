@@ -1,0 +1,88 @@
+use crate::{
+    facts::Observed,
+    rules::{Context, Outcome, Violation, each_view, rule, short},
+    smtp::Reply,
+};
+
+rule! {
+    /// Mail is refused without TLS.
+    ///
+    /// ## What it checks
+    ///
+    /// From `--probe standard` on: MAIL is sent in the clear, and the server answers that STARTTLS comes first. No recipient is
+    /// named and no message follows. Ports other than 25 are not for everyone, and not meant.
+    ///
+    /// ## Why it matters
+    ///
+    /// A server that DNS names for everybody must not insist: senders without TLS, and those whose TLS has nothing in common
+    /// with the server's, cannot deliver at all. Between partners who agreed on it, it is right.
+    ///
+    /// ## Remedy
+    ///
+    /// Offer TLS to everyone and insist on it for named partners only; MTA-STS and DANE let those insist who can.
+    ///
+    /// - Postfix: `smtpd_tls_security_level = may`; for partners `reject_plaintext_session` in a restriction class.
+    /// - Exim: no `encrypted = *` for all hosts in `acl_smtp_mail`; name the partners' hosts.
+    /// - Sendmail: no `TLS_Clt:` entry for everyone in the access map; name the partners.
+    /// - OpenSMTPD: `tls` instead of `tls-require` in the `listen` line.
+    /// - Exchange: `RequireTLS` on a connector whose `RemoteIPRanges` are the partner's, not on the one for the internet.
+    ///
+    /// ## References
+    ///
+    /// - RFC 3207, 4
+    "starttls-required" { practice: OpportunisticTls, severity: Warn, result_type: None }
+}
+
+fn judge(context: &Context) -> Outcome {
+    if context.facts.target.port != 25 {
+        return Outcome::NotApplicable("senders from elsewhere come to port 25".to_owned());
+    }
+    each_view(context, |view| match &view.mail_in_clear {
+        Observed::Seen(reply) if insists(reply) => Outcome::Violated(vec![
+            Violation::new("mail is refused without TLS").evidence(format!("the reply to MAIL: {}", short(&reply.to_string()))),
+        ]),
+        Observed::Seen(reply) if reply.is_transient() => {
+            Outcome::Undetermined(format!("whether mail is taken without TLS is not known: {}", short(&reply.to_string())))
+        }
+        // Whatever else it minds, it is not the lack of TLS.
+        Observed::Seen(_) => Outcome::Passed(String::new()),
+        Observed::Failed(failure) => Outcome::Undetermined(format!("whether mail is taken without TLS is not known: {failure}")),
+        Observed::NotAttempted(why) => Outcome::NotApplicable(why.clone()),
+    })
+}
+
+/// RFC 3207, 4 says 530; Exchange says 451. Both name the command.
+fn insists(reply: &Reply) -> bool {
+    let names_it = reply.lines.iter().any(|line| line.as_str().to_ascii_uppercase().contains("STARTTLS"));
+    reply.code >= 400 && names_it
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+    use crate::{
+        facts::Failure,
+        rules::test_facts::{World, kind, reply},
+    };
+
+    #[rstest]
+    #[case(530, "5.7.0 Must issue a STARTTLS command first", "violated")]
+    #[case(451, "5.7.3 STARTTLS is required to send mail", "violated")]
+    #[case(250, "2.1.0 Ok", "passed")]
+    #[case(530, "5.7.1 Authentication required", "passed")]
+    #[case(550, "5.1.7 no bounces here", "passed")]
+    #[case(450, "4.7.1 greylisted", "undetermined")]
+    fn only_who_names_starttls_insists_on_it(#[case] code: u16, #[case] text: &str, #[case] expected: &str) {
+        let outcome = World::correct().judge_from(1, &RULE, |views| views[0].mail_in_clear = Observed::Seen(reply(code, text)));
+        assert_eq!(kind(&outcome), expected);
+    }
+
+    #[test]
+    fn what_was_not_asked_or_answered_is_not_known() {
+        assert_eq!(kind(&World::correct().judge(&RULE)), "not-applicable");
+        let outcome = World::correct().judge_from(1, &RULE, |views| views[0].mail_in_clear = Observed::Failed(Failure::Closed));
+        assert_eq!(kind(&outcome), "undetermined");
+    }
+}
