@@ -6,7 +6,7 @@ use futures::{StreamExt as _, stream};
 use time::OffsetDateTime;
 
 use crate::{
-    facts::{Certificate, Facts, Pointer, Resource, Target, Vantage},
+    facts::{Certificate, Facts, Pointer, Resource, Target, Vantage, View},
     name::Name,
     probe::{self, Budget, Patience, fetch::Fetcher},
     report::Report,
@@ -113,6 +113,9 @@ pub fn judge(facts: Facts, stores: &[TrustStore], now: OffsetDateTime) -> Report
 pub fn judge_by(policy: &'static Policy, facts: Facts, stores: &[TrustStore], now: OffsetDateTime) -> Report {
     let context = Context::new(&facts, stores, policy, now);
     let outcome = |rule: &Rule| match policy.severity(rule) {
+        Some(_) if facts.target.is_implicit() && rules::is_about_starttls(rule) => {
+            Outcome::NotApplicable(View::IMPLICIT.to_owned())
+        }
         Some(_) => (rule.judge)(&context),
         None => Outcome::NotApplicable(format!("the policy {} does not ask for it", policy.name)),
     };

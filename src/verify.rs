@@ -270,8 +270,8 @@ fn hosts(running: &Running, plan: &Plan) -> Hosts {
 
 /// Looks at the running server from each of its vantage points.
 async fn look(running: &Running, plan: &Plan, patience: &Patience) -> Result<Facts, CaseError> {
-    // The scenario's port is 25, as far as its report is concerned; see the redactor.
-    let target = Target { name: plan.server.host.clone(), port: 25 };
+    // The scenario's port, as far as its report is concerned; see the redactor.
+    let target = Target { name: plan.server.host.clone(), port: plan.port };
     let mut views = Vec::new();
     for vantage in &running.vantages {
         let asked = Vantage { label: Some(WireText::from(vantage.name.as_str())), source: Some(vantage.source) };

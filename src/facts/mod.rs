@@ -81,6 +81,13 @@ pub struct Target {
     pub port: u16,
 }
 
+impl Target {
+    /// Whether TLS begins with the first byte there (RFC 8314, 3.3).
+    pub fn is_implicit(&self) -> bool {
+        self.port == 465
+    }
+}
+
 /// One address seen from one vantage point.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -138,6 +145,9 @@ pub enum Injection {
 }
 
 impl View {
+    /// Why nothing about STARTTLS is asked where TLS begins with the first byte.
+    pub const IMPLICIT: &str = "TLS begins with the first byte on this port";
+
     /// Nothing was asked but what one session shows.
     pub fn no_offers() -> Observed<Offers> {
         Observed::NotAttempted(format!("not asked at --probe {}", Depth::Quick.name()))

@@ -19,7 +19,7 @@ use mint::Mint;
 
 use crate::{
     name::Name,
-    scenario::{RefusedReply, Scenario},
+    scenario::{DialogFault, RefusedReply, Scenario},
     trust::TrustStore,
 };
 
@@ -38,6 +38,8 @@ pub struct Plan {
     pub server: ServerPlan,
     /// What the CA publishes; none where nobody asks.
     pub publication: Option<Publication>,
+    /// The port that the server stands for.
+    pub port: u16,
     /// What DNS calls the server's address.
     pub pointer: Vec<Name>,
     /// The certificate on the server's disk in DER, where it is not the one that is presented.
@@ -96,7 +98,8 @@ impl Plan {
             Some(names) => names.clone(),
         };
         let server = server(scenario, kind, issued);
-        Ok(Self { scenario: id.to_owned(), now, trust, vantages, server, publication, pointer, installed })
+        let port = scenario.server.port.unwrap_or(25);
+        Ok(Self { port, scenario: id.to_owned(), now, trust, vantages, server, publication, pointer, installed })
     }
 }
 
@@ -111,6 +114,7 @@ fn server(scenario: &Scenario, kind: &str, issued: pki::Issued) -> ServerPlan {
     };
     let answer = if is(fault.starttls_unavailable) { Answer::Unavailable } else { Answer::Handshake };
     let host = spec.host.clone();
+    let dialog = fault.dialog.clone().unwrap_or_default();
     ServerPlan {
         kind: kind.to_owned(),
         greeting_name: fault.greeting_name.clone().unwrap_or_else(|| host.to_string()),
@@ -126,7 +130,11 @@ fn server(scenario: &Scenario, kind: &str, issued: pki::Issued) -> ServerPlan {
         offer,
         answer,
         offered_in_tls: is(fault.starttls_offered_in_tls),
-        dialog: fault.dialog.clone().unwrap_or_default(),
+        dialog: DialogFault {
+            // What is a fault on port 25 is right on 465, and the other way round.
+            implicit_tls: dialog.implicit_tls.or((spec.port == Some(465) && dialog.plaintext.is_none()).then_some(true)),
+            ..dialog
+        },
         tls: TlsPlan {
             settings: scenario.tls.clone(),
             stack: fault.tls.clone(),

@@ -17,7 +17,7 @@ use super::{
     timed_out,
 };
 use crate::{
-    facts::{ClientCertificate, Failure, Injection, Line, Observed, Session, Speaker, Transaction},
+    facts::{ClientCertificate, Failure, Injection, Line, Observed, Session, Speaker, Transaction, View},
     hello::{Flight, FlightReader, goodbye},
     name::Name,
     smtp::{Ehlo, Reply, ReplyError, ReplyReader},
@@ -28,6 +28,9 @@ use crate::{
 /// How long to wait for the reply to QUIT: politeness that is not worth a minute.
 const QUIT_PATIENCE: Duration = Duration::from_secs(5);
 
+/// How long a server is listened to that should have spoken TLS.
+const GREETING_PATIENCE: Duration = Duration::from_secs(10);
+
 /// How long a server has to answer what it should have forgotten.
 const INJECTION_PATIENCE: Duration = Duration::from_secs(2);
 
@@ -37,6 +40,8 @@ pub(super) struct Dialog<'a, S> {
     /// What was received and not yet read as a reply.
     buffer: Vec<u8>,
     patience: &'a Patience,
+    /// Whether TLS begins with the first byte.
+    is_implicit: bool,
     transcript: Vec<Line>,
     start: Instant,
     /// Whether the server has closed, or said with 421 that it does (RFC 5321, 3.8).
@@ -58,15 +63,24 @@ pub(super) struct Exchange {
 }
 
 impl<'a> Dialog<'a, TcpStream> {
-    pub(super) fn new(stream: TcpStream, patience: &'a Patience) -> Self {
-        Self { stream, buffer: Vec::new(), patience, transcript: Vec::new(), start: Instant::now(), is_over: false, bytes: 0 }
+    pub(super) fn new(stream: TcpStream, patience: &'a Patience, is_implicit: bool) -> Self {
+        Self {
+            stream,
+            buffer: Vec::new(),
+            patience,
+            is_implicit,
+            transcript: Vec::new(),
+            start: Instant::now(),
+            is_over: false,
+            bytes: 0,
+        }
     }
 
     /// Holds the dialog up to STARTTLS, sends these bytes where a ClientHello is due, reads what is answered in the
     /// clear, and says goodbye.
     pub(super) async fn exchange(mut self, ehlo: &str, hello: &[u8], version: Version) -> Exchange {
         let mut session = Session::not_attempted("the dialog did not get that far");
-        let began_tls = self.until_starttls(ehlo, &mut session).await;
+        let began_tls = self.is_implicit || self.until_starttls(ehlo, &mut session).await;
         let is_offered = session.ehlo.seen().map(|ehlo| ehlo.offers("STARTTLS"));
         if !began_tls {
             self.quit(&mut session).await;
@@ -111,7 +125,7 @@ impl<'a> Dialog<'a, TcpStream> {
     /// Holds the dialog up to STARTTLS and does a handshake as it is wanted; quits inside TLS.
     pub(super) async fn shake(mut self, ehlo: &str, wanted: &handshake::Wanted) -> Result<handshake::Handshake, Failure> {
         let mut session = Session::not_attempted("the dialog did not get that far");
-        if !self.until_starttls(ehlo, &mut session).await {
+        if !self.is_implicit && !self.until_starttls(ehlo, &mut session).await {
             self.quit(&mut session).await;
             return Err(why_no_tls(session));
         }
@@ -187,10 +201,11 @@ impl<'a> Dialog<'a, TcpStream> {
         if !self.buffer.is_empty() {
             return Err(self.unsolicited());
         }
-        let Self { stream, patience, transcript, start, .. } = self;
+        let Self { stream, patience, is_implicit, transcript, start, .. } = self;
         let result = handshake::connect(stream, &handshake::Wanted::usual(name), patience.handshake).await;
         let (stream, _) = result.outcome?;
-        let mut inside = Dialog { stream, buffer: Vec::new(), patience, transcript, start, is_over: false, bytes: 0 };
+        let mut inside =
+            Dialog { stream, buffer: Vec::new(), patience, is_implicit, transcript, start, is_over: false, bytes: 0 };
         let reply = seen(inside.ask("MAIL FROM:<>").await)?;
         inside.quit(&mut Session { greeting: Observed::Seen(reply.clone()), ..Session::not_attempted("") }).await;
         let _ = timeout(QUIT_PATIENCE, inside.stream.shutdown()).await;
@@ -221,14 +236,17 @@ impl<'a> Dialog<'a, TcpStream> {
     /// Holds the dialog to its end and fills the session with what was seen. True where the server answered the
     /// handshake and would not go on with it before it had shown its certificate: something plainer may show more.
     pub(super) async fn hold(mut self, name: &Name, ehlo: &str, session: &mut Session) -> Option<Refused> {
-        let secured = self.until_starttls(ehlo, session).await;
+        if self.is_implicit {
+            session.starttls = Observed::NotAttempted(View::IMPLICIT.to_owned());
+        }
+        let secured = self.is_implicit || self.until_starttls(ehlo, session).await;
         if !secured {
             self.ask_why(ehlo, session).await;
             self.quit(session).await;
             session.transcript = self.transcript;
             return None;
         }
-        let Self { stream, patience, mut transcript, start, .. } = self;
+        let Self { stream, patience, is_implicit, mut transcript, start, .. } = self;
         let result = handshake::connect(stream, &handshake::Wanted::usual(name), patience.handshake).await;
         // What fails after the certificate is another matter than what was offered.
         let refusal = result.refusal.filter(|_| result.certificates.is_none());
@@ -255,8 +273,13 @@ impl<'a> Dialog<'a, TcpStream> {
         match result.outcome {
             Ok((stream, tls)) => {
                 session.tls = Observed::Seen(tls);
-                let mut inside = Dialog { stream, buffer: Vec::new(), patience, transcript, start, is_over: false, bytes: 0 };
-                session.ehlo_after = inside.say_ehlo(ehlo).await;
+                let mut inside =
+                    Dialog { stream, buffer: Vec::new(), patience, is_implicit, transcript, start, is_over: false, bytes: 0 };
+                if is_implicit {
+                    inside.greet_inside(ehlo, session).await;
+                } else {
+                    session.ehlo_after = inside.say_ehlo(ehlo).await;
+                }
                 inside.quit(session).await;
                 // close_notify; what the server does about it no longer matters.
                 let _ = timeout(QUIT_PATIENCE, inside.stream.shutdown()).await;
@@ -288,6 +311,11 @@ impl<'a> Dialog<'a, TcpStream> {
             }
             _ => {}
         }
+    }
+
+    /// What the server says first, in the clear.
+    pub(super) async fn greeting(mut self) -> Result<Reply, Failure> {
+        self.read_reply(self.patience.greeting.min(GREETING_PATIENCE)).await
     }
 
     /// The plaintext part. True when the server is ready for the handshake.
@@ -354,6 +382,21 @@ fn in_the_middle(what: &str) -> Failure {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Dialog<'_, S> {
+    /// The beginning of the dialog where it begins inside TLS.
+    async fn greet_inside(&mut self, ehlo: &str, session: &mut Session) {
+        let greeting = match self.read_reply(self.patience.greeting).await {
+            Ok(greeting) => greeting,
+            Err(failure) => return session.greeting = Observed::Failed(failure),
+        };
+        let refused = refusal(&greeting);
+        session.greeting = Observed::Seen(greeting);
+        session.ehlo = match refused {
+            Some(refused) => Observed::Failed(refused),
+            None => self.say_ehlo(ehlo).await,
+        };
+        session.ehlo_after = session.ehlo.clone();
+    }
+
     async fn say_ehlo(&mut self, name: &str) -> Observed<Ehlo> {
         match self.ask(&format!("EHLO {name}")).await {
             Observed::Seen(reply) if reply.code == 250 => Observed::Seen(Ehlo::from_reply(&reply)),

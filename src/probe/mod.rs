@@ -30,6 +30,7 @@ use crate::{
     facts::{Connection, Depth, Failure, Observed, Session, Target, Vantage, View},
     name::Name,
     smtp::Reply,
+    wire::WireText,
 };
 use dialog::Dialog;
 use enumerate::Asker;
@@ -153,9 +154,7 @@ pub async fn observe_within(
             }
             _ => View::no_offers(),
         },
-        depth if session.starttls.seen().is_some_and(Reply::is_positive) => {
-            Observed::Seen(enumerate::offers(&asker, depth, &session).await)
-        }
+        depth if is_ready_for_tls(target, &session, refusal) => Observed::Seen(enumerate::offers(&asker, depth, &session).await),
         _ => Observed::NotAttempted("the server was never ready for TLS".to_owned()),
     };
     // Who takes a part of the usual hello may have refused the whole of it by accident: once more, where a connection is left.
@@ -172,7 +171,16 @@ pub async fn observe_within(
     }
     let one = One { address, source: vantage.source, ehlo, patience, budget };
     let is_offered = session.ehlo.seen().is_some_and(|ehlo| ehlo.offers("STARTTLS"));
+    if target.is_implicit() && matches!(session.tls, Observed::Failed(_)) && refusal.is_none() {
+        let asked = async { one.dialog().await?.0.greeting().await };
+        connections += 1;
+        if let Observed::Seen(greeting) = one.ask("whether the server speaks in the clear", asked).await {
+            session.tls = Observed::Failed(Failure::Unsolicited(WireText::from(greeting.to_string())));
+            session.greeting = Observed::Seen(greeting);
+        }
+    }
     let mail_in_clear = match patience.depth {
+        _ if target.is_implicit() => Observed::NotAttempted(View::IMPLICIT.to_owned()),
         Depth::Quick => View::no_mail(),
         _ if is_offered => {
             connections += 1;
@@ -185,6 +193,10 @@ pub async fn observe_within(
         _ => Observed::NotAttempted("STARTTLS was not offered".to_owned()),
     };
     let (injection, transaction) = match session.tls {
+        Observed::Seen(_) if patience.active && target.is_implicit() => {
+            let why = View::IMPLICIT.to_owned();
+            (Observed::NotAttempted(why.clone()), Observed::NotAttempted(why))
+        }
         Observed::Seen(_) if patience.active => {
             connections += 2;
             let injected = async {
@@ -279,7 +291,15 @@ impl<'a> One<'a> {
         };
         let source = stream.local_addr().map_err(|error| Failure::Local(error.to_string()))?;
         let ehlo = self.ehlo.map_or_else(|| address_literal(source.ip()), ToString::to_string);
-        Ok((Dialog::new(stream, patience), ehlo))
+        Ok((Dialog::new(stream, patience, false), ehlo))
+    }
+}
+
+/// Whether more can be asked about TLS.
+fn is_ready_for_tls(target: &Target, session: &Session, refusal: Option<Refused>) -> bool {
+    match target.is_implicit() {
+        true => refusal.is_some() || session.tls.seen().is_some(),
+        false => session.starttls.seen().is_some_and(Reply::is_positive),
     }
 }
 
@@ -346,7 +366,7 @@ async fn hold(
     };
     session.connection = Observed::Seen(Connection { source });
     let ehlo = ehlo.map_or_else(|| address_literal(source.ip()), ToString::to_string);
-    let refusal = Dialog::new(stream, patience).hold(&target.name, &ehlo, &mut session).await;
+    let refusal = Dialog::new(stream, patience, target.is_implicit()).hold(&target.name, &ehlo, &mut session).await;
     (session, refusal)
 }
 

@@ -168,10 +168,11 @@ const SERVERS: [&str; 5] = ["Postfix", "Exim", "Sendmail", "OpenSMTPD", "Exchang
 
 impl Block {
     /// The servers that a bullet is for: `Postfix, Exim: ...`; none where it is for no server alone.
-    pub(super) fn servers(&self) -> Option<Vec<&str>> {
+    pub(super) fn servers(&self) -> Option<Vec<&'static str>> {
         let Self::Bullet(text) = self else { return None };
-        let names: Vec<&str> = text.split_once(':')?.0.split(", ").collect();
-        names.iter().all(|name| SERVERS.contains(name)).then_some(names)
+        // `Exim with GnuTLS` is for Exim.
+        let named = |name: &str| SERVERS.into_iter().find(|server| name.split(' ').next() == Some(server));
+        text.split_once(':')?.0.split(", ").map(named).collect()
     }
 
     /// Whether a bullet is for that server.

@@ -338,7 +338,7 @@ impl Text<'_> {
         if let Some(ehlo) = session.ehlo.seen() {
             let keywords = self.keywords(ehlo);
             self.field(2, "keywords", &keywords);
-            if !ehlo.offers("STARTTLS") {
+            if !ehlo.offers("STARTTLS") && !self.report.facts.target.is_implicit() {
                 self.field(2, "STARTTLS", "not offered to this source address");
             }
         }

@@ -40,6 +40,9 @@ pub struct DialogFault {
     /// TLS from the first byte on, as on port 465 (RFC 8314, 3).
     #[schemars(extend("const" = true))]
     pub implicit_tls: Option<bool>,
+    /// On port 465, the dialog begins in the clear all the same.
+    #[schemars(extend("const" = true))]
+    pub plaintext: Option<bool>,
 }
 
 impl DialogFault {

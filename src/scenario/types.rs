@@ -87,6 +87,9 @@ pub struct ServerSpec {
     /// The host name: of the MX, of the certificate, of the greeting.
     #[serde(default = "ServerSpec::default_host")]
     pub host: Name,
+    /// The port that it stands for, 25, 465 or 587; 25 if absent. On 465 TLS begins with the first byte (RFC 8314, 3.3).
+    #[schemars(extend("enum" = [25, 465, 587]))]
+    pub port: Option<u16>,
     /// EHLO keywords to add to the persona's, with their parameters.
     #[serde(default)]
     #[schemars(with = "Vec<EhloLine>", length(max = 64), extend("uniqueItems" = true))]

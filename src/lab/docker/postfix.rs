@@ -27,6 +27,8 @@ pub(super) fn impossible(plan: &Plan) -> Option<String> {
         reason
     } else if server.credentials.staple.is_some() {
         "it staples no OCSP response"
+    } else if plan.port == 465 {
+        "the harness waits for its greeting in the clear"
     } else if server.dialog.says_anything() {
         "its dialog is in order"
     } else if server.offered_in_tls {
@@ -153,6 +155,7 @@ mod tests {
                 nameless: None,
             },
             publication: None,
+            port: 25,
             pointer: Vec::new(),
             installed: None,
         };

@@ -247,7 +247,9 @@ impl<'a> Asker<'a> {
                 Ok(connected) => connected,
                 Err(failure) => return Exchange { flight: Err(failure), began_tls: false, bytes: 0, is_offered: None },
             };
-            Dialog::new(stream, self.patience).exchange(&ehlo, &hello.to_bytes(), asked_version(hello)).await
+            Dialog::new(stream, self.patience, self.target.is_implicit())
+                .exchange(&ehlo, &hello.to_bytes(), asked_version(hello))
+                .await
         };
         let Exchange { flight, began_tls, bytes, is_offered } = tokio::select! {
             exchange = exchange => exchange,
@@ -289,7 +291,7 @@ impl<'a> Asker<'a> {
             self.connections.fetch_add(1, Ordering::Relaxed);
             let shaken = async {
                 let (stream, ehlo) = self.connect().await?;
-                Dialog::new(stream, self.patience).shake(&ehlo, wanted).await
+                Dialog::new(stream, self.patience, self.target.is_implicit()).shake(&ehlo, wanted).await
             };
             let shaken = tokio::select! {
                 shaken = shaken => shaken,

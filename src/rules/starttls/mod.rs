@@ -16,6 +16,7 @@ rules! {
     starttls_refused,
     data_before_handshake,
     tls_handshake_refused,
+    plaintext_on_tls_port,
     starttls_offered_in_tls,
     auth_in_clear,
     requiretls_in_clear,
@@ -23,6 +24,10 @@ rules! {
 }
 
 pub use tls_handshake_refused::alert;
+
+/// The rules of this topic that are about any TLS.
+pub const TLS_HANDSHAKE_REFUSED: &str = tls_handshake_refused::RULE.id;
+pub const PLAINTEXT_ON_TLS_PORT: &str = plaintext_on_tls_port::RULE.id;
 
 /// Whether a server offers STARTTLS to one vantage point.
 #[derive(Debug, PartialEq, Eq)]

@@ -52,7 +52,8 @@ rule! {
 }
 
 fn judge(context: &Context) -> Outcome {
-    let judged = |index: usize, view: &View| match Offer::of(view) {
+    let is_implicit = context.facts.target.is_implicit();
+    let judged = |index: usize, view: &View| match if is_implicit { Offer::Offered } else { Offer::of(view) } {
         Offer::Unknown(why) => Outcome::Undetermined(why),
         Offer::Absent | Offer::Masked(_) => Outcome::NotApplicable("STARTTLS is not offered".to_owned()),
         Offer::Offered => match (&view.session.starttls, &view.session.tls) {
@@ -66,7 +67,8 @@ fn judge(context: &Context) -> Outcome {
                 _ if let Some(why) = view.earlier.iter().find_map(refused_before) => not_alike(view, why),
                 _ => Outcome::Passed(String::new()),
             },
-            (Observed::Seen(reply), Observed::Failed(Failure::Tls(why))) if reply.is_positive() => refused(index, view, reply, why),
+            (Observed::Seen(reply), Observed::Failed(Failure::Tls(why))) if reply.is_positive() => refused(index, view, Some(reply), why),
+            (_, Observed::Failed(Failure::Tls(why))) if is_implicit => refused(index, view, None, why),
             (_, tls) => Outcome::Undetermined(format!("the TLS handshake with {} was not finished: {}", view.address, why_not(view, tls))),
         },
     };
@@ -78,11 +80,12 @@ fn judge(context: &Context) -> Outcome {
 }
 
 /// The handshake of the session failed; what other hellos showed tells why, where they were sent.
-fn refused(index: usize, view: &View, reply: &Reply, why: &str) -> Outcome {
+fn refused(index: usize, view: &View, reply: Option<&Reply>, why: &str) -> Outcome {
     let asked = view.offers.seen().map(|offers| Asked { index, view, offers });
     let highest = asked.and_then(|asked| asked.versions().pop());
     let violated = |violation: Violation| {
-        let violation = violation.evidence(format!("reply to STARTTLS: {}", short(&reply.to_string())));
+        let said = reply.map(|reply| format!("reply to STARTTLS: {}", short(&reply.to_string())));
+        let violation = said.into_iter().fold(violation, Violation::evidence);
         let taken = asked.iter().flat_map(|asked| asked.suite_lines(|_| true)).map(|line| format!("it takes {line}"));
         Outcome::Violated(vec![taken.fold(violation, Violation::evidence)])
     };
@@ -232,10 +235,11 @@ fn works(context: &Context) -> Option<String> {
     let vantage_points = finished.iter().map(|view| view.vantage_text()).collect::<BTreeSet<_>>().len();
     let addresses = finished.iter().map(|view| view.address).collect::<BTreeSet<_>>().len();
     let at = if addresses > 1 { format!(" at {addresses} addresses") } else { String::new() };
+    let what = if context.facts.target.is_implicit() { "TLS works from the first byte" } else { "STARTTLS is offered and works" };
     match vantage_points {
         0 => None,
-        1 => Some(format!("STARTTLS is offered and works{at} from one vantage point")),
-        count => Some(format!("STARTTLS is offered and works{at} from {count} vantage points")),
+        1 => Some(format!("{what}{at} from one vantage point")),
+        count => Some(format!("{what}{at} from {count} vantage points")),
     }
 }
 
