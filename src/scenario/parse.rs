@@ -193,7 +193,7 @@ must-not = ["starttls-not-offered"]
 
     #[rstest]
     // Structure.
-    #[case::unknown_key("host =", "hots =", &["case.toml:10:1", "unknown key `hots` in `[server]`", "did you mean `host`?", "keys: kinds, host, add-keywords"])]
+    #[case::unknown_key("host =", "hots =", &["case.toml:10:1", "unknown key `hots` in `[server]`", "did you mean `host`?", "keys: kinds, host, port, add-keywords"])]
     #[case::underscore("must-not = [\"*\"]", "must_not = [\"*\"]", &["case.toml:26:1", "did you mean `must-not`?"])]
     #[case::wrong_table("key = \"ecdsa-p256\"", "weak-key = 1024", &["case.toml:13:1", "`weak-key` is a key of `[fault]`"])]
     #[case::unknown_table("[certificate]", "[certificat]", &["case.toml:12:2", "did you mean `certificate`?"])]
@@ -326,7 +326,7 @@ must-not = ["starttls-not-offered"]
           | ^^^^ unknown
           |
           = help: did you mean `host`?
-          = help: keys: kinds, host, add-keywords, omit-keywords
+          = help: keys: kinds, host, port, add-keywords, omit-keywords
 
         error: `fault.expired`: a duration cannot be negative
           --> case.toml:21:11
