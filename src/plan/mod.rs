@@ -129,6 +129,8 @@ fn server(scenario: &Scenario, kind: &str, issued: pki::Issued) -> ServerPlan {
         },
         offer,
         answer,
+        blocks: fault.blocks.clone().unwrap_or_default(),
+        other_certificate_to: fault.other_certificate_to.clone().unwrap_or_default(),
         offered_in_tls: is(fault.starttls_offered_in_tls),
         dialog: DialogFault {
             // What is a fault on port 25 is right on 465, and the other way round.

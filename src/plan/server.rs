@@ -32,6 +32,10 @@ pub struct ServerPlan {
     pub offer: Offer,
     /// What happens after STARTTLS.
     pub answer: Answer,
+    /// The vantage points that are greeted with 554.
+    pub blocks: Vec<String>,
+    /// The vantage points that get the certificate of `nameless`.
+    pub other_certificate_to: Vec<String>,
     /// Whether STARTTLS is offered again inside TLS.
     pub offered_in_tls: bool,
     /// What goes wrong before TLS.

@@ -78,7 +78,7 @@ impl<'a> Context<'a> {
 
 /// Whether a rule is about STARTTLS and nothing else: where TLS begins with the first byte it has nothing to judge.
 pub fn is_about_starttls(rule: &Rule) -> bool {
-    let others = [starttls::TLS_HANDSHAKE_REFUSED, starttls::PLAINTEXT_ON_TLS_PORT];
+    let others = [starttls::TLS_HANDSHAKE_REFUSED, starttls::PLAINTEXT_ON_TLS_PORT, starttls::SLOW_GREETING];
     !others.contains(&rule.id) && starttls::RULES.iter().any(|known| known.id == rule.id)
 }
 

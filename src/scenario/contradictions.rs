@@ -318,8 +318,15 @@ fn vantages(scenario: &Scenario, places: &Places, errors: &mut Vec<ScenarioError
     };
     let only_to = scenario.fault.starttls_only_to.as_deref().unwrap_or_default();
     let path = ["fault", "starttls-only-to"];
-    for name in only_to.iter().filter(|name| !names.contains(&name.as_str())) {
-        errors.push(unknown(places.item(&path, name), name));
+    let lists = [
+        ("starttls-only-to", only_to),
+        ("blocks", scenario.fault.blocks.as_deref().unwrap_or_default()),
+        ("other-certificate-to", scenario.fault.other_certificate_to.as_deref().unwrap_or_default()),
+    ];
+    for (key, list) in lists {
+        for name in list.iter().filter(|name| !names.contains(&name.as_str())) {
+            errors.push(unknown(places.item(&["fault", key], name), name));
+        }
     }
     if !only_to.is_empty() && names.iter().all(|name| only_to.iter().any(|only| only == name)) {
         let error = ScenarioError::at(places.key(&path), "`fault.starttls-only-to` names every vantage point: that is no fault");

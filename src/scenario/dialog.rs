@@ -17,6 +17,9 @@ pub struct DialogFault {
     /// with their code; what follows the last line of a reply is sent along with it.
     #[serde(default)]
     pub replies: BTreeMap<String, Vec<String>>,
+    /// The greeting begins with a line that is not its last, and the rest comes late: who speaks before is turned away.
+    #[schemars(extend("const" = true))]
+    pub teaser: Option<bool>,
     /// Something comes late.
     pub delay: Option<Delay>,
     /// STARTTLS is accepted, though the reply to EHLO does not list it.

@@ -226,6 +226,12 @@ pub struct Faults {
     /// STARTTLS is offered to these vantage points only.
     #[schemars(with = "Option<Vec<VantageName>>", length(min = 1, max = 8), extend("uniqueItems" = true))]
     pub starttls_only_to: Option<Vec<String>>,
+    /// These vantage points are greeted with 554.
+    #[schemars(with = "Option<Vec<VantageName>>", length(min = 1, max = 8), extend("uniqueItems" = true))]
+    pub blocks: Option<Vec<String>>,
+    /// These vantage points get another certificate: a self-signed one.
+    #[schemars(with = "Option<Vec<VantageName>>", length(min = 1, max = 8), extend("uniqueItems" = true))]
+    pub other_certificate_to: Option<Vec<String>>,
     /// A middlebox overwrites the STARTTLS keyword and refuses the command.
     #[schemars(extend("const" = true))]
     pub starttls_masked: Option<bool>,
@@ -319,6 +325,8 @@ fault_table! {
     greeting_refused: "greeting-refused" => Greeting,
     starttls_off: "starttls-off" => StarttlsOffer,
     starttls_only_to: "starttls-only-to" => StarttlsOffer,
+    blocks: "blocks" => Greeting,
+    other_certificate_to: "other-certificate-to" => SplitView,
     starttls_masked: "starttls-masked" => StarttlsOffer,
     starttls_unavailable: "starttls-unavailable" => StarttlsAnswer,
     starttls_offered_in_tls: "starttls-offered-in-tls" => KeywordsInTls,
@@ -394,6 +402,8 @@ pub enum Knob {
     EhloName,
     /// To whom STARTTLS is offered.
     StarttlsOffer,
+    /// Who gets which certificate.
+    SplitView,
     /// What happens after the STARTTLS command.
     StarttlsAnswer,
     /// The keywords inside TLS.
@@ -445,6 +455,7 @@ impl Knob {
             Self::Enforcement => "whether mail is taken without TLS",
             Self::Dialog => "what is said before TLS",
             Self::StarttlsOffer => "to whom STARTTLS is offered",
+            Self::SplitView => "who gets which certificate",
             Self::StarttlsAnswer => "what happens after the STARTTLS command",
             Self::KeywordsInTls => "the keywords inside TLS",
             Self::Stack => "what TLS offers",

@@ -31,6 +31,8 @@ pub(super) fn impossible(plan: &Plan) -> Option<String> {
         "the harness waits for its greeting in the clear"
     } else if server.dialog.says_anything() {
         "its dialog is in order"
+    } else if !server.blocks.is_empty() || !server.other_certificate_to.is_empty() {
+        "it has one greeting and one set of certificates for each listener"
     } else if server.offered_in_tls {
         "it never offers STARTTLS inside TLS"
     } else if !server.add_keywords.is_empty() {
@@ -147,6 +149,8 @@ mod tests {
                 greeting: GreetingPlan::Ready,
                 offer: Offer::Everyone,
                 answer: Answer::Handshake,
+                blocks: Vec::new(),
+                other_certificate_to: Vec::new(),
                 offered_in_tls: false,
                 dialog: DialogFault::default(),
                 tls: TlsPlan::default(),

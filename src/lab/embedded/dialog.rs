@@ -95,6 +95,8 @@ const DRIP: Duration = Duration::from_secs(1);
 const RESET_AFTER: Duration = Duration::from_millis(100);
 /// What other servers say that listen at the same port by mistake.
 const WEB_PAGE: &str = "HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n";
+/// How long the greeting of a server that tests its clients breaks off.
+const TEASER: Duration = Duration::from_millis(1500);
 /// What Postfix says to a second MAIL.
 const NESTED: &str = "503 5.5.1 Error: nested MAIL command";
 const SSH: &str = "SSH-2.0-OpenSSH_9.2p1 Debian-2+deb12u3\r\n";
@@ -132,7 +134,11 @@ impl Dialog {
             }
         };
         let Some(tls) = &self.tls else { return Ok(()) };
-        let Some(stream) = timeout(IDLE, tls.accept(stream)).await?? else { return Ok(()) };
+        let Some(stream) =
+            timeout(IDLE, tls.accept(stream, self.is_among(&self.order.plan.other_certificate_to, client))).await??
+        else {
+            return Ok(());
+        };
         let stream = BufReader::new(stream);
         let mut inside = Connection { dialog: self, client, visit: &visit, helo: String::new(), in_tls: true, has_mail, stream };
         if is_implicit && inside.greet().await?.is_some() {
@@ -174,8 +180,13 @@ impl Dialog {
         match &self.order.plan.offer {
             Offer::Everyone => true,
             Offer::Nobody | Offer::Masked => false,
-            Offer::OnlyTo(names) => names.iter().any(|name| self.order.sources.get(name) == Some(&client)),
+            Offer::OnlyTo(names) => self.is_among(names, client),
         }
+    }
+
+    /// Whether a client comes from one of these vantage points.
+    fn is_among(&self, vantages: &[String], client: IpAddr) -> bool {
+        vantages.iter().any(|name| self.order.sources.get(name) == Some(&client))
     }
 }
 
@@ -215,7 +226,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
             self.say(&greetings.throttled.says).await?;
             return Ok(Some(Next::Close));
         }
-        let greeting = match self.dialog.order.plan.greeting {
+        let is_blocked = self.dialog.is_among(&self.dialog.order.plan.blocks, self.client);
+        let kind = if is_blocked { GreetingPlan::Blocked } else { self.dialog.order.plan.greeting };
+        let greeting = match kind {
             GreetingPlan::Ready => &greetings.ready,
             GreetingPlan::Throttled => &greetings.throttled,
             GreetingPlan::Blocked => &greetings.blocked,
@@ -228,10 +241,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
                 self.say(&says).await?;
                 return Ok(None);
             }
-            None => self.say(&greeting.says).await?,
+            None => {
+                if fault.teaser.is_some() && self.speaks_early(&greeting.says).await? {
+                    return Ok(Some(Next::Close));
+                }
+                self.say(&greeting.says).await?;
+            }
         }
         // RFC 5321, 3.1: after a 554 greeting the server waits for QUIT; after 421 it closes.
-        if let (GreetingPlan::Blocked, Some(refusal)) = (self.dialog.order.plan.greeting, &greetings.after_blocked) {
+        if let (GreetingPlan::Blocked, Some(refusal)) = (kind, &greetings.after_blocked) {
             while let Some(line) = self.read_line().await? {
                 if line.eq_ignore_ascii_case("QUIT") {
                     self.say(self.dialog.persona.reply_to("QUIT")).await?;
@@ -240,7 +258,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
                 self.say(&refusal.says).await?;
             }
         }
-        Ok((self.dialog.order.plan.greeting != GreetingPlan::Ready).then_some(Next::Close))
+        Ok((kind != GreetingPlan::Ready).then_some(Next::Close))
+    }
+
+    /// Begins the greeting and waits: whoever speaks before its end is no mail server (postscreen(8), pregreet test).
+    async fn speaks_early(&mut self, greeting: &str) -> io::Result<bool> {
+        self.say(&greeting.replacen("220 ", "220-", 1)).await?;
+        let is_early = timeout(TEASER, self.stream.fill_buf()).await.is_ok();
+        if is_early {
+            self.say("521 5.5.1 Protocol error").await?;
+        }
+        Ok(is_early)
     }
 
     /// What goes wrong at a stage in the clear, where it is this one; `says` is what was to be said.

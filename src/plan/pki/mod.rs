@@ -139,6 +139,7 @@ pub(super) fn issue(scenario: &Scenario, mint: &Mint) -> Result<(Issued, TrustSt
     let nameless = match fault.sni {
         Some(SniFault::OtherCertificate) => Some(nameless(&LabKey::strong(Key::Rsa2048, "appliance", mint)?, now)?),
         Some(SniFault::OtherCertificateSameKey) => Some(nameless(&signing_key, now)?),
+        _ if fault.other_certificate_to.is_some() => Some(nameless(&LabKey::strong(Key::Rsa2048, "appliance", mint)?, now)?),
         _ => None,
     };
     Ok((Issued { first, second, nameless, publication, installed }, trust))

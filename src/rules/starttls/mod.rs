@@ -20,6 +20,7 @@ rules! {
     starttls_offered_in_tls,
     auth_in_clear,
     requiretls_in_clear,
+    slow_greeting,
     starttls_required,
 }
 
@@ -28,6 +29,7 @@ pub use tls_handshake_refused::alert;
 /// The rules of this topic that are about any TLS.
 pub const TLS_HANDSHAKE_REFUSED: &str = tls_handshake_refused::RULE.id;
 pub const PLAINTEXT_ON_TLS_PORT: &str = plaintext_on_tls_port::RULE.id;
+pub const SLOW_GREETING: &str = slow_greeting::RULE.id;
 
 /// Whether a server offers STARTTLS to one vantage point.
 #[derive(Debug, PartialEq, Eq)]

@@ -10,6 +10,7 @@ use super::{
 use crate::facts::{Body, Certificate, Resource};
 
 rules! {
+    certificate_by_source,
     self_signed,
     private_ca,
     unknown_issuer,

@@ -125,9 +125,10 @@ pub(super) fn of(plan: &ServerPlan, persona: &Persona) -> Result<Option<Tls>, Tl
     if matches!(plan.offer, Offer::Nobody | Offer::Masked) || plan.answer != Answer::Handshake {
         return Ok(None);
     }
+    let is_plain = plan.tls.is_plain() && plan.nameless.is_none();
     let provider = aws_lc_rs::default_provider();
     let first = Credential::new(&plan.credentials, &provider)?;
-    if let (true, Some(range), None, true) = (plan.tls.is_plain(), &persona.tls, &plan.second, first.is_for_rustls()) {
+    if let (true, Some(range), None, true) = (is_plain, &persona.tls, &plan.second, first.is_for_rustls()) {
         let all = [(TlsVersion::Tls12, &rustls::version::TLS12), (TlsVersion::Tls13, &rustls::version::TLS13)];
         let settings = &plan.tls.settings;
         let offered = settings.min.unwrap_or(range.min)..=settings.max.unwrap_or(range.max);
@@ -153,11 +154,11 @@ pub(super) fn of(plan: &ServerPlan, persona: &Persona) -> Result<Option<Tls>, Tl
 }
 
 impl Tls {
-    /// Shakes hands; none where the handshake ends without TLS, as it was planned.
-    pub async fn accept(&self, stream: TcpStream) -> io::Result<Option<Inside>> {
+    /// Shakes hands; none where the handshake ends without TLS, as it was planned. A stranger gets another certificate.
+    pub async fn accept(&self, stream: TcpStream, is_stranger: bool) -> io::Result<Option<Inside>> {
         match self {
             Self::Plain(acceptor) => Ok(Some(Box::new(acceptor.accept(replay(Vec::new(), stream)).await?))),
-            Self::Stack(responder) => responder.accept(stream).await,
+            Self::Stack(responder) => responder.accept(stream, is_stranger).await,
         }
     }
 }
@@ -169,7 +170,7 @@ fn replay(bytes: Vec<u8>, stream: TcpStream) -> Replayed {
 }
 
 impl Responder {
-    async fn accept(&self, mut stream: TcpStream) -> io::Result<Option<Inside>> {
+    async fn accept(&self, mut stream: TcpStream, is_stranger: bool) -> io::Result<Option<Inside>> {
         let hello = match Hello::read(&mut stream).await {
             Ok(hello) => hello,
             Err(HelloError::Io(error)) => return Err(error),
@@ -187,6 +188,7 @@ impl Responder {
             Some(SniFault::OtherCertificate | SniFault::OtherCertificateSameKey) if asked.is_none() || is_foreign => {
                 &self.nameless
             }
+            _ if is_stranger => &self.nameless,
             _ => &self.credentials,
         };
         if hello.is_ssl2 && hello.version == Version::Ssl2.code() && self.stack.versions.contains(&Version::Ssl2) {
