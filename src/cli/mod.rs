@@ -361,6 +361,9 @@ struct RelayArguments {
     /// Write EHLO keywords in lower case.
     #[arg(long)]
     lower_case: bool,
+    /// Be a Cisco ASA that inspects ESMTP: write over the greeting, unknown keywords and STARTTLS.
+    #[arg(long, conflicts_with = "lower_case")]
+    asa: bool,
 }
 
 /// The images of the Docker backend.

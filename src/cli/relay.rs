@@ -3,7 +3,10 @@
 use std::process::ExitCode;
 
 use super::{RelayArguments, exit::Failure, inside, out};
-use crate::lab::relay::{Relay, RelayOptions};
+use crate::{
+    lab::relay::{Relay, RelayOptions},
+    scenario::RelayFault,
+};
 
 pub(super) async fn run(arguments: RelayArguments) -> Result<ExitCode, Failure> {
     let options = RelayOptions {
@@ -13,6 +16,7 @@ pub(super) async fn run(arguments: RelayArguments) -> Result<ExitCode, Failure> 
         total: arguments.total,
         per_minute: arguments.per_minute,
         lower_case: arguments.lower_case,
+        fault: arguments.asa.then(|| RelayFault { asa: Some(true), ..RelayFault::default() }),
     };
     let listen = arguments.listen;
     let cannot = |error: std::io::Error| Failure::environment(format!("cannot listen on {listen}: {error}"));

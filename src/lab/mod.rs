@@ -6,6 +6,7 @@ mod dh;
 #[cfg(feature = "docker")]
 pub mod docker;
 pub mod embedded;
+mod middlebox;
 #[cfg(feature = "docker")]
 mod openssl;
 pub(crate) mod owner;
@@ -15,12 +16,17 @@ mod web;
 
 use std::{
     collections::BTreeMap,
-    net::{IpAddr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, SocketAddr},
 };
 
 use serde::{Deserialize, Serialize};
+use tokio::task::JoinHandle;
 
-use crate::plan::{Plan, ServerPlan};
+use crate::{
+    plan::{Plan, ServerPlan},
+    scenario::RelayFault,
+};
+use relay::{Relay, RelayOptions};
 pub use web::WebServer;
 
 /// A server to start, with the addresses that its vantage points turned out to have.
@@ -60,9 +66,35 @@ pub struct Running {
     pub address: SocketAddr,
     /// Its vantage points, in the plan's order.
     pub vantages: Vec<RunningVantage>,
+    /// What stands before it; held, since it ends when dropped.
+    _relay: Option<RunningRelay>,
     /// The web server of its CA, where the scenario asks for one; on this machine, whatever the backend.
     pub web: Option<WebServer>,
     server: Server,
+}
+
+/// A relay at work; it ends when dropped.
+#[derive(Debug)]
+struct RunningRelay {
+    address: SocketAddr,
+    task: JoinHandle<()>,
+}
+
+impl RunningRelay {
+    /// Stands before `to`, on this machine.
+    async fn start(fault: RelayFault, to: SocketAddr) -> Result<Self, LabError> {
+        let options = RelayOptions { fault: Some(fault), ..RelayOptions::default() };
+        let relay = Relay::bind((Ipv4Addr::LOCALHOST, 0).into(), to, options).await.map_err(LabError::Relay)?;
+        let address = relay.address().map_err(LabError::Relay)?;
+        let task = tokio::spawn(async move { drop(relay.serve().await) });
+        Ok(Self { address, task })
+    }
+}
+
+impl Drop for RunningRelay {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
 }
 
 #[derive(Debug)]
@@ -82,6 +114,9 @@ pub enum LabError {
     /// The web server of the CA failed.
     #[error("cannot start the web server of the CA")]
     Web(#[source] std::io::Error),
+    /// What stands before the server failed.
+    #[error("cannot start the relay before the server")]
+    Relay(#[source] std::io::Error),
     /// The Docker backend failed.
     #[cfg(feature = "docker")]
     #[error(transparent)]
@@ -109,6 +144,16 @@ impl Backend {
 
     /// Starts the plan's server; it answers when this returns.
     pub async fn start(&self, plan: &Plan) -> Result<Running, LabError> {
+        let mut running = self.start_server(plan).await?;
+        if let Some(fault) = &plan.relay {
+            let relay = RunningRelay::start(fault.clone(), running.address).await?;
+            running.address = relay.address;
+            running._relay = Some(relay);
+        }
+        Ok(running)
+    }
+
+    async fn start_server(&self, plan: &Plan) -> Result<Running, LabError> {
         let web = match &plan.publication {
             Some(publication) => Some(WebServer::start(publication.clone()).await.map_err(LabError::Web)?),
             None => None,
@@ -119,7 +164,7 @@ impl Backend {
                 let local =
                     |(name, source): &(String, IpAddr)| RunningVantage { name: name.clone(), source: *source, is_remote: false };
                 let vantages = server.sources.iter().map(local).collect();
-                Ok(Running { address: server.address, vantages, web, server: Server::Embedded { _server: server } })
+                Ok(Running { address: server.address, vantages, _relay: None, web, server: Server::Embedded { _server: server } })
             }
             #[cfg(feature = "docker")]
             Self::Docker(docker) => {
@@ -130,7 +175,7 @@ impl Backend {
                     is_remote: *reach == docker::Reach::Container,
                 };
                 let vantages = server.vantages.iter().map(vantage).collect();
-                Ok(Running { address: server.address, vantages, web, server: Server::Docker(Box::new(server)) })
+                Ok(Running { address: server.address, vantages, _relay: None, web, server: Server::Docker(Box::new(server)) })
             }
         }
     }

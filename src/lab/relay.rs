@@ -16,6 +16,9 @@ use tokio::{
     time::{Instant, sleep, sleep_until},
 };
 
+use super::middlebox;
+use crate::scenario::RelayFault;
+
 /// What a relay does to the connections that it passes on.
 #[derive(Clone, Debug, Default)]
 pub struct RelayOptions {
@@ -31,6 +34,8 @@ pub struct RelayOptions {
     pub per_minute: u32,
     /// Whether EHLO keywords are written in lower case, which RFC 5321, 2.4 allows.
     pub lower_case: bool,
+    /// How it interferes with what passes through it.
+    pub fault: Option<RelayFault>,
 }
 
 /// What happened to the connections of a relay.
@@ -152,6 +157,9 @@ async fn pass(mut client: TcpStream, to: SocketAddr, options: &RelayOptions, fat
     }
     let server = TcpStream::connect(to).await?;
     server.set_nodelay(true)?;
+    if let Some(fault) = &options.fault {
+        return middlebox::pass(client, server, fault).await.map(|()| Ending::Lost);
+    }
     let (from_client, to_client) = client.into_split();
     let (from_server, to_server) = server.into_split();
     let half = options.round_trip / 2;

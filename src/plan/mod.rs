@@ -19,7 +19,7 @@ use mint::Mint;
 
 use crate::{
     name::Name,
-    scenario::{DialogFault, RefusedReply, Scenario},
+    scenario::{DialogFault, RefusedReply, RelayFault, Scenario},
     trust::TrustStore,
 };
 
@@ -40,6 +40,8 @@ pub struct Plan {
     pub publication: Option<Publication>,
     /// The port that the server stands for.
     pub port: u16,
+    /// What stands before it.
+    pub relay: Option<RelayFault>,
     /// What DNS calls the server's address.
     pub pointer: Vec<Name>,
     /// The certificate on the server's disk in DER, where it is not the one that is presented.
@@ -99,7 +101,8 @@ impl Plan {
         };
         let server = server(scenario, kind, issued);
         let port = scenario.server.port.unwrap_or(25);
-        Ok(Self { port, scenario: id.to_owned(), now, trust, vantages, server, publication, pointer, installed })
+        let relay = scenario.fault.relay.clone();
+        Ok(Self { port, relay, scenario: id.to_owned(), now, trust, vantages, server, publication, pointer, installed })
     }
 }
 

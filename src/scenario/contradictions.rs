@@ -119,6 +119,7 @@ pub(super) fn contradictions(scenario: &Scenario, places: &Places) -> Vec<Scenar
     published(scenario, places, &mut errors);
     names(scenario, places, &mut errors);
     vantages(scenario, places, &mut errors);
+    relay(scenario, places, &mut errors);
     let whole = &scenario.expect;
     let whole = ExpectFrom { must: whole.must.clone(), must_not: whole.must_not.clone(), verdicts: whole.verdicts.clone() };
     expectation(&["expect"], &whole, places, &mut errors);
@@ -300,6 +301,19 @@ fn names(scenario: &Scenario, places: &Places, errors: &mut Vec<ScenarioError>) 
     for (key, names) in said {
         let message = format!("`fault.{key}` names the host `{host}`: that is no fault");
         wrong_if(covers(names), ["fault", key], message, "name another host, or remove the line");
+    }
+}
+
+/// A relay says what it does, and hides where clients come from.
+fn relay(scenario: &Scenario, places: &Places, errors: &mut Vec<ScenarioError>) {
+    let Some(relay) = &scenario.fault.relay else { return };
+    let place = || places.key(&["fault", "relay"]);
+    if let Some(why) = relay.contradiction() {
+        errors.push(ScenarioError::at(place(), why).label("this relay"));
+    }
+    if scenario.vantage.len() > 1 {
+        let error = ScenarioError::at(place(), "behind a relay all clients come from one address: one vantage point is the most");
+        errors.push(error.label("this relay").help("leave the tables `[vantage.…]` out"));
     }
 }
 

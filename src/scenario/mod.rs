@@ -9,6 +9,7 @@ mod corpus;
 mod dialog;
 mod error;
 mod parse;
+mod relay;
 mod revocation;
 mod schema;
 mod structure;
@@ -23,6 +24,7 @@ pub use corpus::{Corpus, CorpusError, Entry};
 pub use dialog::{Break, BreakKind, Delay, DialogFault, Stage};
 pub use error::ScenarioErrors;
 pub use parse::{MAX_FILE_BYTES, ReadError, SourceFile, parse, read_file};
+pub use relay::{RelayAction, RelayFault, RelayStage};
 pub use revocation::{PublishingFault, RevocationSource, Revoked, StapleFault};
 pub use schema::{Known, schema};
 pub use tls::{

@@ -11,6 +11,7 @@ use super::{
         ValidityFault, WeakHash,
     },
     dialog::DialogFault,
+    relay::RelayFault,
     revocation::{PublishingFault, RevocationSource, Revoked, StapleFault},
     schema::{
         AnyRuleId, Duration as DurationSchema, EhloKeyword, EhloLine, Kind, PolicyName, RuleId, VantageName, Verdicts, WrongName,
@@ -244,6 +245,8 @@ pub struct Faults {
     /// Mail is refused without TLS.
     #[schemars(extend("const" = true))]
     pub starttls_required: Option<bool>,
+    /// Something stands before the server, and changes what clients hear.
+    pub relay: Option<RelayFault>,
     /// The dialog before TLS goes wrong.
     pub dialog: Option<DialogFault>,
     /// An old or odd TLS stack.
@@ -331,6 +334,7 @@ fault_table! {
     starttls_unavailable: "starttls-unavailable" => StarttlsAnswer,
     starttls_offered_in_tls: "starttls-offered-in-tls" => KeywordsInTls,
     starttls_required: "starttls-required" => Enforcement,
+    relay: "relay" => Relay,
     dialog: "dialog" => Dialog,
     tls: "tls" => Stack,
     sni: "sni" => Sni,
@@ -410,6 +414,8 @@ pub enum Knob {
     KeywordsInTls,
     /// Whether mail is taken without TLS.
     Enforcement,
+    /// What stands before the server.
+    Relay,
     /// The dialog before TLS.
     Dialog,
     /// What the TLS stack offers.
@@ -453,6 +459,7 @@ impl Knob {
             Self::Greeting => "the greeting",
             Self::EhloName => "the name in the reply to EHLO",
             Self::Enforcement => "whether mail is taken without TLS",
+            Self::Relay => "what stands before the server",
             Self::Dialog => "what is said before TLS",
             Self::StarttlsOffer => "to whom STARTTLS is offered",
             Self::SplitView => "who gets which certificate",

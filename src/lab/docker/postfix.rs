@@ -160,6 +160,7 @@ mod tests {
             },
             publication: None,
             port: 25,
+            relay: None,
             pointer: Vec::new(),
             installed: None,
         };
