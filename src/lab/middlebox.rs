@@ -262,7 +262,7 @@ mod tests {
     use super::*;
 
     #[rstest]
-    #[case(Pending::Greeting, &["220 mx2.lab.test ESMTP Postfix\r\n"], &["220 **2********** ***** *******\r\n"])]
+    #[case(Pending::Greeting, &["220 mx2.lab.test ESMTP Postfix\r\n"], &["220 **2********* ***** *******\r\n"])]
     #[case(
         Pending::Ehlo,
         &["250-mx.lab.test\r\n", "250-SIZE 1000\r\n", "250-STARTTLS\r\n", "250 CHUNKING\r\n"],
