@@ -18,6 +18,8 @@ const MAX_PAUSE: Duration = Duration::from_secs(60);
 /// Turned away so often in a row, one leaves. With the default pauses that is three minutes, and so
 /// longer than the minute over which servers count.
 const TURNED_AWAY: u32 = 8;
+/// So often in a row it spoke out of turn or no SMTP, and one leaves: waiting makes that no better.
+const NONSENSE: u32 = 3;
 /// So many hellos in a row that nothing came back to, and one leaves.
 const SILENCES: u32 = 12;
 /// So many hellos in a row that nothing usable came back to, and one leaves.
@@ -132,6 +134,9 @@ impl Permit<'_> {
     pub fn turned_away(self, failure: &Failure) {
         let mut state = self.budget.state();
         state.turned_away += 1;
+        if matches!(failure, Failure::Unsolicited(_) | Failure::NotSmtp(_)) && state.turned_away >= NONSENSE {
+            state.closed = Some(failure.clone());
+        }
         self.pause(&mut state, self.budget.backoff, MAX_PAUSE, failure);
     }
 

@@ -7,6 +7,7 @@ mod cli;
 #[cfg(feature = "docker")]
 mod docker;
 mod fetching;
+mod floods;
 mod generated;
 mod hostile;
 mod matrix;

@@ -60,12 +60,31 @@ pub(super) struct Heard {
     pub asked: ClientHello,
     pub sni: Sni,
     pub flight: Flight,
+    /// Which of all connections it was, from 0 on.
+    pub number: u32,
 }
 
 impl Heard {
     /// Whether an offer to the target's own name was taken.
     pub fn is_taken(&self) -> bool {
         self.sni == Sni::Target && self.flight.alert.is_none() && self.is_in_version()
+    }
+
+    /// Whether anything was chosen of it, in whatever version.
+    pub fn has_chosen(&self) -> bool {
+        self.flight.hello.is_some() && self.flight.alert.is_none()
+    }
+
+    /// Whether an offer was refused: with an alert that says so, or with an older version.
+    pub fn is_refused(&self) -> bool {
+        let asked = asked_version(&self.asked);
+        let is_older = self.flight.hello.as_ref().is_some_and(|hello| hello.version < asked);
+        self.flight.alert.map_or(is_older, |alert| is_refusal(alert, asked))
+    }
+
+    /// Whether an older version was chosen, or the version alone refused.
+    pub fn is_refused_for_version(&self) -> bool {
+        self.is_refused() && self.flight.alert.is_none_or(|alert| alert == Alert::PROTOCOL_VERSION)
     }
 
     /// Whether it goes on in the version that was asked for.
@@ -186,7 +205,8 @@ impl<'a> Asker<'a> {
                     let is_the_same = failures.iter().all(|before| without_words(before) == refusal);
                     let enough = match (&failure, refusal) {
                         (Failure::TimedOut { .. }, _) => SILENT_TRIES,
-                        (_, Some(refusal)) if lock(&self.wordless).contains(&refusal) => 1,
+                        // Twice in a row, for servers that take turns.
+                        (_, Some(refusal)) if lock(&self.wordless).contains(&refusal) => 2,
                         _ => TRIES,
                     };
                     failures.push(failure.clone());
@@ -241,7 +261,7 @@ impl<'a> Asker<'a> {
     pub(super) async fn ask_once(&self, hello: &ClientHello, sni: Sni, tally: &mut Tally) -> Result<Said, Lost> {
         self.patience.watch.asks(&tally.what);
         let permit = self.budget.permit().await.map_err(Lost::for_good)?;
-        self.connections.fetch_add(1, Ordering::Relaxed);
+        let number = self.connections.fetch_add(1, Ordering::Relaxed);
         let exchange = async {
             let (stream, ehlo) = match self.connect().await {
                 Ok(connected) => connected,
@@ -266,7 +286,7 @@ impl<'a> Asker<'a> {
                 return Err(Failure::Tls(format!("the server chose {what}, which was not offered")));
             }
             let said = interpret(&flight, asked_version(hello));
-            lock(&self.heard).push(Heard { asked: hello.clone(), sni, flight });
+            lock(&self.heard).push(Heard { asked: hello.clone(), sni, flight, number });
             said
         });
         match &said {
@@ -394,11 +414,6 @@ fn interpret(flight: &Flight, asked: Version) -> Result<Said, Failure> {
         return Err(Failure::Tls(format!("the server answered {asked} with {chosen}")));
     }
     Ok(Said::Refused(Refusal::OtherVersion(chosen), Some(Box::new(flight.clone()))))
-}
-
-/// Whether an alert is a refusal whatever was asked.
-pub(super) fn is_final(alert: Alert) -> bool {
-    is_refusal(alert, Version::Tls12)
 }
 
 /// Whether an alert says no to what was offered. One that speaks of the server's own trouble, or of bytes that it

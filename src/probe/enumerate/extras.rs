@@ -36,11 +36,7 @@ impl Asker<'_> {
             _ => "a foreign server name",
         });
         let hello = self.hello(offer.version, suites, sni);
-        let mut said = self.ask(&hello, sni, &mut tally).await;
-        // An alert once may be bad luck; that of a server for that name is there again.
-        if matches!(said, Ok(Said::Refused(Refusal::Alert(_), _))) {
-            said = self.ask(&hello, sni, &mut tally).await;
-        }
+        let said = self.ask(&hello, sni, &mut tally).await;
         let chosen = match &said {
             Ok(Said::Took(flight)) => flight.hello.as_ref().map(|hello| hello.suite),
             _ => None,
@@ -249,7 +245,7 @@ fn served(said: Result<Said, Failure>, asked: &ClientHello, wanted: Authenticati
         Ok(Said::Refused(refusal, _)) => without(Observed::Seen(Answer::Refused(refusal)), "the server refused the offer"),
         Ok(Said::Took(flight)) => {
             let version = flight.hello.as_ref().map(|hello| hello.version);
-            let heard = Heard { asked: asked.clone(), sni, flight: *flight };
+            let heard = Heard { asked: asked.clone(), sni, flight: *flight, number: 0 };
             evidence::chain(&heard).unwrap_or_else(|| ServedChain {
                 version,
                 ..without(Observed::Seen(Answer::Accepted), "the suite goes without a certificate")

@@ -55,7 +55,7 @@ pub(super) async fn offers(asker: &Asker<'_>, depth: Depth, session: &Session) -
     tls13_intolerance(asker, session, &mut offers).await;
     write_evidence(asker, &mut offers);
     steady::control(asker, &mut offers).await;
-    steady::compare(session, &mut offers);
+    steady::compare(session, &asker.heard(), &mut offers);
     offers.starttls = asker.starttls();
     offers
 }
@@ -84,8 +84,8 @@ pub(super) async fn fallback(asker: &Asker<'_>, refused: Refused, left: u32) -> 
 }
 
 impl Asker<'_> {
-    /// Whether what was heard explains why the usual hello was refused: nothing of what that offers was taken, or the
-    /// server cannot bear something in it.
+    /// Whether what was heard explains why the usual hello was refused: something was taken, and nothing of what that
+    /// offers; or the server cannot bear something in it.
     pub(super) fn explains_refusal(&self, offers: &Offers) -> bool {
         let is_usual = |heard: &ask::Heard| {
             let Some(hello) = heard.flight.hello.as_ref().filter(|_| heard.is_taken()) else { return false };
@@ -94,7 +94,8 @@ impl Asker<'_> {
         };
         let heard = self.heard();
         let has_odd_key = evidence::leaf_key(&heard).is_some_and(|key| !usual::takes_key(&key));
-        has_odd_key || !heard.iter().any(is_usual) || offers.intolerance.seen().is_some_and(|found| !found.is_empty())
+        let takes_other_things = heard.iter().any(ask::Heard::has_chosen) && !heard.iter().any(is_usual);
+        has_odd_key || takes_other_things || offers.intolerance.seen().is_some_and(|found| !found.is_empty())
     }
 }
 

@@ -1,33 +1,43 @@
 //! Whether the server gives the same answer to the same hello: several servers may stand behind one address, and what
 //! one of them refuses says nothing of the others.
 
-use super::ask::{Asker, Heard, Said, Tally};
+use super::ask::{Asker, Heard, Said, Tally, asked_version};
 use crate::{
     facts::{Alpn, Answer, Failure, Observed, Offers, Refusal, Session, Sni, Taken, VersionOffer},
-    hello::Flight,
+    hello::{ClientHello, Flight},
     tls::{Authentication, SignatureScheme, Version},
 };
 
-/// How often a hello that was taken is sent again; one after the other, so that servers that take turns are all asked.
+/// How often a hello that was taken is sent again at least.
 const CONTROLS: u32 = 2;
 
-/// Sends hellos again: the first that was taken, and the first that was refused. Where another answer comes now, or all
-/// answers together cannot be those of one server, no refusal is believed.
+/// How many offers that were refused are sent again at most.
+const MAX_REPEATED: usize = 24;
+
+/// Sends hellos again: each that was refused once, and the first that was taken in between. Where another answer comes
+/// now, or all answers together cannot be those of one server, no refusal is believed.
+///
+/// Between a refusal and its repetition lies an odd number of connections: of two servers that take turns, the other one is asked.
 pub(super) async fn control(asker: &Asker<'_>, offers: &mut Offers) {
     let heard = asker.heard();
     let Some(taken) = heard.iter().find(|heard| heard.is_taken()) else { return };
-    let refused = heard.iter().find(|heard| heard.sni == Sni::Target && heard.flight.alert.is_some_and(super::ask::is_final));
-    let again = std::iter::repeat_n(taken, CONTROLS as usize).chain(refused);
     let mut tally = Tally::new("the same once more");
+    let mut controls = 0;
     let mut is_steady = are_of_one(&heard);
-    for before in again {
-        is_steady &= match asker.ask(&before.asked, Sni::Target, &mut tally).await {
-            Ok(Said::Took(flight)) => are_alike(&flight, &before.flight),
-            Ok(Said::Refused(Refusal::Alert(alert), _)) => before.flight.alert == Some(alert),
-            Ok(Said::Refused(..)) => false,
-            // No answer is no other answer.
-            Err(_) => true,
-        };
+    let mut left = refusals(&heard);
+    while is_steady && !left.is_empty() {
+        let is_turn = |refused: &&Heard| (asker.connections() - refused.number) % 2 == 1;
+        match left.iter().position(is_turn) {
+            Some(place) => is_steady &= is_repeated(asker, left.remove(place), &mut tally).await,
+            None => {
+                is_steady &= is_repeated(asker, taken, &mut tally).await;
+                controls += 1;
+            }
+        }
+    }
+    while is_steady && controls < CONTROLS {
+        is_steady &= is_repeated(asker, taken, &mut tally).await;
+        controls += 1;
     }
     offers.questions.extend(tally.into_question());
     if !is_steady {
@@ -38,12 +48,47 @@ pub(super) async fn control(asker: &Asker<'_>, offers: &mut Offers) {
     }
 }
 
-/// A version that the session speaks is not refused, whatever became of the hellos for it.
-pub(super) fn compare(session: &Session, offers: &mut Offers) {
-    let Some(spoken) = session.tls.seen().map(|tls| tls.version.clone()) else { return };
-    let why = Failure::Tls(format!("the server speaks {spoken} in the usual handshake, and refuses hellos for it alone"));
+/// The offers that were refused, each once, as it was refused last.
+fn refusals(heard: &[Heard]) -> Vec<&Heard> {
+    let alike = |one: &Heard, other: &Heard| {
+        let bare = |heard: &Heard| ClientHello { random: [0; 32], session_id: Vec::new(), ..heard.asked.clone() };
+        one.sni == other.sni && bare(one) == bare(other)
+    };
+    let mut found: Vec<&Heard> = Vec::new();
+    for refused in heard.iter().filter(|heard| heard.is_refused()) {
+        match found.iter_mut().find(|known| alike(known, refused)) {
+            Some(known) => *known = refused,
+            None => found.push(refused),
+        }
+    }
+    // Where lists were dealt out, whole ones count for more than their parts.
+    found.sort_by_key(|refused| std::cmp::Reverse(refused.asked.suites.len()));
+    found.truncate(MAX_REPEATED);
+    found
+}
+
+/// Whether an offer is answered once more as it was before.
+async fn is_repeated(asker: &Asker<'_>, before: &Heard, tally: &mut Tally) -> bool {
+    match asker.ask(&before.asked, before.sni, tally).await {
+        Ok(Said::Took(flight)) => are_alike(&flight, &before.flight),
+        Ok(Said::Refused(Refusal::Alert(alert), _)) => before.flight.alert == Some(alert),
+        Ok(Said::Refused(Refusal::OtherVersion(version), _)) => {
+            before.flight.hello.as_ref().is_some_and(|hello| hello.version == version)
+        }
+        Ok(Said::Refused(Refusal::Closed, _)) => false,
+        // No answer is no other answer.
+        Err(_) => true,
+    }
+}
+
+/// A version that the server spoke in any hello is not refused, whatever became of others for it.
+pub(super) fn compare(session: &Session, heard: &[Heard], offers: &mut Offers) {
+    let spoken = session.tls.seen().map(|tls| tls.version.clone());
+    let is_heard = |version| heard.iter().any(|heard| heard.is_taken() && asked_version(&heard.asked) == version);
+    let is_spoken = |version: Version| spoken.as_deref() == Some(version.name()) || is_heard(version);
+    let why = Failure::Tls("the server took that version in one hello, and refuses others for it".to_owned());
     let is_denied =
-        |offer: &&mut VersionOffer| offer.version.name() == spoken && matches!(offer.answer, Observed::Seen(Answer::Refused(_)));
+        |offer: &&mut VersionOffer| matches!(offer.answer, Observed::Seen(Answer::Refused(_))) && is_spoken(offer.version);
     for offer in offers.versions.iter_mut().filter(is_denied) {
         offer.answer = Observed::Failed(why.clone());
         forget(&mut offer.suites, &why);
@@ -53,8 +98,13 @@ pub(super) fn compare(session: &Session, offers: &mut Offers) {
     }
 }
 
-/// Whether no two certificates came for the same: version, schemes, and what the key is needed for.
+/// Whether all answers can be those of one server: no two certificates came for the same, that is version, schemes and
+/// what the key is needed for; and no version is refused that was taken.
 fn are_of_one(heard: &[Heard]) -> bool {
+    let is_taken = |version: Version| heard.iter().any(|heard| heard.is_taken() && asked_version(&heard.asked) == version);
+    if heard.iter().any(|heard| heard.is_refused_for_version() && heard.sni == Sni::Target && is_taken(asked_version(&heard.asked))) {
+        return false;
+    }
     let taken: Vec<_> = heard.iter().filter(|heard| heard.is_taken()).filter_map(use_of_leaf).collect();
     let is_same =
         |(index, (usage, leaf)): (usize, &(_, _))| taken[..index].iter().all(|(other, sent)| other != usage || sent == leaf);

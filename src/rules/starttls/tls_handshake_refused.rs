@@ -2,7 +2,7 @@ use std::collections::BTreeSet;
 
 use super::Offer;
 use crate::{
-    facts::{ClientCertificate, Failure, KeyAlgorithm, Observed, PublicKey, Session, Sni, View, usual},
+    facts::{ClientCertificate, Failure, HelloTrait, KeyAlgorithm, Observed, PublicKey, Session, Sni, VersionOffer, View, usual},
     rules::{
         Context, Outcome, ResultType, Violation, join, nothing_tried,
         offers::{Asked, Known, OLDER_VERSION, SSL3_TO_TLS12, is_weak},
@@ -126,6 +126,7 @@ fn refused(index: usize, view: &View, reply: Option<&Reply>, why: &str) -> Outco
         Some(_) if !is_repeated(view, why) && (why == Failure::INTERNAL_ERROR || asked.is_some_and(|asked| is_taken_elsewhere(&asked))) => {
             not_alike(view, why)
         }
+        Some(_) if let Some(version) = asked.and_then(|asked| usual_in(&asked)) => refuses_both(view, version, why),
         Some(alert) => violated(refusal(why, alert)),
         None if why == OLDER_VERSION && let Some(version) = highest => violated(at_most(version)),
         None if why == OLDER_VERSION => {
@@ -133,6 +134,19 @@ fn refused(index: usize, view: &View, reply: Option<&Reply>, why: &str) -> Outco
         }
         None => Outcome::Undetermined(format!("nothing came of the TLS handshake with {}: {}", view.address, short(why))),
     }
+}
+
+fn refuses_both(view: &View, version: Version, why: &str) -> Outcome {
+    let words = format!("{} refuses each hello that offers TLS 1.2 and 1.3 together, and takes one for {version} alone", view.address);
+    Outcome::Undetermined(format!("{words}: {}", short(why)))
+}
+
+/// The version in which a suite of the usual handshake is taken, where nothing says why the whole of it is not.
+fn usual_in(asked: &Asked) -> Option<Version> {
+    let is_intolerant = asked.offers.intolerance.seen().is_some_and(|found| found.iter().any(|known| known.of == HelloTrait::Tls13));
+    let is_for_usual = |offer: &&VersionOffer| offer.suites.accepted.iter().any(|suite| usual::offers_suite(*suite));
+    let offer = asked.offers.versions.iter().filter(|offer| offer.version >= Version::Tls12).find(is_for_usual)?;
+    (!is_intolerant && asked.view.session.certificates.seen().is_none()).then_some(offer.version)
 }
 
 fn not_alike(view: &View, why: &str) -> Outcome {
@@ -186,11 +200,7 @@ fn of_other_suites(asked: &Asked, version: Version, why: &str, violated: impl Fn
         None if today().next().is_some() => match other_group(asked) {
             Some(group) => Outcome::Passed(format!("STARTTLS works for senders that offer {group}")),
             None if !is_repeated(asked.view, why) => not_alike(asked.view, why),
-            None => Outcome::Undetermined(format!(
-                "{} refuses each hello that offers TLS 1.2 and 1.3 together, and takes one for {version} alone: {}",
-                asked.view.address,
-                short(why)
-            )),
+            None => refuses_both(asked.view, version, why),
         },
         Some(suite) => Outcome::Passed(format!("STARTTLS works for senders that offer {suite} in {version}")),
         None if asked.more_suites(&[version]) == Known::No && !suites.is_empty() => {
@@ -249,7 +259,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        facts::Offers,
+        facts::{Intolerance, Offers},
         rules::test_facts::{World, kind, messages},
     };
 
@@ -281,7 +291,10 @@ mod tests {
     #[test]
     fn a_refusal_beside_a_good_answer_leaves_it_open() {
         assert_eq!(kind(&with_offers("protocol_version", Offers::good())), "undetermined");
-        let intolerant = Offers::good().refuse(Version::Tls13);
+        let how = Failure::Closed.to_string();
+        let intolerant = Offers::good().refuse(Version::Tls13).with(|offers| {
+            offers.intolerance = Observed::Seen(vec![Intolerance { of: HelloTrait::Tls13, how }]);
+        });
         assert_eq!(kind(&with_offers("protocol_version", intolerant)), "violated");
     }
 
