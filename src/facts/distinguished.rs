@@ -27,7 +27,7 @@ pub(super) fn common_names(name: &X509Name) -> Vec<WireText> {
 }
 
 /// What a string of any kind says (RFC 5280, 4.1.2.4); anything else in hexadecimal digits.
-fn value(any: &Any) -> String {
+pub fn value(any: &Any) -> String {
     let hexadecimal = || format!("#{}", super::hex(any.data));
     match any.tag() {
         Tag::BmpString => {

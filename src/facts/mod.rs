@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 pub(crate) use certificate::hex;
 pub use certificate::{Certificate, CertificateDetails, KeyAlgorithm, PublicKey, SanEntry, SignatureHash};
 pub use crl::{Crl, CrlDetails};
+pub(crate) use distinguished::value as string_value;
 pub use encoded::{Details, Encoded};
 pub use fetched::{Body, Errand, Fetched, Resource};
 pub use merge::{MAX_VIEWS, MergeError, merge};

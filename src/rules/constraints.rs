@@ -4,13 +4,11 @@
 
 use x509_parser::{
     certificate::X509Certificate,
-    der_parser::asn1_rs::Any,
     extensions::{GeneralName, GeneralSubtree, KeyUsage, NameConstraints, ParsedExtension, X509Extension},
     prelude::FromDer as _,
-    x509::X509Name,
 };
 
-use super::{certificate_text, listed, path::Judgement, short};
+use super::{certificate_text, listed, path::Judgement, short, spelling::canonical};
 use crate::{facts::Certificate, wire::WireText};
 
 /// What breaks a rule, each in words that name the certificate.
@@ -41,6 +39,12 @@ pub fn faults(chain: &[Certificate], judgement: &Judgement) -> Vec<String> {
     for (place, (what, certificate)) in path.iter().enumerate().skip(1) {
         faults.extend(authority(what, certificate, below(place)));
         faults.extend(names(what, certificate, &leaf));
+        // A CA below is held to them, too, unless it only renewed its key (RFC 5280, 6.1.3).
+        let cas = path[1..place].iter().filter(|(_, below)| below.subject().as_raw() != below.issuer().as_raw());
+        if let Ok(Some(constraints)) = certificate.name_constraints() {
+            let fault = |(of, ca): &(String, X509Certificate)| directory_name(what, constraints.value, ca, of);
+            faults.extend(cas.filter_map(fault).take(1));
+        }
     }
     if let Some(anchor) = judgement.anchor.as_ref().and_then(parsed) {
         faults.extend(root(&anchor, below(path.len().max(1)), &leaf));
@@ -157,38 +161,45 @@ fn is_for_servers(certificate: &X509Certificate) -> bool {
     }
 }
 
-/// Whether the name constraints of a path concern DNS names and directory names only, as far as this certificate has
-/// names of their kinds: then [`faults`] has the last word on them.
+/// Whether all names of a certificate are of kinds that name constraints are judged for here: then [`faults`] has the
+/// last word on them.
 pub fn are_names_judged(leaf: &Certificate) -> bool {
     let Some(leaf) = parsed(leaf) else { return false };
-    let has_address = leaf.subject().iter_email().next().is_some();
-    let is_dns = |name: &GeneralName| matches!(name, GeneralName::DNSName(_));
-    !has_address && matches!(leaf.subject_alternative_name(), Ok(Some(names)) if names.value.general_names.iter().all(is_dns))
-}
-
-/// The content of a name: its parts one after the other, without the head of the sequence.
-fn parts<'a>(name: &'a X509Name) -> &'a [u8] {
-    Any::from_der(name.as_raw()).map_or(&[], |(_, any)| any.data)
+    let is_known = |name: &GeneralName| {
+        matches!(
+            name,
+            GeneralName::DNSName(_)
+                | GeneralName::RFC822Name(_)
+                | GeneralName::URI(_)
+                | GeneralName::IPAddress(_)
+                | GeneralName::DirectoryName(_)
+        )
+    };
+    matches!(leaf.subject_alternative_name(), Ok(Some(names)) if names.value.general_names.iter().all(is_known))
 }
 
 /// The directory name that a CA may not certify, where the certificate has a subject.
-fn directory_name(what: &str, constraints: &NameConstraints, leaf: &X509Certificate) -> Option<String> {
-    let subject = parts(leaf.subject());
+fn directory_name(what: &str, constraints: &NameConstraints, leaf: &X509Certificate, of: &str) -> Option<String> {
+    // As names are compared elsewhere: without regard to case, spaces and kinds of string (RFC 5280, 7.1).
+    let subject = canonical(leaf.subject());
     let within = |subtree: &GeneralSubtree| match &subtree.base {
-        GeneralName::DirectoryName(base) => Some(subject.starts_with(parts(base))),
+        GeneralName::DirectoryName(base) => Some(subject.starts_with(&canonical(base))),
         _ => None,
     };
     let permitted: Vec<bool> = constraints.permitted_subtrees.iter().flatten().filter_map(within).collect();
     let is_excluded = constraints.excluded_subtrees.iter().flatten().filter_map(within).any(|is_within| is_within);
     let is_outside = !permitted.is_empty() && !permitted.contains(&true);
     (!subject.is_empty() && (is_excluded || is_outside))
-        .then(|| format!("{what} may not certify the subject of the server's certificate, by its name constraints"))
+        .then(|| format!("{what} may not certify the subject of {of}, by its name constraints"))
 }
 
 /// The names that a CA may not certify (RFC 5280, 4.2.1.10). Addresses of both kinds are left to the second judge.
 fn names(what: &str, authority: &X509Certificate, leaf: &X509Certificate) -> Vec<String> {
     let Ok(Some(constraints)) = authority.name_constraints() else { return Vec::new() };
-    if let Some(fault) = directory_name(what, constraints.value, leaf) {
+    if let Some(fault) = directory_name(what, constraints.value, leaf, "the server's certificate") {
+        return vec![fault];
+    }
+    if let Some(fault) = other_name(what, constraints.value, leaf) {
         return vec![fault];
     }
     let Ok(Some(certified)) = leaf.subject_alternative_name() else { return Vec::new() };
@@ -224,6 +235,53 @@ fn names(what: &str, authority: &X509Certificate, leaf: &X509Certificate) -> Vec
         })
         .take(1)
         .collect()
+}
+
+/// The mail address, URI or IP address that a CA may not certify; addresses in the subject count, too (RFC 5280, 4.2.1.6).
+fn other_name(what: &str, constraints: &NameConstraints, leaf: &X509Certificate) -> Option<String> {
+    let mails = leaf.subject().iter_email().filter_map(|mail| mail.as_str().ok()).map(GeneralName::RFC822Name);
+    let names =
+        leaf.subject_alternative_name().ok().flatten().into_iter().flat_map(|names| names.value.general_names.iter().cloned());
+    mails.chain(names).find_map(|name| {
+        let within = |subtree: &GeneralSubtree| is_below(&name, &subtree.base);
+        let permitted: Vec<bool> = constraints.permitted_subtrees.iter().flatten().filter_map(within).collect();
+        let is_excluded = constraints.excluded_subtrees.iter().flatten().filter_map(within).any(|is_within| is_within);
+        let is_outside = !permitted.is_empty() && !permitted.contains(&true);
+        (is_excluded || is_outside).then(|| {
+            let shown = short(WireText::from(&*name.to_string()).as_str());
+            format!("{what} may not certify {shown}, by its name constraints")
+        })
+    })
+}
+
+/// Whether a name is below a subtree of its kind; none where the kinds differ, or are judged elsewhere.
+fn is_below(name: &GeneralName, base: &GeneralName) -> Option<bool> {
+    match (name, base) {
+        (GeneralName::RFC822Name(mail), GeneralName::RFC822Name(base)) => {
+            let (mail, base) = (mail.to_ascii_lowercase(), base.to_ascii_lowercase());
+            let host = mail.rsplit_once('@').map_or("", |(_, host)| host);
+            Some(match (base.contains('@'), base.starts_with('.')) {
+                (true, _) => mail == base,
+                (false, true) => host.ends_with(&base),
+                (false, false) => host == base,
+            })
+        }
+        (GeneralName::URI(uri), GeneralName::URI(base)) => {
+            let rest = uri.split_once("://").map_or("", |(_, rest)| rest);
+            let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+            let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+            let host = host.split(':').next().unwrap_or_default().to_ascii_lowercase();
+            let base = base.to_ascii_lowercase();
+            Some(if base.starts_with('.') { host.ends_with(&base) } else { host == base })
+        }
+        (GeneralName::IPAddress(address), GeneralName::IPAddress(base)) => {
+            let (network, mask) = base.split_at(base.len() / 2);
+            let is_of_family = network.len() == address.len() && mask.len() == address.len();
+            let bits = || address.iter().zip(network).zip(mask);
+            Some(is_of_family && bits().all(|((address, network), mask)| address & mask == network & mask))
+        }
+        _ => None,
+    }
 }
 
 /// Whether a name is that of the subtree or one below it; behind a dot, only one below it.

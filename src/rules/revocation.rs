@@ -4,7 +4,7 @@
 //! moment of judgement. Anything else leaves the question open: it is never a "good".
 
 use sha1::Sha1;
-use sha2::{Digest as _, Sha256};
+use sha2::{Digest as _, Sha256, Sha384, Sha512};
 use time::{Duration, OffsetDateTime};
 use x509_cert::{
     der::{
@@ -29,7 +29,9 @@ use super::{
     Context, certificate_text, path,
     signature::{self, Checked, Signed},
 };
-use crate::facts::{Body, Certificate, Crl, Errand, Facts, Fetched, OcspResponse, Resource, RevocationStatus, hex, reason_name};
+use crate::facts::{
+    Body, Certificate, Crl, Errand, Facts, Fetched, OcspAnswer, OcspResponse, Resource, RevocationStatus, hex, reason_name,
+};
 
 /// Who says something of a certificate, in words.
 pub fn source_text(what: Resource) -> &'static str {
@@ -74,7 +76,7 @@ const MAX_RESPONDERS: usize = 4;
 pub fn subjects<'a>(facts: &'a Facts, chain: &'a [Certificate], judgement: &'a path::Judgement) -> Vec<Subject<'a>> {
     let above = judgement.root.and_then(|root| chain.get(root)).or(judgement.anchor.as_ref());
     let is_root = |certificate: &Certificate| parsed(certificate).is_some_and(|c| c.subject().as_raw() == c.issuer().as_raw());
-    let path = judgement.path.iter().take(MAX_SUBJECTS).enumerate();
+    let path = judgement.path.iter().enumerate();
     let subjects = path.filter_map(|(place, index)| {
         let certificate = chain.get(*index)?;
         let sent = judgement.path.get(place + 1).and_then(|index| chain.get(*index));
@@ -111,7 +113,8 @@ pub fn errands(context: &Context) -> Vec<Errand> {
     let mut errands: Vec<Errand> = Vec::new();
     for chain in (0..context.facts.views.len()).flat_map(|view| context.chains(view)) {
         let Some(judgement) = chain.judged(context) else { continue };
-        for subject in subjects(context.facts, chain.certificates, judgement) {
+        // What is left is not asked about, and said not to be known.
+        for subject in subjects(context.facts, chain.certificates, judgement).into_iter().take(MAX_SUBJECTS) {
             for errand in subject.errands() {
                 if !errands.contains(&errand) {
                     errands.push(errand);
@@ -175,7 +178,7 @@ impl Subject<'_> {
         }
     }
 
-    fn errands(&self) -> Vec<Errand> {
+    pub fn errands(&self) -> Vec<Errand> {
         let Ok(details) = self.certificate.details() else { return Vec::new() };
         let errand = |what, url: &crate::wire::WireText, request: &[u8]| Errand {
             certificate: details.sha256.clone(),
@@ -222,14 +225,19 @@ impl Subject<'_> {
         };
         let (name, key) = (child.issuer().as_raw(), &*issuer.public_key().subject_public_key.data);
         let serial = hex(child.raw_serial());
-        let answer = details.answers.iter().find(|answer| {
+        let about_it = details.answers.iter().filter(|answer| {
             let (name, key) = match answer.hash.as_str() {
                 "1.3.14.3.2.26" => (hex(&Sha1::digest(name)), hex(&Sha1::digest(key))),
                 "2.16.840.1.101.3.4.2.1" => (hex(&Sha256::digest(name)), hex(&Sha256::digest(key))),
+                "2.16.840.1.101.3.4.2.2" => (hex(&Sha384::digest(name)), hex(&Sha384::digest(key))),
+                "2.16.840.1.101.3.4.2.3" => (hex(&Sha512::digest(name)), hex(&Sha512::digest(key))),
                 _ => return false,
             };
             is_same_number(&answer.serial, &serial) && answer.issuer_name == name && answer.issuer_key == key
         });
+        // Of several, one that says "revoked" counts, and else the newest.
+        let is_revoked = |answer: &OcspAnswer| matches!(answer.status, RevocationStatus::Revoked { .. });
+        let answer = about_it.max_by_key(|answer| (is_revoked(answer), answer.this_update));
         let Some(answer) = answer else { return nothing("the answer is about another certificate") };
         match signer(&details.basic, &issuer, now) {
             Checked::Right => {}

@@ -2,26 +2,23 @@
 
 use x509_parser::{prelude::FromDer as _, prelude::X509Certificate, x509::X509Name};
 
-use crate::facts::Certificate;
+use crate::facts::{Certificate, string_value};
 
 /// A name in the form in which OpenSSL compares names: without regard to case, to spaces at the ends and to more than one
 /// between words, and to the kind of string. Others, GnuTLS and rustls among them, compare the bytes as they are.
 pub fn canonical(name: &X509Name) -> Vec<u8> {
     let mut out = Vec::new();
     for part in name.iter() {
-        out.push(b'\n');
         for attribute in part.iter() {
             out.extend(attribute.attr_type().to_id_string().bytes());
             out.push(b'=');
-            match attribute.as_str() {
-                Ok(text) => {
-                    let words: Vec<String> = text.split_ascii_whitespace().map(str::to_ascii_lowercase).collect();
-                    out.extend(words.join(" ").bytes());
-                }
-                Err(_) => out.extend(attribute.as_slice()),
-            }
+            let text = string_value(attribute.attr_value());
+            let words: Vec<String> = text.split_ascii_whitespace().map(str::to_ascii_lowercase).collect();
+            out.extend(words.join(" ").bytes());
             out.push(0);
         }
+        // The end of a part: what begins alike ends alike only here.
+        out.push(b'\n');
     }
     out
 }

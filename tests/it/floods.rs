@@ -93,11 +93,7 @@ const SSL2: &[u8] = &[0xff, 0xff, 4];
 #[case::handshake_data(Stage::Handshake, DATA, b"x")]
 #[case::handshake_ssl2(Stage::Handshake, SSL2, b"x")]
 #[case::handshake_hellos(Stage::Handshake, b"", &[22, 3, 3, 0, 4, 2, 0, 0, 0])]
-fn a_flood_is_bounded(
-    #[case] stage: Stage,
-    #[case] begins: &'static [u8],
-    #[case] goes_on: &'static [u8],
-) {
+fn a_flood_is_bounded(#[case] stage: Stage, #[case] begins: &'static [u8], #[case] goes_on: &'static [u8]) {
     assert_bounded(stage, begins, goes_on, "quick");
 }
 

@@ -17,7 +17,8 @@ const MAX_REPEATED: usize = 24;
 /// Sends hellos again: each that was refused once, and the first that was taken in between. Where another answer comes
 /// now, or all answers together cannot be those of one server, no refusal is believed.
 ///
-/// Between a refusal and its repetition lies an odd number of connections: of two servers that take turns, the other one is asked.
+/// Between a refusal and its repetition lies no multiple of two or three connections: where so many servers take turns,
+/// another one is asked.
 pub(super) async fn control(asker: &Asker<'_>, offers: &mut Offers) {
     let heard = asker.heard();
     let Some(taken) = heard.iter().find(|heard| heard.is_taken()) else { return };
@@ -26,7 +27,10 @@ pub(super) async fn control(asker: &Asker<'_>, offers: &mut Offers) {
     let mut is_steady = are_of_one(&heard);
     let mut left = refusals(&heard);
     while is_steady && !left.is_empty() {
-        let is_turn = |refused: &&Heard| (asker.connections() - refused.number) % 2 == 1;
+        let is_turn = |refused: &&Heard| {
+            let between = asker.connections() - refused.number;
+            !between.is_multiple_of(2) && !between.is_multiple_of(3)
+        };
         match left.iter().position(is_turn) {
             Some(place) => is_steady &= is_repeated(asker, left.remove(place), &mut tally).await,
             None => {
@@ -102,7 +106,10 @@ pub(super) fn compare(session: &Session, heard: &[Heard], offers: &mut Offers) {
 /// what the key is needed for; and no version is refused that was taken.
 fn are_of_one(heard: &[Heard]) -> bool {
     let is_taken = |version: Version| heard.iter().any(|heard| heard.is_taken() && asked_version(&heard.asked) == version);
-    if heard.iter().any(|heard| heard.is_refused_for_version() && heard.sni == Sni::Target && is_taken(asked_version(&heard.asked))) {
+    if heard
+        .iter()
+        .any(|heard| heard.is_refused_for_version() && heard.sni == Sni::Target && is_taken(asked_version(&heard.asked)))
+    {
         return false;
     }
     let taken: Vec<_> = heard.iter().filter(|heard| heard.is_taken()).filter_map(use_of_leaf).collect();

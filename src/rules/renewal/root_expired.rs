@@ -6,7 +6,7 @@ rule! {
     ///
     /// ## What it checks
     ///
-    /// The trust anchor that the path ends at is a root whose own validity is over, and no other path was sent.
+    /// The trust anchor that the path ends at is one whose own validity is over or has not begun, and no other path was sent.
     ///
     /// ## Why it matters
     ///
@@ -37,12 +37,17 @@ fn judge(context: &Context) -> Outcome {
         let Some(Ok(root)) = judgement.anchor.as_ref().map(|anchor| anchor.details()) else {
             return known_path(judgement, Outcome::NotApplicable("the path does not reach a trust anchor".to_owned()));
         };
-        // Only a root: another kind of anchor was put into a store by someone who meant it.
-        if root.subject != root.issuer || root.not_after >= context.now {
+        // A store may also hold certificates that are no roots; OpenSSL and GnuTLS look at their dates as well.
+        let what = if root.subject == root.issuer { "root" } else { "certificate in the trust store" };
+        let (when, bound) = if root.not_after < context.now {
+            (format!("expired {}", ago(context.now - root.not_after)), format!("valid until {}", date(root.not_after)))
+        } else if root.not_before > context.now {
+            ("is not valid yet".to_owned(), format!("valid from {}", date(root.not_before)))
+        } else {
             return Outcome::Passed(String::new());
-        }
-        let violation = Violation::new(format!("the root ({}) expired {}", root.subject, ago(context.now - root.not_after)));
-        Outcome::Violated(vec![violation.evidence(format!("valid until {}; OpenSSL refuses it, rustls does not look", date(root.not_after)))])
+        };
+        let violation = Violation::new(format!("the {what} ({}) {when}", root.subject));
+        Outcome::Violated(vec![violation.evidence(format!("{bound}; OpenSSL refuses it, rustls does not look"))])
     })
 }
 
@@ -57,6 +62,16 @@ mod tests {
         let root = world.root.until(NOW - time::Duration::days(3));
         world.stores[0].anchors = vec![root.der().to_vec().into()];
         assert_eq!(messages(&world.judge(&RULE)), ["the root (CN=World Root CA) expired 3 days ago"]);
+    }
+
+    #[test]
+    fn a_root_of_tomorrow_is_none_today() {
+        let mut world = World::correct();
+        let issuing = world.root.certificate.details().unwrap().not_before;
+        let facts = world.facts(1);
+        let context = crate::rules::Context { now: issuing - time::Duration::days(1), ..world.context(&facts) };
+        assert!(messages(&(RULE.judge)(&context))[0].ends_with("is not valid yet"));
+        world.stores.clear();
     }
 
     #[test]

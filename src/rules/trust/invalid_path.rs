@@ -139,6 +139,30 @@ mod tests {
         assert_eq!(kind(&world.judge(&RULE)), expected);
     }
 
+    /// Good names of every kind that constraints know, and bad ones. Letters, cases and kinds of string do not count.
+    #[rstest]
+    #[case(GeneralSubtree::Rfc822Name("example.test".to_owned()), rcgen::SanType::Rfc822Name("a@example.test".try_into().unwrap()), "passed")]
+    #[case(GeneralSubtree::Rfc822Name("example.test".to_owned()), rcgen::SanType::Rfc822Name("a@other.test".try_into().unwrap()), "violated")]
+    #[case(
+        GeneralSubtree::IpAddress(rcgen::CidrSubnet::from_v4_prefix([192, 0, 2, 0], 24)),
+        rcgen::SanType::IpAddress([192, 0, 2, 7].into()),
+        "passed"
+    )]
+    #[case(
+        GeneralSubtree::IpAddress(rcgen::CidrSubnet::from_v4_prefix([192, 0, 2, 0], 24)),
+        rcgen::SanType::IpAddress([198, 51, 100, 7].into()),
+        "violated"
+    )]
+    fn other_kinds_are_constrained_too(#[case] permitted: GeneralSubtree, #[case] name: rcgen::SanType, #[case] expected: &str) {
+        let mut world = World::correct();
+        let issuing = world.root.intermediate_with("Issuing CA", |params| {
+            params.name_constraints = Some(NameConstraints { permitted_subtrees: vec![permitted.clone()], excluded_subtrees: Vec::new() });
+        });
+        let leaf = issuing.leaf(|params| params.subject_alt_names.push(name.clone()));
+        world.chain = vec![leaf, issuing.certificate.clone()];
+        assert_eq!(kind(&world.judge(&RULE)), expected);
+    }
+
     #[test]
     fn behind_a_dot_stand_only_names_below() {
         let judge = |excluded: &str| {

@@ -10,8 +10,9 @@ rule! {
     ///
     /// ## Why it matters
     ///
-    /// OpenSSL compares such names as people do, and finds the issuer. GnuTLS and rustls compare bytes, do not find it, and
-    /// say that it is unknown. So the fault comes and goes with the sender.
+    /// OpenSSL compares such names as people do, and finds the issuer. GnuTLS minds case and spaces, though not the kind of
+    /// string, and rustls compares bytes: they do not find it, and say that it is unknown. So the fault comes and goes with
+    /// the sender.
     ///
     /// ## Remedy
     ///

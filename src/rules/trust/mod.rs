@@ -1,7 +1,7 @@
 //! Practice 1: the certificate comes from a public CA.
 
 use super::{
-    Context, Outcome, Violation, each_path,
+    Context, Outcome, Violation, constraints, each_path,
     path::{self, End, Judgement},
     revocation, rules,
     second_opinion::{self, Opinion},
@@ -63,9 +63,22 @@ fn fetched_issuer(context: &Context, chain: &[Certificate], index: usize) -> Vec
     });
     let mut lines: Vec<String> = lines.collect();
     if revocation::fetched_issuers(context.facts).next().is_some() {
-        let judgement = path::judge(&revocation::mended(context, chain), context.stores, context.now);
-        lines.push(match judgement.end {
-            End::Trusted { store, .. } => format!("with what was fetched the path leads to a root in {store}"),
+        let mended = revocation::mended(context, chain);
+        let judgement = path::judge(&mended, context.stores, context.now);
+        // A certificate that is over, or that may not stand above others, mends nothing.
+        let details = || judgement.path.iter().skip(1).filter_map(|index| mended.get(*index)?.details().ok());
+        let is_over = details().any(|details| details.not_after < context.now || details.not_before > context.now);
+        let fault = constraints::faults(&mended, &judgement).into_iter().next();
+        lines.push(match (judgement.end, fault) {
+            (End::Trusted { store, .. }, _) if is_over => {
+                format!(
+                    "what was fetched leads to a root in {store}, and does not help: a certificate on the path is not valid now"
+                )
+            }
+            (End::Trusted { store, .. }, Some(fault)) => {
+                format!("what was fetched leads to a root in {store}, and does not help: {fault}")
+            }
+            (End::Trusted { store, .. }, None) => format!("with what was fetched the path leads to a root in {store}"),
             _ => "what was fetched does not lead to a trusted root".to_owned(),
         });
     }

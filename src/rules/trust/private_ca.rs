@@ -54,7 +54,7 @@ fn judge(context: &Context) -> Outcome {
             }
             End::PrivateRoot { subject } => {
                 let names: Vec<&str> = context.stores.iter().map(|store| store.name.as_str()).collect();
-                let root = judgement.root.map_or_else(String::new, |root| format!(", sent as certificate {root},"));
+                let root = judgement.root.map_or_else(String::new, |root| format!(", sent as certificate {},", root + 1));
                 Violation::new(format!("the certificate comes from a private CA: {subject}"))
                     .evidence(format!("this self-signed root{root} is in none of the trust stores: {}", names.join(", ")))
             }

@@ -37,7 +37,7 @@ fn judge(context: &Context) -> Outcome {
             let what = certificate_text(chain, *index);
             match relation {
                 Relation::Unrelated => Some(Violation::new(format!("{what} has nothing to do with the path"))),
-                Relation::Repeats(earlier) => Some(Violation::new(format!("certificate {index} repeats certificate {earlier}"))),
+                Relation::Repeats(earlier) => Some(Violation::new(format!("certificate {} repeats certificate {}", index + 1, earlier + 1))),
                 Relation::Alternative | Relation::BeyondTheGap | Relation::Unclear => None,
             }
         };
@@ -68,7 +68,7 @@ mod tests {
     fn a_repetition_is_named() {
         let mut world = World::correct();
         world.chain.push(world.chain[0].clone());
-        assert_eq!(messages(&world.judge(&RULE)), ["certificate 2 repeats certificate 0"]);
+        assert_eq!(messages(&world.judge(&RULE)), ["certificate 3 repeats certificate 1"]);
     }
 
     #[test]
