@@ -72,6 +72,13 @@ pub(super) async fn up(arguments: UpArguments) -> Result<ExitCode, Failure> {
         run::close(&backend).await;
         return Err(Failure::usage(format!("{} on {} is not possible here: {reason}", case.id, case.kind)));
     }
+    if plan.relay.is_some() && arguments.backend != BackendName::Embedded {
+        run::close(&backend).await;
+        return Err(Failure::usage(format!(
+            "the relay of {} lives in this process, and containers stay when it ends.\nTry: mtalab up {} --kind {} --backend embedded",
+            case.id, case.id, case.kind
+        )));
+    }
     let started = tokio::select! {
         started = start(id, &plan, &backend, &arguments) => started,
         () = inside::ended() => Err(Failure::environment("interrupted before the lab was up")),
@@ -96,8 +103,9 @@ pub(super) async fn up(arguments: UpArguments) -> Result<ExitCode, Failure> {
     }
     let port = running.address.port();
     out::note(&format!(
-        "try   openssl s_client -starttls smtp -connect {} -servername {} -CAfile {}\n\
+        "try   openssl s_client{} -connect {} -servername {} -CAfile {}\n\
          or    telnet -b {} {} {port}\nend it with Ctrl-C, or `mtalab down {}` elsewhere",
+        if plan.port == 465 { "" } else { " -starttls smtp" },
         running.address,
         state.lab.host,
         state.lab.ca_file.display(),

@@ -178,6 +178,7 @@ impl Subject<'_> {
         }
     }
 
+    /// Where the certificate says that it can be asked about, as errands.
     pub fn errands(&self) -> Vec<Errand> {
         let Ok(details) = self.certificate.details() else { return Vec::new() };
         let errand = |what, url: &crate::wire::WireText, request: &[u8]| Errand {
