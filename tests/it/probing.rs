@@ -82,6 +82,8 @@ struct Mood {
     changes_at: Option<u32>,
     /// What a refusal is replaced by: the connection is closed.
     refuses_by_closing: bool,
+    /// After so many connections all others are answered 421.
+    total: Option<u32>,
     /// After so many connections, the next three are answered 421.
     throttles_after: Option<u32>,
     greeting_delay: Duration,
@@ -119,7 +121,7 @@ async fn front(backend: SocketAddr, mood: Mood) -> (SocketAddr, Arc<Seen>) {
 
 async fn serve(stream: TcpStream, backend: SocketAddr, mood: Mood, number: u32) -> std::io::Result<()> {
     let mut stream = BufReader::new(stream);
-    if mood.throttles_after.is_some_and(|after| number % (after + 3) >= after) {
+    if mood.throttles_after.is_some_and(|after| number % (after + 3) >= after) || mood.total.is_some_and(|total| number > total) {
         return stream.write_all(b"421 4.7.0 mx.example.test too many connections\r\n").await;
     }
     tokio::time::sleep(mood.greeting_delay).await;
@@ -503,6 +505,21 @@ async fn a_throttle_is_waited_for_and_a_slow_greeting_borne() {
     let offers = offers(&view);
     assert_nothing_wrong(offers);
     assert!(offers.versions.iter().all(|offer| offer.suites.unknown.is_empty()), "{:?}", offers.versions);
+}
+
+/// Wherever the server turns its back, the questions end.
+#[rstest::rstest]
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_turned_away_for_good_leaves(#[values(Depth::Standard, Depth::Full)] depth: Depth) {
+    let Some(backend) = openssl(&["-tls1_2", "-cipher", "ECDHE-RSA-AES128-GCM-SHA256", "-groups", "X25519:P-256"]) else { return };
+    for total in (1..40).step_by(3) {
+        let (address, _) = front(backend.address, Mood { total: Some(total), ..Mood::default() }).await;
+        let patience = Patience { backoff: Duration::from_micros(10), ..patience(depth) };
+        let view = tokio::time::timeout(Duration::from_secs(30), look(address, patience)).await.expect("it ends");
+        if let Some(offers) = view.offers.seen() {
+            assert_ne!(offers.offers_version(Version::Tls12), Offered::No, "after {total}");
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -27,6 +27,7 @@ pub(super) async fn control(asker: &Asker<'_>, offers: &mut Offers) {
     let mut is_steady = are_of_one(&heard);
     let mut left = refusals(&heard);
     while is_steady && !left.is_empty() {
+        let opened = asker.connections();
         let is_turn = |refused: &&Heard| {
             let between = asker.connections() - refused.number;
             !between.is_multiple_of(2) && !between.is_multiple_of(3)
@@ -37,6 +38,10 @@ pub(super) async fn control(asker: &Asker<'_>, offers: &mut Offers) {
                 is_steady &= is_repeated(asker, taken, &mut tally).await;
                 controls += 1;
             }
+        }
+        // Nothing more may be asked: the budget is spent, or the server turned this source away.
+        if asker.connections() == opened {
+            break;
         }
     }
     while is_steady && controls < CONTROLS {
