@@ -511,7 +511,9 @@ async fn a_throttle_is_waited_for_and_a_slow_greeting_borne() {
 #[rstest::rstest]
 #[tokio::test(flavor = "multi_thread")]
 async fn who_is_turned_away_for_good_leaves(#[values(Depth::Standard, Depth::Full)] depth: Depth) {
-    let Some(backend) = openssl(&["-tls1_2", "-cipher", "ECDHE-RSA-AES128-GCM-SHA256", "-groups", "X25519:P-256"]) else { return };
+    let Some(backend) = openssl(&["-tls1_2", "-cipher", "ECDHE-RSA-AES128-GCM-SHA256", "-groups", "X25519:P-256"]) else {
+        return;
+    };
     for total in (1..40).step_by(3) {
         let (address, _) = front(backend.address, Mood { total: Some(total), ..Mood::default() }).await;
         let patience = Patience { backoff: Duration::from_micros(10), ..patience(depth) };

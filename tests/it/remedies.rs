@@ -187,7 +187,10 @@ fn certificate(host: &str, folder: &Path) -> String {
 fn prove(rule: &Rule, remedy: &Remedy, cases: &[Case]) -> Result<String, String> {
     let fitting = cases.iter().filter(|case| {
         let scenario = &case.scenario;
-        case.kind == "postfix" && scenario.vantage.is_empty() && scenario.fault.relay.is_none() && scenario.expect.must.iter().any(|id| id == rule.id)
+        case.kind == "postfix"
+            && scenario.vantage.is_empty()
+            && scenario.fault.relay.is_none()
+            && scenario.expect.must.iter().any(|id| id == rule.id)
     });
     for case in fitting.take(3) {
         let Some(lab) = Lab::up(case) else { continue };
