@@ -146,7 +146,7 @@ pub async fn observe_within(
     }
     let mut session = take_furthest(&mut sessions);
     let asker = Asker::new(target, address, vantage.source, ehlo, patience, budget);
-    let offers = match patience.depth {
+    let mut offers = match patience.depth {
         Depth::Quick => match refusal {
             Some(refused) if connections < patience.max_connections => {
                 let left = patience.max_connections - connections;
@@ -168,6 +168,9 @@ pub async fn observe_within(
         connections += 1;
         sessions.extend([session, again]);
         session = take_furthest(&mut sessions);
+        if let (Observed::Seen(_), Observed::Seen(offers)) = (&session.tls, &mut offers) {
+            enumerate::is_not_alike(offers);
+        }
     }
     let one = One { address, source: vantage.source, ehlo, patience, budget };
     let is_offered = session.ehlo.seen().is_some_and(|ehlo| ehlo.offers("STARTTLS"));

@@ -60,6 +60,11 @@ pub(super) async fn offers(asker: &Asker<'_>, depth: Depth, session: &Session) -
     offers
 }
 
+/// The same hello was refused and then taken: no other refusal is believed, either.
+pub(super) fn is_not_alike(offers: &mut Offers) {
+    steady::doubt(offers, &Failure::Tls(steady::NOT_ALIKE.to_owned()));
+}
+
 /// For a server that refused the usual handshake: one hello that offers everything up to TLS 1.2 and, where that is
 /// refused too and nothing says that it was for the version, one that offers all of TLS 1.3. `left` connections at most.
 pub(super) async fn fallback(asker: &Asker<'_>, refused: Refused, left: u32) -> Offers {

@@ -8,6 +8,8 @@ use crate::{
     tls::{Authentication, SignatureScheme, Version},
 };
 
+/// Why refusals are not believed.
+pub(super) const NOT_ALIKE: &str = "the server does not always answer the same hello in the same way";
 /// How often a hello that was taken is sent again at least.
 const CONTROLS: u32 = 2;
 
@@ -50,7 +52,7 @@ pub(super) async fn control(asker: &Asker<'_>, offers: &mut Offers) {
     }
     offers.questions.extend(tally.into_question());
     if !is_steady {
-        doubt(offers, &Failure::Tls("the server does not always answer the same hello in the same way".to_owned()));
+        doubt(offers, &Failure::Tls(NOT_ALIKE.to_owned()));
     } else if asker.is_in_two_minds() {
         let why = "the server seems to refuse by closing connections, and some were lost on the way as well";
         doubt(offers, &Failure::Tls(why.to_owned()));
@@ -141,7 +143,7 @@ fn are_alike(one: &Flight, other: &Flight) -> bool {
 }
 
 /// What was refused is not known any more; what was taken stays.
-fn doubt(offers: &mut Offers, why: &Failure) {
+pub(super) fn doubt(offers: &mut Offers, why: &Failure) {
     for offer in &mut offers.versions {
         if let Observed::Seen(Answer::Refused(_)) = offer.answer {
             offer.answer = Observed::Failed(why.clone());
