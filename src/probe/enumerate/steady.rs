@@ -28,6 +28,18 @@ pub(super) async fn control(asker: &Asker<'_>, offers: &mut Offers) {
     let mut controls = 0;
     let mut is_steady = are_of_one(&heard);
     let mut left = refusals(&heard);
+    if is_steady && asker.patience.parallel > 1 {
+        // Side by side nobody knows whose turn it is.
+        let again = left.drain(..).chain(std::iter::repeat_n(taken, CONTROLS as usize)).map(|before| async {
+            let mut tally = tally.beside();
+            let is_repeated = is_repeated(asker, before, &mut tally).await;
+            (is_repeated, tally)
+        });
+        let ended: Vec<_> = futures::future::join_all(again).await;
+        is_steady = ended.iter().all(|(is_repeated, _)| *is_repeated);
+        ended.into_iter().for_each(|(_, cost)| tally.absorb(cost));
+        controls = CONTROLS;
+    }
     while is_steady && !left.is_empty() {
         let opened = asker.connections();
         let is_turn = |refused: &&Heard| {
