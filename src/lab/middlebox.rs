@@ -56,6 +56,13 @@ fn get(pending: &Mutex<Pending>) -> Pending {
     *pending.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// The next line with its end; empty where there is none any more.
+async fn read_line(from: &mut BufReader<OwnedReadHalf>) -> io::Result<Vec<u8>> {
+    let mut line = Vec::new();
+    from.take(MAX_LINE).read_until(b'\n', &mut line).await?;
+    Ok(line)
+}
+
 /// The client's direction: commands line by line until TLS begins.
 async fn commands(
     from: OwnedReadHalf,
@@ -65,8 +72,8 @@ async fn commands(
 ) -> io::Result<()> {
     let mut from = BufReader::new(from);
     loop {
-        let mut line = Vec::new();
-        if (&mut from).take(MAX_LINE).read_until(b'\n', &mut line).await? == 0 {
+        let mut line = read_line(&mut from).await?;
+        if line.is_empty() {
             return to.shutdown().await;
         }
         let verb = line.split(|byte| byte.is_ascii_whitespace()).next().unwrap_or_default().to_ascii_uppercase();
@@ -99,8 +106,8 @@ async fn replies(
     loop {
         let mut lines: Vec<Vec<u8>> = Vec::new();
         while lines.last().is_none_or(|line| line.get(3) == Some(&b'-')) {
-            let mut line = Vec::new();
-            if (&mut from).take(MAX_LINE).read_until(b'\n', &mut line).await? == 0 {
+            let line = read_line(&mut from).await?;
+            if line.is_empty() {
                 return to.shutdown().await;
             }
             lines.push(line);

@@ -182,7 +182,7 @@ impl<'a> Dialog<'a, TcpStream> {
         if reply.is_positive() {
             self.ask("RSET").await;
         }
-        self.quit(&mut Session { greeting: Observed::Seen(reply.clone()), ..Session::not_attempted("") }).await;
+        self.leave().await;
         Ok(reply)
     }
 
@@ -195,7 +195,7 @@ impl<'a> Dialog<'a, TcpStream> {
         }
         let reply = seen(self.ask("STARTTLS").await)?;
         if !reply.is_positive() {
-            self.quit(&mut Session { greeting: Observed::Seen(reply.clone()), ..Session::not_attempted("") }).await;
+            self.leave().await;
             return Ok(Transaction::NoTls(reply));
         }
         if !self.buffer.is_empty() {
@@ -207,7 +207,7 @@ impl<'a> Dialog<'a, TcpStream> {
         let mut inside =
             Dialog { stream, buffer: Vec::new(), patience, is_implicit, transcript, start, is_over: false, bytes: 0 };
         let reply = seen(inside.ask("MAIL FROM:<>").await)?;
-        inside.quit(&mut Session { greeting: Observed::Seen(reply.clone()), ..Session::not_attempted("") }).await;
+        inside.leave().await;
         let _ = timeout(QUIT_PATIENCE, inside.stream.shutdown()).await;
         if reply.is_positive() {
             return Ok(Transaction::Forgotten);
@@ -417,6 +417,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Dialog<'_, S> {
             Ok(reply) => reply,
             Err(_) => Observed::Failed(timed_out(QUIT_PATIENCE)),
         };
+    }
+
+    /// Says QUIT where nobody keeps what is answered.
+    async fn leave(&mut self) {
+        let _ = timeout(QUIT_PATIENCE, self.ask("QUIT")).await;
     }
 
     /// What came without being asked for.
