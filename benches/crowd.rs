@@ -69,7 +69,6 @@ async fn look(address: SocketAddr, plan: &Plan, patience: Patience) -> Report {
     let options = CheckOptions {
         stores: vec![plan.trust.clone()],
         now: now(),
-        ehlo: None,
         patience,
         pointers: Vec::new(),
         fetching: check::Fetching::default(),

@@ -7,7 +7,6 @@ use time::OffsetDateTime;
 
 use crate::{
     facts::{Certificate, Facts, Pointer, Resource, Target, Vantage, View},
-    name::Name,
     probe::{self, Budget, Patience, fetch::Fetcher},
     report::Report,
     rules::{
@@ -24,8 +23,6 @@ pub struct CheckOptions {
     pub stores: Vec<TrustStore>,
     /// The moment of judgement.
     pub now: OffsetDateTime,
-    /// The name to give in EHLO; the address literal of the source if absent.
-    pub ehlo: Option<Name>,
     /// How long to wait, how much and how often to ask.
     pub patience: Patience,
     /// What DNS calls the addresses, where it was asked.
@@ -66,8 +63,7 @@ pub async fn observe(target: Target, addresses: &[SocketAddr], vantages: &[Vanta
         // A source of the other family cannot reach this address; another vantage point may.
         let fitting = vantages.iter().filter(|v| v.source.is_none_or(|source| source.is_ipv4() == address.is_ipv4()));
         for vantage in fitting {
-            let (ehlo, patience) = (options.ehlo.as_ref(), &options.patience);
-            views.push(probe::observe_within(target_ref, *address, vantage.clone(), ehlo, patience, &budget).await);
+            views.push(probe::observe_within(target_ref, *address, vantage.clone(), &options.patience, &budget).await);
         }
         views
     });
@@ -121,5 +117,6 @@ pub fn judge_by(policy: &'static Policy, facts: Facts, stores: &[TrustStore], no
     };
     let outcomes = rules::catalogue().iter().map(|rule| (*rule, outcome(rule))).collect();
     let (names, endings, products) = (rules::names(&context), rules::endings(&context), rules::products(&context));
-    Report { names, endings, products, ..Report::new(facts, outcomes, stores, policy, now) }
+    let visibility = rules::visibility(&context, &products);
+    Report { names, endings, products, visibility, ..Report::new(facts, outcomes, stores, policy, now) }
 }

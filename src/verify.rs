@@ -274,11 +274,11 @@ async fn look(running: &Running, plan: &Plan, patience: &Patience) -> Result<Fac
     let target = Target { name: plan.server.host.clone(), port: plan.port };
     let mut views = Vec::new();
     for vantage in &running.vantages {
-        let asked = Vantage { label: Some(WireText::from(vantage.name.as_str())), source: Some(vantage.source) };
+        let asked = Vantage { label: Some(WireText::from(vantage.name.as_str())), source: Some(vantage.source), ehlo: None };
         let view = if vantage.is_remote {
             look_from_afar(running, &target, &vantage.name, asked, patience).await?
         } else {
-            probe::observe(&target, running.address, asked, None, patience).await
+            probe::observe(&target, running.address, asked, patience).await
         };
         views.push(view);
     }

@@ -1,7 +1,6 @@
 //! `mtalab check`: judge a real server.
 
 use std::{
-    collections::HashSet,
     fs,
     io::Read as _,
     net::SocketAddr,
@@ -67,7 +66,7 @@ pub(super) async fn run(arguments: CheckArguments) -> Result<ExitCode, Failure> 
     let fetching = Fetching { revocation: arguments.revocation, issuers: arguments.fetch_issuers, fetcher };
     let installed = arguments.certificate.as_deref().map(read_certificate).transpose()?.into_iter().collect();
     let now = arguments.moment.moment();
-    let options = CheckOptions { stores, now, ehlo: arguments.ehlo, patience, pointers, fetching, installed, policy };
+    let options = CheckOptions { stores, now, patience, pointers, fetching, installed, policy };
     let checking = check::check(target, &addresses, &vantages, &options);
     let mut report = with_progress(&arguments.target, &watch, checking).await?;
     report.notes.extend(notes);
@@ -231,18 +230,27 @@ async fn pointers(addresses: &[SocketAddr]) -> Vec<Pointer> {
 
 fn vantages(arguments: &CheckArguments, addresses: &[SocketAddr]) -> Result<Vec<Vantage>, Failure> {
     let label = arguments.vantage.as_deref().map(WireText::from);
-    if arguments.from.is_empty() {
-        return Ok(vec![Vantage { label, source: None }]);
-    }
     for source in &arguments.from {
         if !addresses.iter().any(|address| address.is_ipv4() == source.is_ipv4()) {
             return Err(Failure::usage(format!("--from {source}: the server has no address of that family")));
         }
     }
-    // An address that is named twice is one vantage point, and asked once.
-    let mut seen = HashSet::new();
-    let sources = arguments.from.iter().filter(|source| seen.insert(**source));
-    Ok(sources.map(|source| Vantage { label: label.clone(), source: Some(*source) }).collect())
+    // Each address under each name. What is named twice is one vantage point, and asked once.
+    let mut vantages: Vec<Vantage> = Vec::new();
+    for source in or_default(&arguments.from) {
+        for ehlo in or_default(&arguments.ehlo) {
+            let vantage = Vantage { label: label.clone(), source, ehlo };
+            if !vantages.contains(&vantage) {
+                vantages.push(vantage);
+            }
+        }
+    }
+    Ok(vantages)
+}
+
+/// What was named, or the one that is taken where nothing is.
+fn or_default<T: Clone>(named: &[T]) -> Vec<Option<T>> {
+    if named.is_empty() { vec![None] } else { named.iter().cloned().map(Some).collect() }
 }
 
 #[cfg(test)]

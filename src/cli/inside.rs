@@ -26,7 +26,7 @@ pub(super) async fn serve(plan: &Path, listen: SocketAddr) -> Result<ExitCode, F
 /// Prints what one address shows, for a harness that stands elsewhere.
 pub(super) async fn observe(name: Name, address: SocketAddr, patience: &Patience) -> Result<ExitCode, Failure> {
     let target = Target { name, port: address.port() };
-    let view = probe::observe(&target, address, Vantage::default(), None, patience).await;
+    let view = probe::observe(&target, address, Vantage::default(), patience).await;
     let json = serde_json::to_string(&view).map_err(|error| Failure::environment(error.to_string()))?;
     out::print(&json);
     Ok(ExitCode::SUCCESS)

@@ -149,9 +149,10 @@ struct CheckArguments {
     /// A name for this vantage point in the report; useful with `merge`.
     #[arg(long, value_name = "NAME")]
     vantage: Option<String>,
-    /// The name to give in EHLO; the address literal of the source by default.
+    /// The name to give in EHLO; the address literal of the source by default. Repeat to see whether the server treats names
+    /// differently.
     #[arg(long, value_name = "NAME")]
-    ehlo: Option<Name>,
+    ehlo: Vec<Name>,
     /// How long to wait for the greeting and for each reply; RFC 5321 allows servers 5m.
     #[arg(long, value_name = "DURATION", value_parser = parse_patience, default_value = "60s")]
     patience: Duration,

@@ -83,7 +83,7 @@ mod tests {
             mail_in_clear: View::no_mail(),
             injection: View::no_injection(),
             transaction: View::no_transaction(),
-            vantage: Vantage { label: Some(WireText::from(label)), source: None },
+            vantage: Vantage { label: Some(WireText::from(label)), source: None, ehlo: None },
             address: "192.0.2.10:25".parse().unwrap(),
             connections: 1,
             session: Session::not_attempted("a test"),

@@ -169,13 +169,17 @@ impl View {
         Observed::NotAttempted("not asked; --active does".to_owned())
     }
 
-    /// `from 192.0.2.1` or `from partner (192.0.2.1)`.
+    /// `192.0.2.1`, `partner (192.0.2.1)`, or `192.0.2.1 as mail.example.org`.
     pub fn vantage_text(&self) -> String {
-        match (&self.vantage.label, self.source()) {
+        let place = match (&self.vantage.label, self.source()) {
             (Some(label), Some(source)) => format!("{label} ({source})"),
             (Some(label), None) => label.to_string(),
             (None, Some(source)) => source.to_string(),
             (None, None) => "this machine".to_owned(),
+        };
+        match &self.vantage.ehlo {
+            Some(name) => format!("{place} as {name}"),
+            None => place,
         }
     }
 
@@ -199,7 +203,7 @@ impl View {
     }
 }
 
-/// A place that a server is looked at from.
+/// A place that a server is looked at from, and who the client says it is.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Vantage {
@@ -209,6 +213,10 @@ pub struct Vantage {
     /// The source address that was asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<IpAddr>,
+    /// The name to give in EHLO; without one it is the address literal of the source (RFC 5321, 4.1.4), which every
+    /// server can check.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ehlo: Option<Name>,
 }
 
 /// Evidence, its absence, or the fact that nobody asked: never to be confused.

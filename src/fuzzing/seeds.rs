@@ -126,7 +126,7 @@ async fn talks(case: &verify::Case) -> Vec<Arc<Talk>> {
     let recording = tokio::spawn(record(listener, server.address, Arc::clone(&talks)));
     let target = Target { name: plan.server.host.clone(), port: 25 };
     let patience = Patience { depth: Depth::Full, ..Patience::lab() };
-    probe::observe(&target, address, Vantage { label: None, source: None }, None, &patience).await;
+    probe::observe(&target, address, Vantage::default(), &patience).await;
     recording.abort();
     std::mem::take(&mut *talks.lock().unwrap())
 }

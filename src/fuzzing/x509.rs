@@ -112,7 +112,7 @@ pub(super) fn facts(chain: Vec<Certificate>) -> Facts {
     session.connection = Observed::Seen(Connection { source: SocketAddr::new(source, 40_000) });
     session.certificates = Observed::Seen(chain);
     let view = View {
-        vantage: Vantage { label: None, source: Some(source) },
+        vantage: Vantage { source: Some(source), ..Vantage::default() },
         address: SocketAddr::from(([198, 51, 100, 10], 25)),
         connections: 1,
         session,

@@ -64,9 +64,13 @@ impl Fetcher {
     }
 
     async fn get(&self, errand: &Errand) -> Result<Bytes, Stop> {
-        let uri: Uri = errand.url.as_str().parse().map_err(|_| Stop::not_asked("this is no URL"))?;
-        if uri.scheme_str() != Some("http") {
+        // Before the rest is read: what follows `ldap:` has a form of its own.
+        if errand.url.as_str().split_once(':').is_some_and(|(scheme, _)| !scheme.eq_ignore_ascii_case("http")) {
             return Err(Stop::not_asked("only http: is spoken here"));
+        }
+        let uri: Uri = errand.url.as_str().parse().map_err(|_| Stop::not_asked("this is no URL"))?;
+        if uri.scheme().is_none() {
+            return Err(Stop::not_asked("this is no URL"));
         }
         let host = uri.host().unwrap_or_default().to_owned();
         let stream = self.connect(&host, uri.port_u16().unwrap_or(80)).await?;
@@ -243,11 +247,11 @@ mod tests {
 
     #[rstest]
     #[case("https://pki.lab.test/a", "only http: is spoken here")]
-    #[case("ldap:///CN=x?cACertificate", "this is no URL")]
+    #[case("ldap:///CN=x?cACertificate", "only http: is spoken here")]
     #[case("http://127.0.0.1/latest/meta-data", "it leads to 127.0.0.1, which is no address of the internet")]
     #[case("http://[::ffff:10.0.0.1]/", "it leads to ::ffff:10.0.0.1, which is no address of the internet")]
     #[case("http://a b/", "this is no URL")]
-    #[case("/relative", "only http: is spoken here")]
+    #[case("/relative", "this is no URL")]
     #[tokio::test]
     async fn a_stranger_does_not_send_us_anywhere(#[case] url: &str, #[case] expected: &str) {
         let fetcher = Fetcher { fixed: HashMap::new(), asks_dns: true, patience: Duration::from_secs(5) };

@@ -106,11 +106,8 @@ impl Patience {
 }
 
 /// Looks at one address of the target from one vantage point.
-///
-/// `ehlo` is the name to give in EHLO; without one it is the address literal of the
-/// source (RFC 5321, 4.1.4), which every server can check.
-pub async fn observe(target: &Target, address: SocketAddr, vantage: Vantage, ehlo: Option<&Name>, patience: &Patience) -> View {
-    observe_within(target, address, vantage, ehlo, patience, &Budget::new(patience)).await
+pub async fn observe(target: &Target, address: SocketAddr, vantage: Vantage, patience: &Patience) -> View {
+    observe_within(target, address, vantage, patience, &Budget::new(patience)).await
 }
 
 /// The same within a budget that others may take from: whoever asks the same address.
@@ -118,10 +115,10 @@ pub async fn observe_within(
     target: &Target,
     address: SocketAddr,
     vantage: Vantage,
-    ehlo: Option<&Name>,
     patience: &Patience,
     budget: &Budget,
 ) -> View {
+    let ehlo = vantage.ehlo.as_ref();
     let mut sessions = Vec::new();
     let mut connections = 0;
     let mut refusal = None;

@@ -10,7 +10,7 @@ use super::{ExitClass, Report, StoreName, not_asked};
 use crate::{
     facts::{Facts, MAX_VIEWS},
     finding::{Outcome, Practice, ResultType, Severity, Verdict},
-    rules::{Ending, NameRow, Product},
+    rules::{Ending, NameRow, Product, Visibility},
 };
 
 /// The name of the format.
@@ -152,6 +152,8 @@ struct Document<'a> {
     endings: &'a [Ending],
     /// Which software the server and what stands before it look like; a hint.
     products: &'a [Product],
+    /// Who sees STARTTLS.
+    starttls: &'a Visibility,
     /// The questions that this depth of check does not ask.
     not_asked: Vec<&'static str>,
     /// What else a reader must know.
@@ -285,6 +287,7 @@ fn document(report: &Report) -> Document<'_> {
         names: &report.names,
         endings: &report.endings,
         products: &report.products,
+        starttls: &report.visibility,
         not_asked: not_asked(&report.facts),
         notes: &report.notes,
         facts: &report.facts,

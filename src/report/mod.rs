@@ -21,7 +21,7 @@ use crate::{
     facts::{Depth, Facts, Observed, Resource, View},
     finding::{Finding, Outcome, Severity, Verdict},
     practice::{self, PracticeLine},
-    rules::{Ending, NameRow, Product, Rule, policy::Policy},
+    rules::{Ending, NameRow, Product, Rule, Visibility, policy::Policy},
     trust::TrustStore,
 };
 
@@ -79,6 +79,8 @@ pub struct Report {
     pub endings: Vec<Ending>,
     /// Which software the server and what stands before it look like.
     pub products: Vec<Product>,
+    /// Who sees STARTTLS.
+    pub visibility: Visibility,
     /// What else a reader must know, one sentence each.
     pub notes: Vec<String>,
 }
@@ -138,6 +140,7 @@ impl Report {
             names: Vec::new(),
             endings: Vec::new(),
             products: Vec::new(),
+            visibility: Visibility::default(),
             notes: Vec::new(),
         }
     }

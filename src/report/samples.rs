@@ -11,7 +11,7 @@ use crate::{
     finding::{Outcome, Practice, ResultType, Severity, Violation},
     name::Name,
     report::Report,
-    rules::{Rule, policy},
+    rules::{self, Context, Rule, policy},
     smtp::{Ehlo, Keyword, Reply},
     tls::{Alert, Group, Suite, SuiteFamily, Version},
     trust::TrustStore,
@@ -95,7 +95,7 @@ fn facts(views: Vec<View>) -> Facts {
 }
 
 fn view(label: &str, source: &str, session: Session) -> View {
-    let vantage = Vantage { label: Some(WireText::from(label)), source: Some(source.parse().unwrap()) };
+    let vantage = Vantage { label: Some(WireText::from(label)), source: Some(source.parse().unwrap()), ehlo: None };
     View {
         vantage,
         address: "192.0.2.10:25".parse().unwrap(),
@@ -182,6 +182,13 @@ pub(super) fn clear() -> View {
     view("home", source, session)
 }
 
+/// A report with what the rules derive of STARTTLS.
+fn judged(facts: Facts, outcomes: Vec<(&'static Rule, Outcome)>, stores: &[TrustStore]) -> Report {
+    let policy = policy::default();
+    let visibility = rules::visibility(&Context::new(&facts, stores, policy, NOW), &[]);
+    Report { visibility, ..Report::new(facts, outcomes, stores, policy, NOW) }
+}
+
 /// The story: STARTTLS for the partner only, and an expired certificate.
 pub(super) fn story() -> Report {
     let facts = facts(vec![encrypted(-12), clear()]);
@@ -202,7 +209,7 @@ pub(super) fn story() -> Report {
         (&ADDRESS_RESTRICTED, Outcome::Violated(vec![restricted])),
         (&EXPIRED, Outcome::Violated(vec![expired])),
     ];
-    Report::new(facts, outcomes, &stores(), policy::default(), NOW)
+    judged(facts, outcomes, &stores())
 }
 
 /// Nothing wrong, seen from one place.
@@ -214,7 +221,7 @@ pub(super) fn healthy() -> Report {
         (&ADDRESS_RESTRICTED, Outcome::NotApplicable("seen from one vantage point only".to_owned())),
         (&EXPIRED, Outcome::Passed("the certificate is valid for 61 more days".to_owned())),
     ];
-    Report::new(facts(vec![encrypted(61)]), outcomes, &stores(), policy::default(), NOW)
+    judged(facts(vec![encrypted(61)]), outcomes, &stores())
 }
 
 /// A server that was asked everything and takes too much.
@@ -239,7 +246,7 @@ pub(super) fn offered() -> Report {
     let mut view = encrypted(61);
     view.offers = Observed::Seen(offers);
     view.connections = 9;
-    Report::new(facts(vec![view]), vec![(&OLD_HASH, Outcome::Passed(String::new()))], &stores(), policy::default(), NOW)
+    judged(facts(vec![view]), vec![(&OLD_HASH, Outcome::Passed(String::new()))], &stores())
 }
 
 /// No connection at all.
@@ -247,7 +254,7 @@ pub(super) fn unreachable() -> Report {
     let why = "no certificate was seen from home (203.0.113.9): there is no connection";
     let outcomes = [&SELF_SIGNED, &OLD_HASH, &LOOSE_NAME, &ADDRESS_RESTRICTED, &EXPIRED];
     let outcomes = outcomes.map(|rule| (rule, Outcome::Undetermined(why.to_owned()))).to_vec();
-    Report::new(refused(), outcomes, &stores(), policy::default(), NOW)
+    judged(refused(), outcomes, &stores())
 }
 
 /// Everything that a peer or a forged report controls, set to `text`.
@@ -276,7 +283,7 @@ pub(super) fn hostile(text: &str) -> Report {
         (&EXPIRED, Outcome::Violated(vec![violation])),
     ];
     let stores = [TrustStore { name: text.to_owned(), public: false, anchors: Vec::new() }];
-    let mut report = Report::new(facts(vec![view, clear()]), outcomes, &stores, policy::default(), NOW);
+    let mut report = judged(facts(vec![view, clear()]), outcomes, &stores);
     report.notes.push(text.to_owned());
     report
 }

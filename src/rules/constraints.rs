@@ -219,7 +219,9 @@ fn names(what: &str, authority: &X509Certificate, leaf: &X509Certificate) -> Vec
     names
         .filter_map(|name| {
             let shown = short(WireText::from(name.as_str()).as_str());
-            if excluded.iter().any(|subtree| is_within(&name, subtree)) {
+            if excluded.iter().any(String::is_empty) {
+                Some(format!("{what} may not certify {shown}, by its name constraints: no DNS name is permitted"))
+            } else if excluded.iter().any(|subtree| is_within(&name, subtree)) {
                 Some(format!(
                     "{what} may not certify {shown}, by its name constraints: all but {} are permitted",
                     limits(&excluded)

@@ -37,6 +37,7 @@ pub use identity::{NameRow, NameSource, Relation, names};
 pub use products::{Certainty, Product, Role, products, server};
 pub use renewal::{Ending, endings};
 pub use revocation::{errands, issuer_errands};
+pub use starttls::{State, Visibility, Visible, visibility};
 
 pub use crate::finding::{Outcome, Practice, ResultType, Severity, Violation};
 use crate::{

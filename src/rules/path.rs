@@ -140,7 +140,7 @@ pub fn judge(chain: &[Certificate], stores: &[TrustStore], now: OffsetDateTime) 
     }
     let usable: Vec<bool> =
         search.sent.iter().map(|sent| sent.as_ref().is_some_and(|certificate| is_valid(certificate, now))).collect();
-    let mut walk = search.walk(0, &usable);
+    let mut walk = search.follow(&usable).unwrap_or_else(|| search.walk(0, &usable));
     if !walk.end.is_public() {
         let all = search.walk(0, &vec![true; search.sent.len()]);
         if !matches!(walk.end, Found::Anchor { .. }) || all.end.is_public() {
@@ -148,6 +148,27 @@ pub fn judge(chain: &[Certificate], stores: &[TrustStore], now: OffsetDateTime) 
         }
     }
     search.describe(walk, chain)
+}
+
+/// Another path to a trust anchor, through certificates that are valid `now`, that `is_good`. RFC 5280 leaves it to the
+/// verifier which path it takes: OpenSSL takes the first that it finds, rustls-webpki tries them all.
+pub fn alternative(
+    chain: &[Certificate],
+    judgement: &Judgement,
+    stores: &[TrustStore],
+    now: OffsetDateTime,
+    is_good: impl Fn(&Judgement) -> bool,
+) -> Option<Judgement> {
+    let mut search = Search::new(chain, stores, now);
+    judgement.intermediates().iter().find_map(|without| {
+        let is_usable = |(index, sent): (usize, &Option<X509Certificate>)| {
+            index != *without && sent.as_ref().is_some_and(|certificate| is_valid(certificate, now))
+        };
+        let usable: Vec<bool> = search.sent.iter().enumerate().map(is_usable).collect();
+        let walk = search.walk(0, &usable);
+        let other = matches!(walk.end, Found::Anchor { .. }).then(|| search.describe(walk, chain))?;
+        is_good(&other).then_some(other)
+    })
 }
 
 fn is_valid(certificate: &X509Certificate, now: OffsetDateTime) -> bool {
@@ -236,6 +257,33 @@ impl<'a> Search<'a> {
         }
     }
 
+    /// Climbs as OpenSSL does: to an anchor where there is one, else to the first issuer in the order sent. Nothing where
+    /// that way does not end at a public anchor.
+    fn follow(&mut self, usable: &[bool]) -> Option<Walk> {
+        let mut path = vec![0];
+        loop {
+            let current = *path.last()?;
+            let end = self.end_at(current);
+            if end.is_public() {
+                return Some(Walk { path, end });
+            }
+            if self.is_self_issued(current) {
+                return None;
+            }
+            let next = self.candidates(current).into_iter().find(|next| {
+                usable[*next] && !path.contains(next) && self.is_issued_by(current, Issuer::Sent(*next)) == Some(Checked::Right)
+            });
+            path.push(next?);
+        }
+    }
+
+    /// What was sent, in its order; certificates with another key than the one that `child` names come last.
+    fn candidates(&self, child: usize) -> Vec<usize> {
+        let mut candidates: Vec<usize> = (0..self.sent.len()).collect();
+        candidates.sort_by_key(|index| self.names_other_key_than(child, Issuer::Sent(*index)));
+        candidates
+    }
+
     /// Climbs from one certificate, breadth first, so the shortest path to each end is taken.
     fn walk(&mut self, from: usize, usable: &[bool]) -> Walk {
         let mut below: HashMap<usize, Option<usize>> = HashMap::from([(from, None)]);
@@ -244,8 +292,8 @@ impl<'a> Search<'a> {
         while let Some(current) = queue.pop_front() {
             let mut end = self.end_at(current);
             let mut has_issuer = false;
-            for (next, is_usable) in usable.iter().enumerate() {
-                if !is_usable || below.contains_key(&next) || self.is_same(current, next) {
+            for next in self.candidates(current) {
+                if !usable[next] || below.contains_key(&next) || self.is_same(current, next) {
                     continue;
                 }
                 match self.is_issued_by(current, Issuer::Sent(next)) {
@@ -282,7 +330,12 @@ impl<'a> Search<'a> {
     /// What stands directly above a certificate, besides what was sent.
     fn end_at(&mut self, current: usize) -> Found {
         let mut end = Found::Nothing;
-        for anchor in 0..self.anchors.len() {
+        let mut anchors: Vec<usize> = (0..self.anchors.len()).filter(|anchor| self.is_above(current, *anchor)).collect();
+        anchors.sort_by_key(|anchor| self.names_other_key_than(current, Issuer::Anchor(*anchor)));
+        for anchor in anchors {
+            if end.is_public() {
+                break;
+            }
             let is_itself = self.sent[current].as_ref().is_some_and(|c| c.as_raw() == self.anchors[anchor].1.as_raw());
             let checked = if is_itself { Some(Checked::Right) } else { self.is_issued_by(current, Issuer::Anchor(anchor)) };
             let found = match checked {
@@ -334,13 +387,27 @@ impl<'a> Search<'a> {
     /// Whether a certificate says by which key it was signed (RFC 5280, 4.2.1.1), and that is the key of this issuer.
     /// CAs of one name and several keys are common; only this tells a wrong signature from another key's.
     fn names_key_of(&self, child: usize, issuer: Issuer) -> bool {
-        let Some(certificate) = self.sent[child].as_ref() else { return false };
+        self.key_identifiers(child, issuer).is_some_and(|(named, own)| named == own)
+    }
+
+    /// Whether a certificate says that another key than the one of this issuer signed it.
+    fn names_other_key_than(&self, child: usize, issuer: Issuer) -> bool {
+        self.key_identifiers(child, issuer).is_some_and(|(named, own)| named != own)
+    }
+
+    /// The key that a certificate says it was signed with, and what the issuer calls its key; none where either says nothing.
+    fn key_identifiers(&self, child: usize, issuer: Issuer) -> Option<(&[u8], &[u8])> {
         let by = match issuer {
-            Issuer::Sent(index) => self.sent[index].as_ref(),
-            Issuer::Anchor(index) => Some(&self.anchors[index].1),
+            Issuer::Sent(index) => self.sent[index].as_ref()?,
+            Issuer::Anchor(index) => &self.anchors[index].1,
         };
-        let named = constraints::authority_key_identifier(certificate);
-        named.is_some() && named == by.and_then(constraints::subject_key_identifier)
+        let named = constraints::authority_key_identifier(self.sent[child].as_ref()?)?;
+        Some((named, constraints::subject_key_identifier(by)?))
+    }
+
+    /// Whether an anchor bears the name of a certificate's issuer, or is the certificate itself.
+    fn is_above(&self, current: usize, anchor: usize) -> bool {
+        self.sent_names[current].0 == self.anchor_names[anchor] || self.sent_names[current].1 == self.anchor_names[anchor]
     }
 
     fn unknown(&self, index: usize) -> Found {

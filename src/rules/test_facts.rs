@@ -107,7 +107,7 @@ impl World {
             injection: View::no_injection(),
             transaction: View::no_transaction(),
             earlier: Vec::new(),
-            vantage: Vantage { label: None, source: Some(source) },
+            vantage: Vantage { source: Some(source), ..Vantage::default() },
             address: SocketAddr::from(([198, 51, 100, 10], 25)),
             connections: 1,
             session: Session {
@@ -310,8 +310,13 @@ impl Authority {
 
     /// The same with another end of validity.
     pub fn certify_until(&self, other: &Self, end: OffsetDateTime) -> Certificate {
+        self.certify_with(other, |params| params.not_after = end)
+    }
+
+    /// The same with a change.
+    pub fn certify_with(&self, other: &Self, change: impl FnOnce(&mut CertificateParams)) -> Certificate {
         let mut params = other.params.clone();
-        params.not_after = end;
+        change(&mut params);
         self.sign(&params, &other.key)
     }
 

@@ -60,7 +60,7 @@ async fn judged(depth: Depth, bytes: usize, answer: &'static [u8]) -> Report {
     });
     let target = Target { name: Name::parse("mx.example.test").unwrap(), port: 25 };
     let patience = Patience { depth, ..Patience::lab() }.waiting(Duration::from_secs(2));
-    let looked = probe::observe(&target, address, Vantage::default(), None, &patience);
+    let looked = probe::observe(&target, address, Vantage::default(), &patience);
     let view = tokio::time::timeout(Duration::from_secs(60), looked).await.expect("every look ends");
     server.abort();
     check::judge(Facts::new(target, vec![view]), &[], datetime!(2026-03-01 12:00 UTC))

@@ -171,7 +171,7 @@ async fn serve(stream: TcpStream, backend: SocketAddr, mood: Mood, number: u32) 
 
 async fn look(address: SocketAddr, patience: Patience) -> View {
     let target = Target { name: Name::parse("mx.example.test").unwrap(), port: 25 };
-    probe::observe(&target, address, Vantage::default(), None, &patience).await
+    probe::observe(&target, address, Vantage::default(), &patience).await
 }
 
 fn patience(depth: Depth) -> Patience {

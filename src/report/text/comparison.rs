@@ -1,7 +1,7 @@
 //! Who saw what, where several views looked.
 
 use super::{MAX_NAME, Text, days};
-use crate::facts::{Certificate, Observed, Session, View};
+use crate::facts::{Certificate, Observed, View};
 
 impl Text<'_> {
     /// Who saw what, if there are several views.
@@ -11,14 +11,14 @@ impl Text<'_> {
             return;
         }
         self.page.heading("Who saw what");
-        let summaries: Vec<[String; 3]> = (0..views.len()).map(|index| self.summary(index)).collect();
+        let summaries: Vec<[String; 2]> = (0..views.len()).map(|index| self.summary(index)).collect();
         // A greeting often holds the time of day: its first words tell servers apart.
-        let essence = |s: &[String; 3]| (s[0].split(' ').take(2).collect::<Vec<_>>().join(" "), s[1].clone(), s[2].clone());
+        let essence = |s: &[String; 2]| (s[0].split(' ').take(2).collect::<Vec<_>>().join(" "), s[1].clone());
         if summaries.iter().all(|summary| essence(summary) == essence(&summaries[0])) {
             let is_seen = |view: &View| view.session.certificates.seen().is_some();
             // Views that saw nothing are no witnesses of sameness.
             let words = if views.iter().all(is_seen) {
-                "Every view saw the same greeting, the same STARTTLS and the same certificate."
+                "Every view saw the same greeting and the same certificate."
             } else if views.iter().any(|view| view.session.greeting.seen().is_some()) {
                 "Every view got equally far and saw the same; none saw a certificate."
             } else {
@@ -27,15 +27,15 @@ impl Text<'_> {
             self.page.paragraph(2, words);
             return;
         }
-        let mut rows = vec![["from", "STARTTLS", "certificate", "greeting"].map(str::to_owned).to_vec()];
-        for (view, [greeting, starttls, certificate]) in views.iter().zip(summaries) {
-            rows.push(vec![self.show(&self.view_name(view), MAX_NAME), starttls, certificate, greeting]);
+        let mut rows = vec![["from", "certificate", "greeting"].map(str::to_owned).to_vec()];
+        for (view, [greeting, certificate]) in views.iter().zip(summaries) {
+            rows.push(vec![self.show(&self.view_name(view), MAX_NAME), certificate, greeting]);
         }
         self.page.table(2, &rows);
     }
 
-    /// Greeting, STARTTLS and certificate of a view, in a few words each.
-    fn summary(&self, index: usize) -> [String; 3] {
+    /// Greeting and certificate of a view, in a few words each.
+    fn summary(&self, index: usize) -> [String; 2] {
         let view = &self.report.facts.views[index];
         let session = &view.session;
         let greeting = match (&session.connection, &session.greeting) {
@@ -53,7 +53,7 @@ impl Text<'_> {
             },
             _ => "none seen".to_owned(),
         };
-        [self.show(&greeting, MAX_NAME), starttls_word(session).to_owned(), certificate]
+        [self.show(&greeting, MAX_NAME), certificate]
     }
 
     /// Equal chains have equal numbers, counted from 1 in the order of the views.
@@ -65,18 +65,5 @@ impl Text<'_> {
             }
         }
         distinct.iter().position(|known| *known == chain).map_or(0, |position| position + 1)
-    }
-}
-
-/// What became of STARTTLS. Without evidence it is never "not offered".
-pub(super) fn starttls_word(session: &Session) -> &'static str {
-    match (&session.ehlo, &session.starttls, &session.tls) {
-        (_, _, Observed::Seen(_)) => "works",
-        (_, Observed::Seen(reply), Observed::Failed(_)) if reply.is_positive() => "handshake fails",
-        (_, Observed::Seen(reply), _) if !reply.is_positive() => "refused",
-        (_, Observed::Failed(_), _) => "no answer",
-        (Observed::Seen(ehlo), ..) if ehlo.offers("STARTTLS") => "offered",
-        (Observed::Seen(_), ..) => "not offered",
-        _ => "not seen",
     }
 }

@@ -45,7 +45,11 @@ fn judge(context: &Context) -> Outcome {
 fn is_for_everybody(name: &str) -> bool {
     let Some(rest) = name.strip_prefix("*.") else { return false };
     let rest = rest.to_ascii_lowercase();
-    psl::suffix(rest.as_bytes()).is_some_and(|suffix| suffix.typ() == Some(psl::Type::Icann) && suffix.as_bytes() == rest.as_bytes())
+    let is_public = |name: &str| {
+        psl::suffix(name.as_bytes()).is_some_and(|suffix| suffix.typ() == Some(psl::Type::Icann) && suffix.as_bytes() == name.as_bytes())
+    };
+    // Some suffixes are on the list as "whatever stands below this".
+    is_public(&rest) || is_public(&format!("any.{rest}"))
 }
 
 #[cfg(test)]
@@ -58,6 +62,9 @@ mod tests {
     #[case("*.co.uk", true)]
     #[case("*.CO.UK", true)]
     #[case("*.org", true)]
+    // Each name below is a suffix.
+    #[case("*.ck", true)]
+    #[case("*.foo.ck", true)]
     #[case("*.example.org", false)]
     #[case("*.example.co.uk", false)]
     #[case("co.uk", false)]

@@ -24,7 +24,10 @@ rules! {
     starttls_required,
 }
 
+mod visibility;
+
 pub use tls_handshake_refused::alert;
+pub use visibility::{State, Visibility, Visible, visibility};
 
 /// The rules of this topic that are about any TLS.
 pub const TLS_HANDSHAKE_REFUSED: &str = tls_handshake_refused::RULE.id;
@@ -148,7 +151,7 @@ fn changed<'a>(address: &Address<'a>) -> Vec<(usize, &'a View)> {
     let is_same = |a: &View, b: &View| {
         std::ptr::eq(a, b)
             || a.source() == b.source()
-                && a.vantage.label == b.vantage.label
+                && (&a.vantage.label, &a.vantage.ehlo) == (&b.vantage.label, &b.vantage.ehlo)
                 && (a.vantage.label.is_some() || a.source().is_some_and(is_one_place))
     };
     let has_changed = |view: &View| {

@@ -55,7 +55,7 @@ fn judge(context: &Context) -> Outcome {
 }
 
 /// RFC 3207, 4 knows 501 and 454; whatever else does not ask to come back later is no consent.
-fn is_refusal(reply: &Reply) -> bool {
+pub(super) fn is_refusal(reply: &Reply) -> bool {
     let text = reply.to_string().to_ascii_lowercase();
     match reply.code {
         // Postfix limits new TLS sessions per client with such a 454; "too many open files" is a fault.

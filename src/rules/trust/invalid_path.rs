@@ -1,9 +1,12 @@
 use super::each_end;
-use crate::rules::{
-    Context, Outcome, ResultType, Violation, certificate_text, constraints,
-    path::End,
-    rule,
-    second_opinion::{self, Opinion},
+use crate::{
+    facts::Certificate,
+    rules::{
+        Context, Outcome, ResultType, Violation, certificate_text, constraints,
+        path::{self, End, Judgement},
+        rule,
+        second_opinion::{self, Opinion},
+    },
 };
 
 rule! {
@@ -60,17 +63,30 @@ fn judge(context: &Context) -> Outcome {
             // What OpenSSL knows is a matter of its own.
             (Opinion::RefusesExtension, true) => return Outcome::Passed(String::new()),
             (Opinion::Refuses(why), true) => (vec![why], None),
-            (Opinion::Accepts, false) => (faults, Some("rustls-webpki accepts the path all the same")),
+            (Opinion::Accepts, false) => (faults, Some("rustls-webpki accepts the path all the same".to_owned())),
             (_, false) => (faults, None),
         };
-        let climb: Vec<String> = judgement.path.iter().map(|index| certificate_text(chain, *index)).collect();
-        let evidence = format!("the path is: {}", climb.join(", then "));
+        let is_good = |other: &Judgement| constraints::faults(chain, other).is_empty();
+        let other = path::alternative(chain, judgement, context.stores, context.now, is_good);
+        let dissent = other.map(|other| other_path(chain, &other)).or(dissent);
+        let evidence = format!("the path is: {}", climb(chain, judgement));
         let violations = faults.into_iter().map(|fault| {
             let violation = Violation::new(format!("the path is not valid: {fault}")).evidence(evidence.clone());
-            dissent.into_iter().fold(violation, |violation, words| violation.evidence(words))
+            dissent.iter().fold(violation, |violation, words| violation.evidence(words))
         });
         Outcome::Violated(violations.collect())
     })
+}
+
+/// The certificates of a path, bottom up.
+fn climb(chain: &[Certificate], judgement: &Judgement) -> String {
+    let climb: Vec<String> = judgement.path.iter().map(|index| certificate_text(chain, *index)).collect();
+    climb.join(", then ")
+}
+
+/// A second path that is right helps those who look for one.
+fn other_path(chain: &[Certificate], other: &Judgement) -> String {
+    format!("another path is valid: {}; rustls-webpki tries every path and finds it, OpenSSL takes the one above", climb(chain, other))
 }
 
 #[cfg(test)]
@@ -175,6 +191,21 @@ mod tests {
             kind(&world.judge(&RULE))
         };
         assert_eq!([judge("mx.example.test"), judge(".example.test"), judge(".mx.example.test")], ["violated", "violated", "passed"]);
+    }
+
+    /// Of two certificates of one CA the first is taken, as OpenSSL does; the other is told of.
+    #[test]
+    fn a_better_path_is_named_and_the_first_one_counts() {
+        let mut world = World::correct();
+        let bad = world.root.certify_with(&world.issuing, |params| params.is_ca = IsCa::ExplicitNoCa);
+        let (leaf, good) = (world.chain[0].clone(), world.issuing.certificate.clone());
+        world.chain = vec![leaf.clone(), good.clone(), bad.clone()];
+        assert_eq!(kind(&world.judge(&RULE)), "passed");
+        world.chain = vec![leaf, bad, good];
+        let outcome = world.judge(&RULE);
+        assert!(messages(&outcome)[0].contains("certificate 2 (CN=Issuing CA) is not one of a CA"), "{outcome:?}");
+        let expected = "another path is valid: the server's certificate, then certificate 3 (CN=Issuing CA)";
+        assert!(format!("{outcome:?}").contains(expected), "{outcome:?}");
     }
 
     /// A CA that renewed its key is one CA (RFC 5280, 4.2.1.9).
