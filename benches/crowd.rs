@@ -3,9 +3,11 @@
 //! ```text
 //! cargo bench --bench crowd -- servers [N]          N embedded servers, all checked at once: verdicts per second, memory
 //! cargo bench --bench crowd -- bad-ways [N] [TEXT]  N full looks at one server over each bad way: are any statements wrong?
+//! cargo bench --bench crowd -- disturbed [N] [TEXT] N scenarios drawn from the corpus, each behind trouble that is drawn, too
 //! ```
 //!
-//! A statement is wrong where it contradicts what the undisturbed way shows. "Could not tell" is never wrong.
+//! A statement is wrong where it contradicts what the undisturbed way shows, or what the scenario says. "Could not tell" is
+//! never wrong.
 
 #![expect(clippy::print_stdout, reason = "a program whose output is its figures")]
 
@@ -30,10 +32,11 @@ use mtalab::{
     probe::Patience,
     report::Report,
     rules::policy,
-    scenario::Corpus,
+    scenario::{Corpus, DurationText, RelayAction, RelayFault, RelayStage},
     tls::Authentication,
     verify,
 };
+use rand::random_range;
 use time::OffsetDateTime;
 
 const HOST: &str = "mx.lab.test";
@@ -48,7 +51,8 @@ async fn main() {
         None => servers(1000).await,
         Some("servers") => servers(number(1000)).await,
         Some("bad-ways") => bad_ways(number(1000), words.get(2).map_or("", String::as_str)).await,
-        Some(other) => panic!("`{other}` is neither `servers` nor `bad-ways`"),
+        Some("disturbed") => disturbed(number(10_000), words.get(2).map_or("", String::as_str)).await,
+        Some(other) => panic!("`{other}` is none of `servers`, `bad-ways` and `disturbed`"),
     }
 }
 
@@ -158,6 +162,66 @@ async fn bad_ways(runs: usize, only: &str) {
         }
     }
     running.stop().await;
+}
+
+/// Trouble that tells nothing about the server: what passes late, in pieces, or not at all.
+fn trouble() -> RelayOptions {
+    let round_trip = Duration::from_millis(random_range(0..3) * 10);
+    let way = RelayOptions { round_trip, ..RelayOptions::default() };
+    match random_range(0..10) {
+        0 => RelayOptions { drop_hello: random_range(2..6), ..way },
+        1 => RelayOptions { total: random_range(1..30), ..way },
+        2 => RelayOptions { lower_case: true, ..way },
+        kind => {
+            let stage = match random_range(0..4) {
+                0 => RelayStage::Greeting,
+                1 => RelayStage::Ehlo(random_range(1..7)),
+                2 => RelayStage::Starttls,
+                _ => RelayStage::Record(random_range(1..5)),
+            };
+            // What only takes longer may happen each time; what is lost each time cannot be told from a server that does it.
+            let (action, faulty) = match (kind, stage) {
+                (3, _) => (RelayAction::Delay, random_range(1..4)),
+                (4, _) | (5, RelayStage::Record(_)) => (RelayAction::Split, random_range(1..4)),
+                (5, _) => (RelayAction::Drip, random_range(1..4)),
+                (6 | 7, _) => (RelayAction::Close, random_range(2..6)),
+                _ => (RelayAction::Reset, random_range(2..6)),
+            };
+            let by = DurationText(Duration::from_millis(random_range(50..500)));
+            let fault = RelayFault { at: Some(stage), r#do: Some(action), by: Some(by), ..RelayFault::default() };
+            RelayOptions { fault: Some(fault), faulty, ..RelayOptions::default() }
+        }
+    }
+}
+
+async fn disturbed(count: usize, only: &str) {
+    let cases = verify::load(&Corpus::embedded().expect("the corpus"), &[]).expect("it parses");
+    // Behind a relay every vantage point is one.
+    let cases: Vec<_> = cases.into_iter().filter(|case| case.scenario.vantage.len() < 2 && case.id.contains(only)).collect();
+    let begin = Instant::now();
+    let runs = stream::iter(0..count).map(|_| async {
+        let (case, way) = (&cases[random_range(0..cases.len())], trouble());
+        let outcome = verify::disturb(case, &Backend::Embedded, Issuance::now(), way.clone()).await.expect("it runs");
+        (format!("{} as {}", case.id, case.kind), way, outcome)
+    });
+    let mut runs = runs.buffer_unordered(64);
+    let (mut done, mut verdicts, mut open, mut connections, mut wrong) = (0, 0, 0, 0, 0);
+    while let Some((case, way, outcome)) = runs.next().await {
+        let Some(outcome) = outcome else { continue };
+        done += 1;
+        verdicts += outcome.verdicts;
+        open += outcome.inconclusive;
+        connections += outcome.connections as usize;
+        wrong += outcome.contradictions.len();
+        for contradiction in outcome.contradictions {
+            println!("    {case}: {contradiction}\n        {way:?}");
+        }
+    }
+    println!(
+        "{done} checks, {:.0} s, {:.1} connections each: {verdicts} verdicts that the scenarios know, {open} of them left open, {wrong} wrong statements",
+        begin.elapsed().as_secs_f64(),
+        connections as f64 / done.max(1) as f64
+    );
 }
 
 #[derive(Default)]

@@ -12,8 +12,8 @@ use tokio::task::JoinSet;
 use crate::{
     check::{self, Fetching},
     facts::{Certificate, Depth, Facts, Target, Vantage, View},
-    finding::{Practice, Verdict},
-    lab::{Backend, LabError, Running, persona},
+    finding::{Outcome, Practice, Verdict},
+    lab::{Backend, LabError, Running, persona, relay::RelayOptions},
     plan::{Issuance, Plan, PlanError},
     probe::{
         self, Patience,
@@ -228,6 +228,67 @@ async fn try_case(case: &Case, backend: &Backend, issuance: Issuance) -> Result<
     Ok(if failures.is_empty() { CaseOutcome::Passed(seen) } else { CaseOutcome::Failed { failures, seen } })
 }
 
+/// What a check over a bad way says that contradicts the truth of the scenario.
+#[derive(Debug, Default)]
+pub struct Disturbed {
+    /// Each contradiction in words.
+    pub contradictions: Vec<String>,
+    /// The verdicts that the scenario knows.
+    pub verdicts: usize,
+    /// Those of them that are left open. That is no contradiction.
+    pub inconclusive: usize,
+    /// Connections that the check opened.
+    pub connections: u32,
+}
+
+/// Runs one case behind a relay. What it must not find must not be found there either; what it must find may be missed, but
+/// nothing may be said to be right that is not. None where this backend cannot serve it.
+pub async fn disturb(
+    case: &Case,
+    backend: &Backend,
+    issuance: Issuance,
+    way: RelayOptions,
+) -> Result<Option<Disturbed>, CaseError> {
+    let plan = resolve(case, issuance).await?;
+    if backend.possible(&plan).is_err() {
+        return Ok(None);
+    }
+    let mut running = backend.start(&plan).await?;
+    running.put_behind(way).await?;
+    let observed = look_and_fetch(&running, &plan, &case.scenario).await;
+    running.stop().await;
+    let policy = match &case.scenario.policy {
+        Some(name) => policy::find(name)?,
+        None => policy::default(),
+    };
+    let report = check::judge_by(policy, observed?, std::slice::from_ref(&plan.trust), plan.now);
+    Ok(Some(contradictions(&report, &case.scenario)))
+}
+
+fn contradictions(report: &Report, scenario: &Scenario) -> Disturbed {
+    let expect = &scenario.expect;
+    let mut disturbed = Disturbed {
+        contradictions: forbidden(report, &expect.must, &expect.must_not),
+        connections: report.facts.views.iter().map(|view| view.connections).sum(),
+        ..Disturbed::default()
+    };
+    for (rule, outcome) in &report.outcomes {
+        if expect.must.iter().any(|must| must == rule.id) && matches!(outcome, Outcome::Passed(_)) {
+            disturbed.contradictions.push(format!("`{}` is violated and was said to be passed", rule.id));
+        }
+    }
+    for (practice, expected) in &expect.verdicts {
+        let is_open = |verdict: Verdict| matches!(verdict, Verdict::Inconclusive | Verdict::NotApplicable);
+        let line = &report.practices[usize::from(practice.number()) - 1];
+        disturbed.verdicts += 1;
+        disturbed.inconclusive += usize::from(is_open(line.verdict));
+        if !is_open(*expected) && !is_open(line.verdict) && line.verdict != *expected {
+            disturbed.contradictions.push(format!("practice {practice} is {expected}, and was said to be {}", line.verdict));
+        }
+    }
+    disturbed
+}
+
 /// Resolves a case where making keys may block.
 pub async fn resolve(case: &Case, issuance: Issuance) -> Result<Plan, CaseError> {
     let case = case.clone();
@@ -318,11 +379,7 @@ fn compare(report: &Report, must: &[String], must_not: &[String], verdicts: &BTr
             failures.push(format!("`{rule}` must be found and was not{}", why_not_found(report, rule)));
         }
     }
-    let is_forbidden =
-        |rule: &str| must_not.iter().any(|m| m == rule || (m == "*" && !must.iter().any(|allowed| allowed == rule)));
-    for finding in report.findings.iter().filter(|finding| is_forbidden(finding.rule)) {
-        failures.push(format!("`{}` must not be found and was: {}", finding.rule, finding.violation.message));
-    }
+    failures.extend(forbidden(report, must, must_not));
     for (practice, expected) in verdicts {
         let line = &report.practices[usize::from(practice.number()) - 1];
         if line.verdict != *expected {
@@ -335,6 +392,14 @@ fn compare(report: &Report, must: &[String], must_not: &[String], verdicts: &BTr
         }
     }
     failures
+}
+
+/// What was found that must not be, in words.
+fn forbidden(report: &Report, must: &[String], must_not: &[String]) -> Vec<String> {
+    let is_forbidden =
+        |rule: &str| must_not.iter().any(|m| m == rule || (m == "*" && !must.iter().any(|allowed| allowed == rule)));
+    let found = report.findings.iter().filter(|finding| is_forbidden(finding.rule));
+    found.map(|finding| format!("`{}` must not be found and was: {}", finding.rule, finding.violation.message)).collect()
 }
 
 fn why_not_found(report: &Report, rule: &str) -> String {

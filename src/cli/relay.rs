@@ -17,6 +17,7 @@ pub(super) async fn run(arguments: RelayArguments) -> Result<ExitCode, Failure> 
         per_minute: arguments.per_minute,
         lower_case: arguments.lower_case,
         fault: arguments.asa.then(|| RelayFault { asa: Some(true), ..RelayFault::default() }),
+        faulty: 0,
     };
     let listen = arguments.listen;
     let cannot = |error: std::io::Error| Failure::environment(format!("cannot listen on {listen}: {error}"));

@@ -24,7 +24,6 @@ use tokio::task::JoinHandle;
 
 use crate::{
     plan::{Plan, ServerPlan},
-    scenario::RelayFault,
 };
 use relay::{Relay, RelayOptions};
 pub use web::WebServer;
@@ -67,7 +66,7 @@ pub struct Running {
     /// Its vantage points, in the plan's order.
     pub vantages: Vec<RunningVantage>,
     /// What stands before it; held, since it ends when dropped.
-    _relay: Option<RunningRelay>,
+    relays: Vec<RunningRelay>,
     /// The web server of its CA, where the scenario asks for one; on this machine, whatever the backend.
     pub web: Option<WebServer>,
     server: Server,
@@ -82,8 +81,7 @@ struct RunningRelay {
 
 impl RunningRelay {
     /// Stands before `to`, on this machine.
-    async fn start(fault: RelayFault, to: SocketAddr) -> Result<Self, LabError> {
-        let options = RelayOptions { fault: Some(fault), ..RelayOptions::default() };
+    async fn start(options: RelayOptions, to: SocketAddr) -> Result<Self, LabError> {
         let relay = Relay::bind((Ipv4Addr::LOCALHOST, 0).into(), to, options).await.map_err(LabError::Relay)?;
         let address = relay.address().map_err(LabError::Relay)?;
         let task = tokio::spawn(async move { drop(relay.serve().await) });
@@ -146,9 +144,7 @@ impl Backend {
     pub async fn start(&self, plan: &Plan) -> Result<Running, LabError> {
         let mut running = self.start_server(plan).await?;
         if let Some(fault) = &plan.relay {
-            let relay = RunningRelay::start(fault.clone(), running.address).await?;
-            running.address = relay.address;
-            running._relay = Some(relay);
+            running.put_behind(RelayOptions { fault: Some(fault.clone()), ..RelayOptions::default() }).await?;
         }
         Ok(running)
     }
@@ -164,7 +160,7 @@ impl Backend {
                 let local =
                     |(name, source): &(String, IpAddr)| RunningVantage { name: name.clone(), source: *source, is_remote: false };
                 let vantages = server.sources.iter().map(local).collect();
-                Ok(Running { address: server.address, vantages, _relay: None, web, server: Server::Embedded { _server: server } })
+                Ok(Running { address: server.address, vantages, relays: Vec::new(), web, server: Server::Embedded { _server: server } })
             }
             #[cfg(feature = "docker")]
             Self::Docker(docker) => {
@@ -175,13 +171,21 @@ impl Backend {
                     is_remote: *reach == docker::Reach::Container,
                 };
                 let vantages = server.vantages.iter().map(vantage).collect();
-                Ok(Running { address: server.address, vantages, _relay: None, web, server: Server::Docker(Box::new(server)) })
+                Ok(Running { address: server.address, vantages, relays: Vec::new(), web, server: Server::Docker(Box::new(server)) })
             }
         }
     }
 }
 
 impl Running {
+    /// Puts a relay on this machine before it: from now on it is reached through that.
+    pub async fn put_behind(&mut self, options: RelayOptions) -> Result<(), LabError> {
+        let relay = RunningRelay::start(options, self.address).await?;
+        self.address = relay.address;
+        self.relays.push(relay);
+        Ok(())
+    }
+
     /// Runs `mtalab` with these arguments at a remote vantage point and gives what it prints.
     #[cfg(feature = "docker")]
     pub async fn exec(&self, vantage: &str, arguments: &[String]) -> Result<Vec<u8>, LabError> {

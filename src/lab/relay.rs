@@ -36,6 +36,8 @@ pub struct RelayOptions {
     pub lower_case: bool,
     /// How it interferes with what passes through it.
     pub fault: Option<RelayFault>,
+    /// That happens to one connection of so many, drawn at random; zero and one mean each.
+    pub faulty: u32,
 }
 
 /// What happened to the connections of a relay.
@@ -119,6 +121,8 @@ impl Relay {
         } else if self.options.drop_hello > 0 && count.accepted.is_multiple_of(self.options.drop_hello) {
             count.dropped += 1;
             Fate::DropHello
+        } else if self.options.fault.is_some() && (self.options.faulty < 2 || rand::random_range(0..self.options.faulty) == 0) {
+            Fate::Disturb
         } else {
             Fate::Pass
         }
@@ -132,6 +136,8 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fate {
     Pass,
+    /// What the relay is told to do happens to it.
+    Disturb,
     DropHello,
     Refuse,
 }
@@ -157,7 +163,7 @@ async fn pass(mut client: TcpStream, to: SocketAddr, options: &RelayOptions, fat
     }
     let server = TcpStream::connect(to).await?;
     server.set_nodelay(true)?;
-    if let Some(fault) = &options.fault {
+    if let Some(fault) = options.fault.as_ref().filter(|_| fate == Fate::Disturb) {
         return middlebox::pass(client, server, fault).await.map(|()| Ending::Lost);
     }
     let (from_client, to_client) = client.into_split();
