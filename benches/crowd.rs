@@ -168,10 +168,9 @@ async fn bad_ways(runs: usize, only: &str) {
 fn trouble() -> RelayOptions {
     let round_trip = Duration::from_millis(random_range(0..3) * 10);
     let way = RelayOptions { round_trip, ..RelayOptions::default() };
-    match random_range(0..10) {
+    match random_range(0..9) {
         0 => RelayOptions { drop_hello: random_range(2..6), ..way },
         1 => RelayOptions { total: random_range(1..30), ..way },
-        2 => RelayOptions { lower_case: true, ..way },
         kind => {
             let stage = match random_range(0..4) {
                 0 => RelayStage::Greeting,
@@ -181,10 +180,11 @@ fn trouble() -> RelayOptions {
             };
             // What only takes longer may happen each time; what is lost each time cannot be told from a server that does it.
             let (action, faulty) = match (kind, stage) {
-                (3, _) => (RelayAction::Delay, random_range(1..4)),
-                (4, _) | (5, RelayStage::Record(_)) => (RelayAction::Split, random_range(1..4)),
-                (5, _) => (RelayAction::Drip, random_range(1..4)),
-                (6 | 7, _) => (RelayAction::Close, random_range(2..6)),
+                (2, _) => (RelayAction::Delay, random_range(1..4)),
+                // Drop by drop a record takes minutes, and a greeting so long that it is too slow indeed.
+                (3, _) | (4, RelayStage::Record(_) | RelayStage::Greeting) => (RelayAction::Split, random_range(1..4)),
+                (4, _) => (RelayAction::Drip, random_range(1..4)),
+                (5 | 6, _) => (RelayAction::Close, random_range(2..6)),
                 _ => (RelayAction::Reset, random_range(2..6)),
             };
             let by = DurationText(Duration::from_millis(random_range(50..500)));
@@ -204,7 +204,8 @@ async fn disturbed(count: usize, only: &str) {
         let outcome = verify::disturb(case, &Backend::Embedded, Issuance::now(), way.clone()).await.expect("it runs");
         (format!("{} as {}", case.id, case.kind), way, outcome)
     });
-    let mut runs = runs.buffer_unordered(64);
+    // Most of the time of most of them is waiting.
+    let mut runs = runs.buffer_unordered(512);
     let (mut done, mut verdicts, mut open, mut connections, mut wrong) = (0, 0, 0, 0, 0);
     while let Some((case, way, outcome)) = runs.next().await {
         let Some(outcome) = outcome else { continue };

@@ -312,14 +312,14 @@ pub struct ServedChain {
     pub possession: Observed<Possession>,
 }
 
-/// A kind of hello that a server could not bear, though it answered a plainer one.
+/// A kind of hello that a server could not bear, though it answered a plainer one; or of which that could not be told.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Intolerance {
     /// What it could not bear.
     pub of: HelloTrait,
-    /// What it did, in words.
-    pub how: String,
+    /// What it did, in words; failed where what came back does not show whether it bears them.
+    pub how: Observed<String>,
 }
 
 /// What some servers cannot bear in a hello.

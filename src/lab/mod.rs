@@ -22,9 +22,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 use tokio::task::JoinHandle;
 
-use crate::{
-    plan::{Plan, ServerPlan},
-};
+use crate::plan::{Plan, ServerPlan};
 use relay::{Relay, RelayOptions};
 pub use web::WebServer;
 
@@ -160,7 +158,13 @@ impl Backend {
                 let local =
                     |(name, source): &(String, IpAddr)| RunningVantage { name: name.clone(), source: *source, is_remote: false };
                 let vantages = server.sources.iter().map(local).collect();
-                Ok(Running { address: server.address, vantages, relays: Vec::new(), web, server: Server::Embedded { _server: server } })
+                Ok(Running {
+                    address: server.address,
+                    vantages,
+                    relays: Vec::new(),
+                    web,
+                    server: Server::Embedded { _server: server },
+                })
             }
             #[cfg(feature = "docker")]
             Self::Docker(docker) => {
@@ -171,7 +175,13 @@ impl Backend {
                     is_remote: *reach == docker::Reach::Container,
                 };
                 let vantages = server.vantages.iter().map(vantage).collect();
-                Ok(Running { address: server.address, vantages, relays: Vec::new(), web, server: Server::Docker(Box::new(server)) })
+                Ok(Running {
+                    address: server.address,
+                    vantages,
+                    relays: Vec::new(),
+                    web,
+                    server: Server::Docker(Box::new(server)),
+                })
             }
         }
     }

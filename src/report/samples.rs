@@ -237,8 +237,10 @@ pub(super) fn offered() -> Report {
             (tls10.complete, tls10.unknown) = (vec![SuiteFamily::Null, SuiteFamily::Export], vec![lost()]);
             offers.chains[0].certificates = Observed::Seen(chain(20));
             offers.chains[2].answer = Observed::Seen(Answer::Refused(Refusal::Alert(Alert(112))));
-            offers.intolerance =
-                Observed::Seen(vec![Intolerance { of: HelloTrait::Large, how: "connection closed by the server".to_owned() }]);
+            offers.intolerance = Observed::Seen(vec![Intolerance {
+                of: HelloTrait::Large,
+                how: Observed::Seen("connection closed by the server".to_owned()),
+            }]);
             let question =
                 |what: &str, answered| Question { what: what.to_owned(), answered, unanswered: 1, bytes: 9_000, millis: 700 };
             offers.questions = vec![question("suites of TLSv1.0", 4), question("a hello without a server name", 1)];
@@ -299,7 +301,8 @@ fn hostile_offers(text: &str, wire: WireText) -> Offers {
         offers.dh = vec![offers.dh[0].clone(); 1000];
         offers.alpn = Observed::Seen(Alpn::Chosen(wire));
         offers.client_certificate = Observed::Failed(failure());
-        offers.intolerance = Observed::Seen(vec![Intolerance { of: HelloTrait::Tls13, how: text.to_owned() }; 100]);
+        offers.intolerance =
+            Observed::Seen(vec![Intolerance { of: HelloTrait::Tls13, how: Observed::Seen(text.to_owned()) }; 100]);
         offers.chains[0].possession = Observed::Seen(Possession::Proven(text.to_owned()));
         offers.chains[1].answer = Observed::Failed(failure());
         offers.chains[1].certificates = Observed::NotAttempted(text.to_owned());

@@ -50,18 +50,19 @@ impl Asker<'_> {
         }
         let mut found = Vec::new();
         for of in [HelloTrait::UnknownExtension, HelloTrait::ManySuites, HelloTrait::Large] {
-            if let Some(how) = self.contrast(of, &mut effort).await {
+            if let Some(intolerance) = self.contrast(of, &mut effort).await {
                 match of {
+                    _ if intolerance.how.seen().is_none() => {}
                     HelloTrait::UnknownExtension => self.learn(|bearing| bearing.unknown_extension = false),
                     HelloTrait::ManySuites => self.learn(|bearing| bearing.many_suites = false),
                     HelloTrait::Large => self.learn(|bearing| bearing.large = false),
                     HelloTrait::Fragmented | HelloTrait::Tls13 => {}
                 }
-                found.push(Intolerance { of, how });
+                found.push(intolerance);
             }
         }
         tally.absorb(effort);
-        if found.is_empty() {
+        if found.iter().all(|intolerance| intolerance.how.seen().is_none()) {
             // A plainer hello passed, and no trait alone explains it: the smallest hello is the safe one.
             self.learn(|bearing| (bearing.large, bearing.unknown_extension) = (false, false));
             return (None, Observed::Failed(failure));
@@ -69,43 +70,47 @@ impl Asker<'_> {
         (None, Observed::Seen(found))
     }
 
-    /// Whether that trait alone makes a hello unbearable; then what the server did, in words.
+    /// Whether that trait alone makes a hello unbearable; nothing where one that has it is answered.
     ///
     /// Each round the other hello goes first: servers that take turns behind one address would answer an even beat.
-    pub(super) async fn contrast(&self, of: HelloTrait, tally: &mut Tally) -> Option<String> {
-        let mut how = None;
+    pub(super) async fn contrast(&self, of: HelloTrait, tally: &mut Tally) -> Option<Intolerance> {
+        let unclear = |failure: Failure| Some(Intolerance { of, how: Observed::Failed(failure) });
+        let mut how = String::new();
         for round in 0..ROUNDS {
             let is_odd = round % 2 == 1;
-            if is_odd && !self.is_plain_taken(tally).await {
-                return None;
+            if is_odd && let Err(why) = self.plain_is_taken(tally).await {
+                return unclear(why);
             }
             let is_alert = match self.ask_once(&self.with_trait(of), Sni::Target, tally).await {
                 Ok(Said::Refused(refusal @ Refusal::Alert(_), _)) => {
-                    how = Some(refusal.to_string());
+                    how = refusal.to_string();
                     true
                 }
                 Ok(_) => return None,
                 Err(lost) if lost.began_tls => {
-                    how = Some(lost.failure.to_string());
+                    how = lost.failure.to_string();
                     false
                 }
                 // Turned away: no word about the hello.
-                Err(_) => return None,
+                Err(lost) => return unclear(lost.failure),
             };
-            if !is_odd && !self.is_plain_taken(tally).await {
-                return None;
+            if !is_odd && let Err(why) = self.plain_is_taken(tally).await {
+                return unclear(why);
             }
             if is_alert && round + 1 >= ALERTS {
                 break;
             }
         }
-        how
+        Some(Intolerance { of, how: Observed::Seen(how) })
     }
 
-    /// Whether a hello without the trait gets an answer, other than the alert that refuses what both offer.
-    async fn is_plain_taken(&self, tally: &mut Tally) -> bool {
-        let said = self.ask_once(&self.plain_hello(), Sni::Target, tally).await;
-        matches!(said, Ok(Said::Took(_) | Said::Refused(Refusal::OtherVersion(_), _)))
+    /// Whether a hello without the trait gets an answer, other than the alert that refuses what both offer; else why not.
+    async fn plain_is_taken(&self, tally: &mut Tally) -> Result<(), Failure> {
+        match self.ask_once(&self.plain_hello(), Sni::Target, tally).await {
+            Ok(Said::Took(_) | Said::Refused(Refusal::OtherVersion(_), _)) => Ok(()),
+            Ok(Said::Refused(refusal, _)) => Err(Failure::Tls(format!("a plainer hello is refused as well: {refusal}"))),
+            Err(lost) => Err(lost.failure),
+        }
     }
 
     fn with_trait(&self, of: HelloTrait) -> ClientHello {

@@ -70,8 +70,9 @@ impl Asker<'_> {
         if matches!(said, Err(_) | Ok(Said::Refused(Refusal::Closed, _))) {
             said = self.ask(&whole, Sni::Target, &mut tally).await;
             if matches!(said, Ok(Said::Took(_) | Said::Refused(Refusal::Alert(_) | Refusal::OtherVersion(_), _))) {
-                let how = self.contrast(HelloTrait::Fragmented, &mut tally).await;
-                intolerance = how.map(|how| Intolerance { of: HelloTrait::Fragmented, how });
+                intolerance = self.contrast(HelloTrait::Fragmented, &mut tally).await;
+            } else if let Err(failure) = &said {
+                intolerance = Some(Intolerance { of: HelloTrait::Fragmented, how: Observed::Failed(failure.clone()) });
             }
         }
         let answer = match said {

@@ -100,7 +100,9 @@ impl Asker<'_> {
         let heard = self.heard();
         let has_odd_key = evidence::leaf_key(&heard).is_some_and(|key| !usual::takes_key(&key));
         let takes_other_things = heard.iter().any(ask::Heard::has_chosen) && !heard.iter().any(is_usual);
-        has_odd_key || takes_other_things || offers.intolerance.seen().is_some_and(|found| !found.is_empty())
+        has_odd_key
+            || takes_other_things
+            || offers.intolerance.seen().is_some_and(|found| found.iter().any(|trouble| trouble.how.seen().is_some()))
     }
 }
 
@@ -269,8 +271,8 @@ async fn tls13_intolerance(asker: &Asker<'_>, session: &Session, offers: &mut Of
         return;
     }
     let mut tally = Tally::new("TLSv1.3 beside older versions");
-    if let Some(how) = asker.contrast(HelloTrait::Tls13, &mut tally).await {
-        cannot_bear(offers, Intolerance { of: HelloTrait::Tls13, how });
+    if let Some(intolerance) = asker.contrast(HelloTrait::Tls13, &mut tally).await {
+        cannot_bear(offers, intolerance);
     }
     offers.questions.extend(tally.into_question());
 }

@@ -136,7 +136,10 @@ impl Text<'_> {
             Alpn::Refused(refusal) => format!("an unknown protocol is {refusal}"),
         });
         self.answer("cannot bear", &offers.intolerance, |text, found| {
-            let words = found.iter().map(|intolerance| format!("{} ({})", trait_text(intolerance.of), intolerance.how));
+            let words = found.iter().map(|intolerance| match &intolerance.how {
+                Observed::Seen(how) => format!("{} ({how})", trait_text(intolerance.of)),
+                unseen => format!("{}: could not be told ({})", trait_text(intolerance.of), unseen.why_not()),
+            });
             let words = text.show_all(words.take(MAX_ITEMS), MAX_NAME);
             if words.is_empty() { "nothing that was tried".to_owned() } else { words.join(", ") }
         });

@@ -51,7 +51,7 @@ mod tests {
     #[test]
     fn only_what_a_plainer_hello_proved_counts() {
         let of = |of| Offers::good().with(|offers| {
-            offers.intolerance = Observed::Seen(vec![Intolerance { of, how: "connection closed by the server".to_owned() }]);
+            offers.intolerance = Observed::Seen(vec![Intolerance { of, how: Observed::Seen("connection closed by the server".to_owned()) }]);
         });
         assert_eq!(messages(&judged(of(HelloTrait::UnknownExtension))), ["the server cannot bear a hello with an extension that it does not know"]);
         let others = [HelloTrait::Tls13, HelloTrait::Large, HelloTrait::UnknownExtension, HelloTrait::ManySuites];

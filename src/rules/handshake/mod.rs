@@ -24,9 +24,10 @@ rules! {
 fn each_intolerance(context: &Context, traits: &[HelloTrait]) -> Outcome {
     each_offers(context, |asked| {
         asked.observed("what kinds of hello the server bears", &asked.offers.intolerance, |found| {
-            let of_these = found.iter().filter(|intolerance| traits.contains(&intolerance.of));
-            let violations: Vec<Violation> = of_these
-                .map(|intolerance| {
+            let of_these = || found.iter().filter(|intolerance| traits.contains(&intolerance.of));
+            let violations: Vec<Violation> = of_these()
+                .filter_map(|intolerance| {
+                    let how = intolerance.how.seen()?;
                     let what = match intolerance.of {
                         HelloTrait::Tls13 => "that offers TLS 1.3",
                         HelloTrait::Large => "of more than 512 bytes",
@@ -34,10 +35,17 @@ fn each_intolerance(context: &Context, traits: &[HelloTrait]) -> Outcome {
                         HelloTrait::UnknownExtension => "with an extension that it does not know",
                         HelloTrait::ManySuites => "with more than 64 suites",
                     };
-                    Violation::new(format!("the server cannot bear a hello {what}")).evidence(short(&intolerance.how))
+                    Some(Violation::new(format!("the server cannot bear a hello {what}")).evidence(short(how)))
                 })
                 .collect();
-            if violations.is_empty() { passed() } else { Outcome::Violated(violations) }
+            match of_these().find(|intolerance| intolerance.how.seen().is_none()) {
+                _ if !violations.is_empty() => Outcome::Violated(violations),
+                Some(unclear) => Outcome::Undetermined(format!(
+                    "what kinds of hello the server bears could not be told: {}",
+                    short(&unclear.how.why_not())
+                )),
+                None => passed(),
+            }
         })
     })
 }

@@ -143,7 +143,7 @@ fn refuses_both(view: &View, version: Version, why: &str) -> Outcome {
 
 /// The version in which a suite of the usual handshake is taken, where nothing says why the whole of it is not.
 fn usual_in(asked: &Asked) -> Option<Version> {
-    let is_intolerant = asked.offers.intolerance.seen().is_some_and(|found| found.iter().any(|known| known.of == HelloTrait::Tls13));
+    let is_intolerant = asked.offers.intolerance.seen().is_some_and(|found| found.iter().any(|known| known.of == HelloTrait::Tls13 && known.how.seen().is_some()));
     let is_for_usual = |offer: &&VersionOffer| offer.suites.accepted.iter().any(|suite| usual::offers_suite(*suite));
     let offer = asked.offers.versions.iter().filter(|offer| offer.version >= Version::Tls12).find(is_for_usual)?;
     (!is_intolerant && asked.view.session.certificates.seen().is_none()).then_some(offer.version)
@@ -293,7 +293,7 @@ mod tests {
         assert_eq!(kind(&with_offers("protocol_version", Offers::good())), "undetermined");
         let how = Failure::Closed.to_string();
         let intolerant = Offers::good().refuse(Version::Tls13).with(|offers| {
-            offers.intolerance = Observed::Seen(vec![Intolerance { of: HelloTrait::Tls13, how }]);
+            offers.intolerance = Observed::Seen(vec![Intolerance { of: HelloTrait::Tls13, how: Observed::Seen(how) }]);
         });
         assert_eq!(kind(&with_offers("protocol_version", intolerant)), "violated");
     }
