@@ -156,7 +156,7 @@ struct CheckArguments {
     /// How long to wait for the greeting and for each reply; RFC 5321 allows servers 5m.
     #[arg(long, value_name = "DURATION", value_parser = parse_patience, default_value = "60s")]
     patience: Duration,
-    /// How much to ask: one handshake in at most 3 connections, grouped questions in about a dozen more, or complete lists.
+    /// How much to ask: one handshake in at most 3 connections, grouped questions in about 25 more, or complete lists.
     #[arg(long, value_name = "DEPTH", value_parser = parse_depth(), default_value = "quick")]
     probe: Depth,
     /// Try what a server may take for an attack: whether it carries out a command that comes with STARTTLS in one piece.

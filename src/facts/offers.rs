@@ -260,8 +260,9 @@ pub struct Features {
     pub secure_renegotiation: bool,
     /// The extended master secret (RFC 7627).
     pub extended_master_secret: bool,
-    /// Encrypt-then-MAC (RFC 7366); of no use with an AEAD suite.
-    pub encrypt_then_mac: bool,
+    /// Encrypt-then-MAC (RFC 7366); none where no suite with a block cipher was chosen, which alone has a use for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub encrypt_then_mac: Option<bool>,
     /// A session ticket (RFC 5077).
     pub session_ticket: bool,
     /// A compression method other than none (RFC 3749).
@@ -328,6 +329,8 @@ pub struct Intolerance {
 pub enum HelloTrait {
     /// An offer of TLS 1.3 beside older versions (RFC 8446, 4.2.1).
     Tls13,
+    /// A hello of 256 to 511 bytes (RFC 7685, 1).
+    MiddleSized,
     /// A hello of more than 512 bytes.
     Large,
     /// A hello in two records.

@@ -50,7 +50,7 @@ impl Offers {
             version: Version::Tls12,
             secure_renegotiation: true,
             extended_master_secret: true,
-            encrypt_then_mac: false,
+            encrypt_then_mac: Some(false),
             session_ticket: true,
             compression: false,
             ocsp_staple: None,

@@ -196,6 +196,8 @@ pub struct IntoleranceFault {
 pub enum HelloKind {
     /// One that offers TLS 1.3 beside older versions (RFC 8446, 4.2.1).
     Tls13,
+    /// One of 256 to 511 bytes (RFC 7685, 1).
+    MiddleSizedHello,
     /// One of more than 512 bytes.
     LargeHello,
     /// One in more than one record.

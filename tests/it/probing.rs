@@ -236,7 +236,7 @@ async fn full_lists_everything_for_what_arithmetic_allows() {
         version: Version::Tls12,
         secure_renegotiation: true,
         extended_master_secret: true,
-        encrypt_then_mac: true,
+        encrypt_then_mac: Some(true),
         session_ticket: true,
         compression: false,
         ocsp_staple: None,

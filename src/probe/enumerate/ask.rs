@@ -50,6 +50,8 @@ pub(in crate::probe) struct Asker<'a> {
     missing: AtomicU32,
     /// The refusals without words that were found out to be some, each once.
     wordless: Mutex<Vec<Refusal>>,
+    /// The offers that were refused, each as it was asked.
+    refused: Mutex<Vec<(ClientHello, Sni)>>,
     /// Whether a hello was lost once and answered the next time.
     has_lost: AtomicBool,
 }
@@ -158,6 +160,7 @@ impl<'a> Asker<'a> {
             offered: AtomicU32::new(0),
             missing: AtomicU32::new(0),
             wordless: Mutex::default(),
+            refused: Mutex::default(),
             has_lost: AtomicBool::new(false),
         }
     }
@@ -175,6 +178,11 @@ impl<'a> Asker<'a> {
     /// What was heard so far, in the order heard.
     pub(super) fn heard(&self) -> Vec<Heard> {
         lock(&self.heard).clone()
+    }
+
+    /// The offers that were refused, with an alert or without words.
+    pub(super) fn refused(&self) -> Vec<(ClientHello, Sni)> {
+        lock(&self.refused).clone()
     }
 
     /// What the server is known to bear in a hello.
@@ -198,6 +206,9 @@ impl<'a> Asker<'a> {
             match self.ask_once(hello, sni, tally).await {
                 Ok(said) => {
                     self.has_lost.fetch_or(!failures.is_empty(), Ordering::Relaxed);
+                    if matches!(said, Said::Refused(Refusal::Alert(_), _)) {
+                        lock(&self.refused).push((hello.clone(), sni));
+                    }
                     return Ok(said);
                 }
                 Err(Lost { began_tls: true, failure }) => {
@@ -254,6 +265,7 @@ impl<'a> Asker<'a> {
         if !wordless.contains(&refusal) {
             wordless.push(refusal);
         }
+        lock(&self.refused).push((hello.clone(), sni));
         Some(Said::Refused(refusal, None))
     }
 

@@ -56,7 +56,7 @@ impl Asker<'_> {
                     HelloTrait::UnknownExtension => self.learn(|bearing| bearing.unknown_extension = false),
                     HelloTrait::ManySuites => self.learn(|bearing| bearing.many_suites = false),
                     HelloTrait::Large => self.learn(|bearing| bearing.large = false),
-                    HelloTrait::Fragmented | HelloTrait::Tls13 => {}
+                    HelloTrait::MiddleSized | HelloTrait::Fragmented | HelloTrait::Tls13 => {}
                 }
                 found.push(intolerance);
             }
@@ -70,7 +70,8 @@ impl Asker<'_> {
         (None, Observed::Seen(found))
     }
 
-    /// Whether that trait alone makes a hello unbearable; nothing where one that has it is answered.
+    /// Whether that trait alone makes a hello unbearable; nothing where one that has it is answered, or one without it is
+    /// refused as well.
     ///
     /// Each round the other hello goes first: servers that take turns behind one address would answer an even beat.
     pub(super) async fn contrast(&self, of: HelloTrait, tally: &mut Tally) -> Option<Intolerance> {
@@ -78,8 +79,12 @@ impl Asker<'_> {
         let mut how = String::new();
         for round in 0..ROUNDS {
             let is_odd = round % 2 == 1;
-            if is_odd && let Err(why) = self.plain_is_taken(tally).await {
-                return unclear(why);
+            if is_odd {
+                match self.is_plain_taken(tally).await {
+                    Ok(true) => {}
+                    Ok(false) => return None,
+                    Err(why) => return unclear(why),
+                }
             }
             let is_alert = match self.ask_once(&self.with_trait(of), Sni::Target, tally).await {
                 Ok(Said::Refused(refusal @ Refusal::Alert(_), _)) => {
@@ -94,8 +99,12 @@ impl Asker<'_> {
                 // Turned away: no word about the hello.
                 Err(lost) => return unclear(lost.failure),
             };
-            if !is_odd && let Err(why) = self.plain_is_taken(tally).await {
-                return unclear(why);
+            if !is_odd {
+                match self.is_plain_taken(tally).await {
+                    Ok(true) => {}
+                    Ok(false) => return None,
+                    Err(why) => return unclear(why),
+                }
             }
             if is_alert && round + 1 >= ALERTS {
                 break;
@@ -104,11 +113,10 @@ impl Asker<'_> {
         Some(Intolerance { of, how: Observed::Seen(how) })
     }
 
-    /// Whether a hello without the trait gets an answer, other than the alert that refuses what both offer; else why not.
-    async fn plain_is_taken(&self, tally: &mut Tally) -> Result<(), Failure> {
+    /// Whether a hello without the trait gets an answer, other than the alert that refuses what both offer.
+    async fn is_plain_taken(&self, tally: &mut Tally) -> Result<bool, Failure> {
         match self.ask_once(&self.plain_hello(), Sni::Target, tally).await {
-            Ok(Said::Took(_) | Said::Refused(Refusal::OtherVersion(_), _)) => Ok(()),
-            Ok(Said::Refused(refusal, _)) => Err(Failure::Tls(format!("a plainer hello is refused as well: {refusal}"))),
+            Ok(said) => Ok(matches!(said, Said::Took(_) | Said::Refused(Refusal::OtherVersion(_), _))),
             Err(lost) => Err(lost.failure),
         }
     }
@@ -122,7 +130,8 @@ impl Asker<'_> {
                 let versions = vec![Version::Tls13, Version::Tls12, Version::Tls11, Version::Tls10];
                 ClientHello { versions, suites, ..plain }
             }
-            // RFC 7685, 4: some servers hang at 256 to 511 bytes, others at more.
+            // RFC 7685, 1: some servers hang at 256 to 511 bytes, others at more.
+            HelloTrait::MiddleSized => ClientHello { padded_to: 400, ..plain },
             HelloTrait::Large => ClientHello { padded_to: 700, ..plain },
             HelloTrait::Fragmented => ClientHello { in_two_records: true, ..plain },
             HelloTrait::UnknownExtension => {

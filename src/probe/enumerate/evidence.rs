@@ -46,11 +46,16 @@ pub(super) fn features(heard: &[Heard]) -> Observed<Features> {
         version,
         secure_renegotiation: any(&|hello| hello.has(0xff01)),
         extended_master_secret: any(&|hello| hello.has(23)),
-        encrypt_then_mac: any(&|hello| hello.has(22)),
+        encrypt_then_mac: answers.iter().any(|(hello, _)| has_block_cipher(hello.suite)).then(|| any(&|hello| hello.has(22))),
         session_ticket: any(&|hello| hello.has(35)),
         compression: any(&|hello| hello.compression != 0),
         ocsp_staple: answers.iter().find_map(|(_, flight)| flight.staple),
     })
+}
+
+/// Whether a suite encrypts in blocks and adds a MAC.
+fn has_block_cipher(suite: Suite) -> bool {
+    suite.name().is_some_and(|name| name.contains("_CBC_"))
 }
 
 /// Whether a client certificate was asked for in any answer that ran to its end.

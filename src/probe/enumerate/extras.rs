@@ -3,7 +3,7 @@
 use super::{
     ask::{Asker, Heard, Said, Tally},
     evidence,
-    lists::{Choice, NOW_ONE_WAY},
+    lists::{Choice, NOW_ONE_WAY, SEVERAL_ORDERS},
 };
 use crate::{
     facts::{
@@ -71,7 +71,9 @@ impl Asker<'_> {
             said = self.ask(&whole, Sni::Target, &mut tally).await;
             if matches!(said, Ok(Said::Took(_) | Said::Refused(Refusal::Alert(_) | Refusal::OtherVersion(_), _))) {
                 intolerance = self.contrast(HelloTrait::Fragmented, &mut tally).await;
-            } else if let Err(failure) = &said {
+            } else if let Err(failure) = said.as_ref()
+                && !matches!(failure, Failure::Local(_))
+            {
                 intolerance = Some(Intolerance { of: HelloTrait::Fragmented, how: Observed::Failed(failure.clone()) });
             }
         }
@@ -109,10 +111,17 @@ impl Asker<'_> {
                 (chosen, tally.into_question())
             }
         };
+        let first = contrary(&accepted).first().copied();
         let preference = match chosen {
+            Ok(_) if first == accepted.first().copied() => {
+                Observed::NotAttempted("beside ChaCha20 there is one suite, and no order to compare".to_owned())
+            }
             // Chosen first again, though it stands last now.
+            Ok(Some(chosen)) if Some(&chosen) == accepted.first() && self.asks_in_chunks(offer.version) => {
+                Observed::Failed(Failure::Tls(SEVERAL_ORDERS.to_owned()))
+            }
             Ok(Some(chosen)) if Some(&chosen) == accepted.first() => Observed::Seen(Preference::Server),
-            Ok(Some(chosen)) if Some(&chosen) == accepted.last() => Observed::Seen(Preference::Client),
+            Ok(Some(chosen)) if Some(chosen) == first => Observed::Seen(Preference::Client),
             Ok(_) => Observed::NotAttempted(NOW_ONE_WAY.to_owned()),
             Err(failure) => Observed::Failed(failure),
         };
@@ -137,9 +146,15 @@ impl Asker<'_> {
     }
 }
 
-/// Suites the other way round.
+/// Suites the other way round, but for ChaCha20, which is not the first: some servers take it from a client that wants it
+/// most, and decide themselves everywhere else.
 pub(super) fn contrary(suites: &[Suite]) -> Vec<Suite> {
-    suites.iter().rev().copied().collect()
+    let mut contrary: Vec<Suite> = suites.iter().rev().copied().collect();
+    let is_chacha = |suite: &Suite| suite.name().is_some_and(|name| name.contains("CHACHA20"));
+    if let Some(other) = contrary.iter().position(|suite| !is_chacha(suite)) {
+        contrary.swap(0, other);
+    }
+    contrary
 }
 
 /// The suites that come with a certificate, or all of them where none does.

@@ -22,6 +22,9 @@ pub(super) struct Choice {
     pub chosen: Suite,
 }
 
+/// Why the order of a server that decides is not known.
+pub(super) const SEVERAL_ORDERS: &str = "the suites were asked for in several lists, and their orders are not that of all";
+
 /// How a first question about a version was answered.
 pub(super) type First = Result<Said, Failure>;
 
@@ -65,6 +68,9 @@ impl Asker<'_> {
         let preference = match preference(&choices, &suites.accepted) {
             // Its order within each part is not its order of all.
             Observed::Seen(Preference::Server) if is_dealt => Observed::NotAttempted(NOW_ONE_WAY.to_owned()),
+            Observed::Seen(Preference::Server) if self.asks_in_chunks(version) => {
+                Observed::NotAttempted(SEVERAL_ORDERS.to_owned())
+            }
             preference => preference,
         };
         (VersionOffer { version, answer, suites, preference }, tally.into_question())
@@ -174,6 +180,11 @@ impl Asker<'_> {
             found.accepted.push(chosen);
             rest.remove(at);
         }
+    }
+
+    /// Whether the server cannot bear the list of all suites of a version at once.
+    pub(super) fn asks_in_chunks(&self, version: Version) -> bool {
+        !matches!(version, Version::Ssl2 | Version::Tls13) && self.bearing().lists(&shape::suites()).len() > 1
     }
 
     /// Whether a refusal may come from a server that reads only the first suites of a list. One that names the version

@@ -6,6 +6,7 @@
 
 mod ask;
 mod bear;
+mod borne;
 mod evidence;
 mod extras;
 mod grouped;
@@ -55,6 +56,7 @@ pub(super) async fn offers(asker: &Asker<'_>, depth: Depth, session: &Session) -
     tls13_intolerance(asker, session, &mut offers).await;
     write_evidence(asker, &mut offers);
     steady::control(asker, &mut offers).await;
+    borne::control(asker, &mut offers).await;
     steady::compare(session, &asker.heard(), &mut offers);
     offers.starttls = asker.starttls();
     offers

@@ -219,15 +219,15 @@ impl Text<'_> {
 
 fn features_text(features: &Features) -> String {
     let known = [
-        (features.secure_renegotiation, "secure renegotiation"),
-        (features.extended_master_secret, "extended master secret"),
+        (Some(features.secure_renegotiation), "secure renegotiation"),
+        (Some(features.extended_master_secret), "extended master secret"),
         (features.encrypt_then_mac, "encrypt-then-MAC"),
-        (features.session_ticket, "session tickets"),
-        (features.compression, "compression"),
-        (features.ocsp_staple.is_some(), "an OCSP staple"),
+        (Some(features.session_ticket), "session tickets"),
+        (Some(features.compression), "compression"),
+        (Some(features.ocsp_staple.is_some()), "an OCSP staple"),
     ];
     let of = |wanted: bool| {
-        let words: Vec<&str> = known.iter().filter(|(has, _)| *has == wanted).map(|(_, word)| *word).collect();
+        let words: Vec<&str> = known.iter().filter(|(has, _)| *has == Some(wanted)).map(|(_, word)| *word).collect();
         if words.is_empty() { "nothing".to_owned() } else { words.join(", ") }
     };
     format!("in {}: {}; not: {}", features.version, of(true), of(false))
@@ -236,6 +236,7 @@ fn features_text(features: &Features) -> String {
 fn trait_text(of: HelloTrait) -> &'static str {
     match of {
         HelloTrait::Tls13 => "an offer of TLS 1.3",
+        HelloTrait::MiddleSized => "a hello of 256 to 511 bytes",
         HelloTrait::Large => "a large hello",
         HelloTrait::Fragmented => "a hello in two records",
         HelloTrait::UnknownExtension => "an unknown extension",

@@ -30,6 +30,7 @@ fn each_intolerance(context: &Context, traits: &[HelloTrait]) -> Outcome {
                     let how = intolerance.how.seen()?;
                     let what = match intolerance.of {
                         HelloTrait::Tls13 => "that offers TLS 1.3",
+                        HelloTrait::MiddleSized => "of 256 to 511 bytes",
                         HelloTrait::Large => "of more than 512 bytes",
                         HelloTrait::Fragmented => "in two records",
                         HelloTrait::UnknownExtension => "with an extension that it does not know",

@@ -281,6 +281,7 @@ impl Responder {
 fn is_of_kind(hello: &Hello, kind: HelloKind) -> bool {
     match kind {
         HelloKind::Tls13 => hello.offers(Version::Tls13, true),
+        HelloKind::MiddleSizedHello => (256..512).contains(&hello.size),
         HelloKind::LargeHello => hello.size > 512,
         HelloKind::FragmentedHello => hello.records > 1,
         HelloKind::UnknownExtension => hello.has_unknown_extension(),
