@@ -77,7 +77,7 @@ fn judge(case: &Case, runtime: &Runtime, backend: &Backend) -> Result<(), Failed
 
 #[cfg(feature = "docker")]
 mod docker {
-    use mtalab::lab::docker::{self, DockerBackend, DockerOptions, ImageOptions};
+    use mtalab::lab::docker::{self, DockerBackend, DockerOptions, Release};
 
     use super::*;
 
@@ -91,7 +91,7 @@ mod docker {
 
     impl Docker {
         pub(crate) fn find(runtime: &Runtime) -> Self {
-            let why = match runtime.block_on(docker::status(&ImageOptions::default().release)) {
+            let why = match runtime.block_on(docker::status(Release::default())) {
                 Ok(images) if images.iter().all(|image| image.size.is_some()) => None,
                 Ok(_) => Some("ignored: images not built, run `just images`".to_owned()),
                 Err(error) => Some(format!("skipped: no Docker: {error}")),

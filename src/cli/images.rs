@@ -7,16 +7,16 @@ use crate::lab::docker::{ImageError, ImageOptions, build, status};
 
 pub(super) async fn run(command: ImagesCommand) -> Result<ExitCode, Failure> {
     match command {
-        ImagesCommand::Build { mirror } => {
-            let options = ImageOptions { mirror, ..ImageOptions::default() };
+        ImagesCommand::Build { kinds, release, mirror } => {
+            let options = ImageOptions { release, kinds, mirror };
             let built = build(&options, |line| out::note(&format!("  {line}"))).await.map_err(failure)?;
             for image in built {
                 let took = image.took.map_or_else(|| "there already".to_owned(), |took| format!("built in {} s", took.as_secs()));
                 out::print(&format!("{}  {} MB, {took}", image.image, image.size / 1_000_000));
             }
         }
-        ImagesCommand::List => {
-            for image in status(&ImageOptions::default().release).await.map_err(failure)? {
+        ImagesCommand::List { release } => {
+            for image in status(release).await.map_err(failure)? {
                 let size = image.size.map_or_else(|| "not built".to_owned(), |bytes| format!("{} MB", bytes / 1_000_000));
                 out::print(&format!("{}  {size}", image.image));
             }
@@ -28,7 +28,7 @@ pub(super) async fn run(command: ImagesCommand) -> Result<ExitCode, Failure> {
 fn failure(error: ImageError) -> Failure {
     let text = exit::chain(&error);
     match error {
-        ImageError::Release(_) | ImageError::Mirror(_) => Failure::usage(text),
+        ImageError::Kind { .. } | ImageError::Mirror(_) => Failure::usage(text),
         _ => Failure::environment(text),
     }
 }

@@ -25,6 +25,8 @@ use clap::{
 };
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
+#[cfg(feature = "docker")]
+use crate::lab::docker::Release;
 use crate::{
     facts::Depth,
     name::Name,
@@ -288,9 +290,8 @@ struct RunArguments {
     kind: Vec<String>,
     #[command(flatten)]
     corpus: CorpusArguments,
-    /// Where to run them.
-    #[arg(long, value_enum, default_value_t = BackendName::Embedded)]
-    backend: BackendName,
+    #[command(flatten)]
+    backend: BackendArguments,
     /// How many at a time.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     jobs: Option<u16>,
@@ -299,11 +300,22 @@ struct RunArguments {
     update_snapshots: bool,
 }
 
+#[derive(Debug, Args)]
+struct BackendArguments {
+    /// Where servers run.
+    #[arg(long, value_enum, default_value_t = BackendName::Embedded)]
+    backend: BackendName,
+    /// The Debian release of the containers.
+    #[cfg(feature = "docker")]
+    #[arg(long, value_parser = parse_release(), default_value = Release::default().name())]
+    release: Release,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum BackendName {
     /// In this process: no Docker, no root.
     Embedded,
-    /// In containers: a real Postfix.
+    /// In containers: the real MTAs.
     #[cfg(feature = "docker")]
     Docker,
 }
@@ -317,9 +329,8 @@ struct UpArguments {
     kind: Option<String>,
     #[command(flatten)]
     corpus: CorpusArguments,
-    /// Where to run it.
-    #[arg(long, value_enum, default_value_t = BackendName::Embedded)]
-    backend: BackendName,
+    #[command(flatten)]
+    backend: BackendArguments,
     /// Make the keys of this number, so that they are the same every time; anyone who knows it has them.
     #[arg(long, value_name = "NUMBER")]
     seed: Option<u64>,
@@ -373,12 +384,22 @@ struct RelayArguments {
 enum ImagesCommand {
     /// Build what is missing; an unchanged image is never built again.
     Build {
+        /// The kinds of server; all by default.
+        #[arg(value_name = "KIND")]
+        kinds: Vec<String>,
+        /// The Debian release.
+        #[arg(long, value_parser = parse_release(), default_value = Release::default().name())]
+        release: Release,
         /// The Debian mirror to bootstrap from; that of this host by default.
         #[arg(long, value_name = "URL")]
         mirror: Option<String>,
     },
     /// List the images and whether they are built.
-    List,
+    List {
+        /// The Debian release.
+        #[arg(long, value_parser = parse_release(), default_value = Release::default().name())]
+        release: Release,
+    },
 }
 
 /// An address that can be connected to.
@@ -396,6 +417,12 @@ fn parse_patience(text: &str) -> Result<Duration, String> {
 }
 
 /// The name of a depth.
+#[cfg(feature = "docker")]
+fn parse_release() -> impl TypedValueParser<Value = Release> {
+    PossibleValuesParser::new(Release::ALL.map(Release::name))
+        .map(|name| Release::ALL.into_iter().find(|release| release.name() == name).unwrap_or_default())
+}
+
 fn parse_depth() -> impl TypedValueParser<Value = Depth> {
     PossibleValuesParser::new(Depth::ALL.map(Depth::name))
         .map(|name| Depth::ALL.into_iter().find(|depth| depth.name() == name).unwrap_or_default())

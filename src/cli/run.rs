@@ -12,7 +12,7 @@ use std::{
 use anstyle::{AnsiColor, Style};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::{BackendName, RunArguments, corpus, exit, exit::Failure, out};
+use super::{BackendArguments, BackendName, RunArguments, corpus, exit, exit::Failure, out};
 use crate::{
     lab::Backend,
     plan::Issuance,
@@ -35,7 +35,7 @@ pub(super) async fn run(arguments: RunArguments) -> Result<ExitCode, Failure> {
     if let (true, Some(folder)) = (arguments.update_snapshots, &arguments.corpus.scenarios) {
         check_writable(folder)?;
     }
-    let backend = Arc::new(open(arguments.backend, None).await?);
+    let backend = Arc::new(open(&arguments.backend, None).await?);
     #[cfg(feature = "docker")]
     if let Backend::Docker(docker) = &*backend
         && let Err(error) = docker.require_images(cases.iter().map(|case| case.kind.as_str())).await
@@ -43,7 +43,7 @@ pub(super) async fn run(arguments: RunArguments) -> Result<ExitCode, Failure> {
         close(&backend).await;
         return Err(Failure::environment(exit::chain(&error)));
     }
-    let jobs = arguments.jobs.map_or_else(|| default_jobs(arguments.backend), usize::from);
+    let jobs = arguments.jobs.map_or_else(|| default_jobs(arguments.backend.backend), usize::from);
     let start = Instant::now();
     let progress = progress(cases.len());
     let mut tally = Tally::default();
@@ -92,17 +92,18 @@ fn select(arguments: &RunArguments) -> Result<Vec<Case>, Failure> {
 }
 
 /// Opens a backend; what it starts outlives this process where it is `kept` under a name.
-pub(super) async fn open(name: BackendName, kept: Option<String>) -> Result<Backend, Failure> {
+pub(super) async fn open(arguments: &BackendArguments, kept: Option<String>) -> Result<Backend, Failure> {
     #[cfg(not(feature = "docker"))]
     drop(kept);
-    match name {
+    match arguments.backend {
         BackendName::Embedded => Ok(Backend::Embedded),
         #[cfg(feature = "docker")]
         BackendName::Docker => {
             use crate::lab::docker::{DockerBackend, DockerOptions};
             let executable =
                 std::env::current_exe().map_err(|error| Failure::environment(format!("cannot find this program: {error}")))?;
-            let docker = DockerBackend::connect(DockerOptions { kept, ..DockerOptions::new(executable) }).await;
+            let options = DockerOptions { kept, release: arguments.release, ..DockerOptions::new(executable) };
+            let docker = DockerBackend::connect(options).await;
             docker.map(|docker| Backend::Docker(Box::new(docker))).map_err(|error| Failure::environment(exit::chain(&error)))
         }
     }
@@ -166,7 +167,7 @@ impl Tally {
         match outcome {
             CaseOutcome::Passed(seen) => {
                 self.passed += 1;
-                self.without_snapshot += usize::from(case.snapshot.is_none());
+                self.without_snapshot += usize::from(case.snapshot.is_none() || !seen.is_held_to_snapshots);
                 self.update(case, &seen, update, write_error);
                 line(AnsiColor::Green, "pass", "")
             }
@@ -189,7 +190,7 @@ impl Tally {
     }
 
     fn update(&mut self, case: &Case, seen: &Seen, folder: Option<&Path>, write_error: &mut Option<Failure>) {
-        let Some(folder) = folder else { return };
+        let Some(folder) = folder.filter(|_| seen.is_held_to_snapshots) else { return };
         let path = folder.join(format!("{}.{}.snap", case.id, case.kind));
         let file = verify::snapshot_file(&seen.redacted);
         if case.snapshot.as_deref() == Some(&file) {
@@ -216,7 +217,7 @@ impl Tally {
             }
         }
         if self.without_snapshot > 0 && !updating {
-            out::print(&format!("\n{} without a snapshot: judged by [expect] alone", self.without_snapshot));
+            out::print(&format!("\n{} without a snapshot of their own: judged by [expect] alone", self.without_snapshot));
         }
         if updating {
             out::print(&format!("\n{} snapshots written", self.updated));

@@ -67,12 +67,12 @@ pub(super) async fn up(arguments: UpArguments) -> Result<ExitCode, Failure> {
     let case = select(&arguments)?;
     let plan = verify::resolve(&case, Issuance { seed: arguments.seed, ..Issuance::now() }).await?;
     let id = format!("{:06x}", rand::random::<u32>() >> 8);
-    let backend = run::open(arguments.backend, Some(id.clone())).await?;
+    let backend = run::open(&arguments.backend, Some(id.clone())).await?;
     if let Err(reason) = backend.possible(&plan) {
         run::close(&backend).await;
         return Err(Failure::usage(format!("{} on {} is not possible here: {reason}", case.id, case.kind)));
     }
-    if plan.relay.is_some() && arguments.backend != BackendName::Embedded {
+    if plan.relay.is_some() && arguments.backend.backend != BackendName::Embedded {
         run::close(&backend).await;
         return Err(Failure::usage(format!(
             "the relay of {} lives in this process, and containers stay when it ends.\nTry: mtalab up {} --kind {} --backend embedded",
@@ -94,7 +94,7 @@ pub(super) async fn up(arguments: UpArguments) -> Result<ExitCode, Failure> {
         LabFormat::Json => serde_json::to_string(&state.lab).map_err(|error| Failure::environment(error.to_string()))?,
         LabFormat::Dotenv => state.lab.to_dotenv(),
     });
-    if arguments.backend != BackendName::Embedded {
+    if arguments.backend.backend != BackendName::Embedded {
         out::note(&format!("it stays until `mtalab down {}`", state.lab.id));
         if running.web.is_some() {
             out::note("the CA's web server does not stay: on the embedded backend it does");
@@ -207,7 +207,7 @@ impl State {
             id: id.clone(),
             scenario: plan.scenario.clone(),
             kind: plan.server.kind.clone(),
-            backend: if arguments.backend == BackendName::Embedded { "embedded" } else { "docker" }.to_owned(),
+            backend: if arguments.backend.backend == BackendName::Embedded { "embedded" } else { "docker" }.to_owned(),
             host: plan.server.host.to_string(),
             address: running.address.to_string(),
             ca_file,

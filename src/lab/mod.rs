@@ -134,7 +134,17 @@ impl Backend {
         match self {
             Self::Embedded => embedded::possible(plan),
             #[cfg(feature = "docker")]
-            Self::Docker(_) => docker::DockerBackend::possible(plan),
+            Self::Docker(docker) => docker.possible(plan),
+        }
+    }
+
+    /// Whether what is seen of a kind of server must be what the snapshots say. A container of another release than the
+    /// persona's speaks otherwise, and is held to the scenario's own expectations only.
+    pub fn is_held_to_snapshots(&self, #[cfg_attr(not(feature = "docker"), expect(unused_variables))] kind: &str) -> bool {
+        match self {
+            Self::Embedded => true,
+            #[cfg(feature = "docker")]
+            Self::Docker(docker) => docker.is_held_to_snapshots(kind),
         }
     }
 

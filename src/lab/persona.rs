@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use crate::{
     scenario::{DhGroupName, Order, TlsVersion},
-    tls::{Group, SignatureScheme, Suite, Version},
+    tls::{Alert, Group, SignatureScheme, Suite, Version},
 };
 
 /// What one kind of server says. Texts are whole reply lines with `{placeholders}`.
@@ -17,6 +17,8 @@ pub struct Persona {
     pub title: String,
     /// The product family: `postfix`, `exim`, `exchange`.
     pub family: String,
+    /// The Debian release whose package it is; the snapshots are those of a real one of that release.
+    pub release: Option<String>,
     /// What it says at connect.
     pub greeting: Greetings,
     /// Its reply to EHLO.
@@ -86,6 +88,8 @@ pub struct TlsRange {
     pub min: TlsVersion,
     /// The highest.
     pub max: TlsVersion,
+    /// The stock stack chooses group and scheme even where a scenario sets nothing; if absent, rustls does.
+    pub exact: Option<bool>,
     /// Where this is known from.
     pub source: String,
 }
@@ -98,6 +102,18 @@ pub enum DhChoice {
     Fixed(DhGroupName),
     /// By the strength of the certificate's key or, where there is none, of the cipher, as OpenSSL does by itself.
     ByStrength,
+}
+
+/// For which suites a stack confirms encrypt-then-MAC (RFC 7366).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum EncryptThenMac {
+    /// For none.
+    Never,
+    /// For those with a block cipher, as RFC 7366, 3, says.
+    Cbc,
+    /// For those without encryption too, as OpenSSL does.
+    CbcAndNull,
 }
 
 /// The TLS stack of a product, as it comes.
@@ -118,12 +134,16 @@ pub struct Stock {
     pub preference: Order,
     /// Whether the extended master secret is confirmed (RFC 7627).
     pub extended_master_secret: bool,
-    /// Whether encrypt-then-MAC is confirmed (RFC 7366).
-    pub encrypt_then_mac: bool,
+    /// For which suites encrypt-then-MAC is confirmed (RFC 7366).
+    pub encrypt_then_mac: EncryptThenMac,
     /// Whether session tickets are confirmed (RFC 5077).
     pub session_tickets: bool,
-    /// Whether it reads supported_versions; stacks that are older than TLS 1.3 do not (RFC 8446, 4.2.1).
+    /// Whether it reads supported_versions where it does not have TLS 1.3; stacks that are older do not (RFC 8446, 4.2.1).
     pub supported_versions: bool,
+    /// The only protocol that it takes by ALPN; it refuses others (RFC 7301, 3.2). It ignores what is offered if absent.
+    pub alpn: Option<String>,
+    /// What it says to a client that has nothing newer than SSL 3.0; `handshake_failure` if absent.
+    pub ssl3_alert: Option<Alert>,
     /// Where this is known from.
     pub source: String,
 }

@@ -136,9 +136,13 @@ impl Credentials {
 
     /// The key, then the chain, as PEM: the form that Postfix and others take in one file.
     pub fn to_pem(&self) -> String {
+        format!("{}\n{}", self.key_pem.trim_end(), self.chain_pem())
+    }
+
+    /// The chain as PEM.
+    pub fn chain_pem(&self) -> String {
         let blocks: Vec<_> = self.chain.iter().map(|der| pem::Pem::new("CERTIFICATE", der.as_slice())).collect();
-        let chain = pem::encode_many_config(&blocks, pem::EncodeConfig::new().set_line_ending(pem::LineEnding::LF));
-        format!("{}\n{chain}", self.key_pem.trim_end())
+        pem::encode_many_config(&blocks, pem::EncodeConfig::new().set_line_ending(pem::LineEnding::LF))
     }
 }
 

@@ -22,6 +22,7 @@ use tokio::{
 use super::{
     engine::EngineError,
     image::{ImageError, ImageOptions, LABEL_IMAGE},
+    release::Release,
 };
 use crate::wire::WireText;
 
@@ -37,7 +38,7 @@ const SILENCE: Duration = Duration::from_secs(20);
 const TAIL: usize = 30;
 
 /// What decides the content of the base; part of the tags of the images on it.
-pub(super) fn spec(release: &str) -> String {
+pub(super) fn spec(release: Release) -> String {
     format!("{RECIPE}\n{release}\n{DPKG}")
 }
 
@@ -51,7 +52,7 @@ pub(super) async fn make(
 ) -> Result<(), ImageError> {
     if options.mirror.is_none() {
         let public = format!("debian:{}-slim", options.release);
-        if docker.inspect_image(&public).await.is_ok() || pull(docker, &options.release, &public, progress).await {
+        if docker.inspect_image(&public).await.is_ok() || pull(docker, options.release, &public, progress).await {
             let to = TagImageOptionsBuilder::new().repo(repo).tag(tag).build();
             let tagged = docker.tag_image(&public, Some(to)).await;
             return tagged.map_err(|error| EngineError::new("cannot tag the base image", &error).into());
@@ -61,7 +62,7 @@ pub(super) async fn make(
 }
 
 /// Whether the public image could be pulled. Not being able to is no error: there is another way.
-async fn pull(docker: &Docker, release: &str, public: &str, progress: &mut impl FnMut(&str)) -> bool {
+async fn pull(docker: &Docker, release: Release, public: &str, progress: &mut impl FnMut(&str)) -> bool {
     progress(&format!("pulling {public}"));
     let options = CreateImageOptionsBuilder::new().from_image("debian").tag(&format!("{release}-slim")).build();
     let mut answers = Box::pin(docker.create_image(Some(options), None, None));
@@ -90,14 +91,14 @@ async fn bootstrap(
 ) -> Result<(), ImageError> {
     let sources = match &options.mirror {
         Some(mirror) => vec![format!("deb {mirror} {} main", options.release)],
-        None => mirrors(&read_apt_sources(Path::new("/etc/apt")), &options.release),
+        None => mirrors(&read_apt_sources(Path::new("/etc/apt")), options.release.name()),
     };
     if sources.is_empty() {
-        return Err(ImageError::NoMirror { release: options.release.clone() });
+        return Err(ImageError::NoMirror { release: options.release });
     }
     let folder = tempfile::tempdir().map_err(ImageError::Scratch)?;
     let archive = folder.path().join("base.tar");
-    let arguments = arguments(&options.release, &archive, &sources);
+    let arguments = arguments(options.release, &archive, &sources);
     progress(&format!("bootstrapping Debian {} with mmdebstrap", options.release));
     let mut child = Command::new("mmdebstrap")
         .args(&arguments)
@@ -107,7 +108,7 @@ async fn bootstrap(
         .kill_on_drop(true)
         .spawn()
         .map_err(|error| match error.kind() {
-            io::ErrorKind::NotFound => ImageError::NoMmdebstrap { release: options.release.clone() },
+            io::ErrorKind::NotFound => ImageError::NoMmdebstrap { release: options.release },
             _ => ImageError::Scratch(error),
         })?;
     let mut tail = VecDeque::new();
@@ -150,13 +151,13 @@ pub(super) async fn import(
     Ok(())
 }
 
-fn arguments(release: &str, archive: &Path, sources: &[String]) -> Vec<String> {
+fn arguments(release: Release, archive: &Path, sources: &[String]) -> Vec<String> {
     let mut arguments = vec!["--variant=apt".to_owned(), "--aptopt=APT::Install-Recommends \"false\"".to_owned()];
     arguments.extend(DPKG.lines().filter(|line| line.starts_with("path-")).map(|line| format!("--dpkgopt={line}")));
-    if release == "bookworm" && Path::new(MERGED_USR).is_dir() {
+    if release == Release::Bookworm && Path::new(MERGED_USR).is_dir() {
         arguments.push(format!("--hook-dir={MERGED_USR}"));
     }
-    arguments.extend([release.to_owned(), archive.to_string_lossy().into_owned()]);
+    arguments.extend([release.to_string(), archive.to_string_lossy().into_owned()]);
     arguments.extend(sources.iter().cloned());
     arguments
 }
@@ -346,7 +347,7 @@ Components: main
 
     #[test]
     fn the_excludes_reach_mmdebstrap() {
-        let arguments = arguments("trixie", Path::new("/x.tar"), &["deb http://mirror.example trixie main".to_owned()]);
+        let arguments = arguments(Release::Trixie, Path::new("/x.tar"), &["deb http://mirror.example trixie main".to_owned()]);
         assert!(arguments.contains(&"--dpkgopt=path-exclude=/usr/share/man/*".to_owned()), "{arguments:?}");
         assert!(!arguments.iter().any(|argument| argument.contains("hook-dir")), "{arguments:?}");
     }

@@ -25,6 +25,8 @@ use super::{
     base,
     closure::{Closure, ClosureError},
     engine::{self, EngineError},
+    mta::{self, Mta},
+    release::Release,
 };
 use crate::wire::WireText;
 
@@ -38,24 +40,16 @@ const OLD: Duration = Duration::from_secs(600);
 /// How much of a failing build is shown.
 const TAIL: usize = 30;
 
-const POSTFIX_DOCKERFILE: &str = include_str!("../../../lab/postfix/Dockerfile");
-const POSTFIX_MAIN: &str = include_str!("../../../lab/postfix/main.cf");
-const POSTFIX_MASTER: &str = include_str!("../../../lab/postfix/master.cf");
-
 /// What the images are built of.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct ImageOptions {
-    /// The Debian release, by its code name.
-    pub release: String,
+    /// The Debian release.
+    pub release: Release,
+    /// The kinds of server; all where none is named.
+    pub kinds: Vec<String>,
     /// The package mirror to bootstrap from; if absent, Debian's public image is pulled, or else
     /// the mirror is the one that apt on this machine uses.
     pub mirror: Option<String>,
-}
-
-impl Default for ImageOptions {
-    fn default() -> Self {
-        Self { release: "bookworm".to_owned(), mirror: None }
-    }
 }
 
 /// An image that `build` made or found.
@@ -84,9 +78,14 @@ pub enum ImageError {
     /// The engine is not there, full, or refuses.
     #[error(transparent)]
     Engine(#[from] EngineError),
-    /// No Debian release has such a name.
-    #[error("`{0}` is no release of Debian: use a code name such as `bookworm`, in lower-case letters")]
-    Release(String),
+    /// No real MTA has such a name.
+    #[error("there is no real MTA `{kind}`; there are {known}")]
+    Kind {
+        /// What was asked for.
+        kind: WireText,
+        /// What there is.
+        known: String,
+    },
     /// The mirror is no URL that a sources list can hold.
     #[error("`{0}` is no mirror: use a URL such as `http://HOST/debian`")]
     Mirror(WireText),
@@ -96,7 +95,7 @@ pub enum ImageError {
     )]
     NoMmdebstrap {
         /// The release.
-        release: String,
+        release: Release,
     },
     /// The public image cannot be pulled, and this machine has no mirror of Debian.
     #[error(
@@ -104,7 +103,7 @@ pub enum ImageError {
     )]
     NoMirror {
         /// The release.
-        release: String,
+        release: Release,
     },
     /// The bootstrap failed.
     #[error("mmdebstrap failed (without root it needs user namespaces: try `sudo mtalab images build`); its last lines:\n{log}")]
@@ -133,35 +132,33 @@ pub enum ImageError {
 
 /// Builds what is not built yet. `progress` gets the lines of the builds, escaped.
 pub async fn build(options: &ImageOptions, mut progress: impl FnMut(&str)) -> Result<Vec<Built>, ImageError> {
-    check(options)?;
+    let mtas = selected(options)?;
     let docker = engine::connect().await?;
-    let mut built = Vec::new();
-
-    let base = base_image(&options.release);
+    let base = base_image(options.release);
     let started = Instant::now();
     let is_there = exists(&docker, &base).await?;
     if !is_there {
         base::make(&docker, options, &base.repo, &base.tag, &mut progress).await?;
     }
-    built.push(report(&docker, &base, (!is_there).then(|| started.elapsed())).await?);
-
-    let postfix = postfix_image(&options.release);
-    let started = Instant::now();
-    let is_there = exists(&docker, &postfix).await?;
-    if !is_there {
-        progress(&format!("building {postfix}"));
-        let context = [("Dockerfile", POSTFIX_DOCKERFILE), ("main.cf", POSTFIX_MAIN), ("master.cf", POSTFIX_MASTER)];
-        docker_build(&docker, &postfix, &base, &context, &mut progress).await?;
+    let mut built = vec![report(&docker, &base, (!is_there).then(|| started.elapsed())).await?];
+    for mta in mtas {
+        let image = of_mta(mta, options.release);
+        let started = Instant::now();
+        let is_there = exists(&docker, &image).await?;
+        if !is_there {
+            progress(&format!("building {image}"));
+            docker_build(&docker, &image, &base, mta.context(), &mut progress).await?;
+        }
+        built.push(report(&docker, &image, (!is_there).then(|| started.elapsed())).await?);
     }
-    built.push(report(&docker, &postfix, (!is_there).then(|| started.elapsed())).await?);
     Ok(built)
 }
 
 /// Which images are there for a release.
-pub async fn status(release: &str) -> Result<Vec<ImageStatus>, ImageError> {
+pub async fn status(release: Release) -> Result<Vec<ImageStatus>, ImageError> {
     let docker = engine::connect().await?;
     let mut found = Vec::new();
-    for image in [base_image(release), postfix_image(release)] {
+    for image in std::iter::once(base_image(release)).chain(mta::all().map(|mta| of_mta(mta, release))) {
         found.push(ImageStatus { image: image.to_string(), size: size(&docker, &image).await? });
     }
     Ok(found)
@@ -180,16 +177,19 @@ impl std::fmt::Display for ImageName {
     }
 }
 
-/// The image of the real Postfix.
-pub(super) fn postfix_image(release: &str) -> ImageName {
-    named("mtalab-postfix", release, &[&base::spec(release), POSTFIX_DOCKERFILE, POSTFIX_MAIN, POSTFIX_MASTER])
+/// The image of a real MTA.
+pub(super) fn of_mta(mta: &dyn Mta, release: Release) -> ImageName {
+    let base = base::spec(release);
+    let context = mta.context().iter().flat_map(|(path, content)| [*path, *content]);
+    let parts: Vec<_> = std::iter::once(base.as_str()).chain(context).collect();
+    named(&format!("mtalab-{}", mta.kind()), release, &parts)
 }
 
-fn base_image(release: &str) -> ImageName {
+fn base_image(release: Release) -> ImageName {
     named("mtalab-base", release, &[&base::spec(release)])
 }
 
-fn named(repo: &str, release: &str, parts: &[&str]) -> ImageName {
+fn named(repo: &str, release: Release, parts: &[&str]) -> ImageName {
     let all = parts.join("\0");
     let hash = hex(digest(&SHA256, all.as_bytes()).as_ref());
     ImageName { repo: repo.to_owned(), tag: format!("{release}-{}", short(&hash)) }
@@ -315,16 +315,21 @@ async fn size(docker: &Docker, image: &ImageName) -> Result<Option<u64>, EngineE
     }
 }
 
-/// Both become part of an image's name, of a command line and of a sources list.
-fn check(options: &ImageOptions) -> Result<(), ImageError> {
-    let release = &options.release;
-    if release.is_empty() || release.len() > 30 || !release.chars().all(|c| c.is_ascii_lowercase()) {
-        return Err(ImageError::Release(WireText::from(release.as_str()).to_string()));
+/// The MTAs that the options name. The mirror becomes part of a command line and of a sources list.
+fn selected(options: &ImageOptions) -> Result<Vec<&'static dyn Mta>, ImageError> {
+    if let Some(mirror) = options.mirror.as_deref().filter(|mirror| !is_url(mirror)) {
+        return Err(ImageError::Mirror(mirror.into()));
     }
-    match &options.mirror {
-        Some(mirror) if !is_url(mirror) => Err(ImageError::Mirror(mirror.as_str().into())),
-        _ => Ok(()),
+    if options.kinds.is_empty() {
+        return Ok(mta::all().collect());
     }
+    let find = |kind: &String| {
+        mta::find(kind).ok_or_else(|| ImageError::Kind {
+            kind: kind.as_str().into(),
+            known: mta::all().map(|mta| mta.kind()).collect::<Vec<_>>().join(", "),
+        })
+    };
+    options.kinds.iter().map(find).collect()
 }
 
 fn is_url(text: &str) -> bool {
@@ -365,20 +370,26 @@ mod tests {
 
     #[test]
     fn a_tag_follows_the_release_and_the_recipe() {
-        assert_eq!(postfix_image("bookworm"), postfix_image("bookworm"));
-        assert_ne!(postfix_image("bookworm").tag, postfix_image("trixie").tag);
-        assert_ne!(named("x", "bookworm", &["a", "b"]), named("x", "bookworm", &["ab", ""]));
-        assert!(base_image("bookworm").tag.starts_with("bookworm-"));
+        let postfix = mta::find("postfix").unwrap();
+        assert_eq!(of_mta(postfix, Release::Bookworm), of_mta(postfix, Release::Bookworm));
+        assert_ne!(of_mta(postfix, Release::Bookworm).tag, of_mta(postfix, Release::Trixie).tag);
+        assert_ne!(named("x", Release::Bookworm, &["a", "b"]), named("x", Release::Bookworm, &["ab", ""]));
+        assert!(base_image(Release::Bookworm).tag.starts_with("bookworm-"));
     }
 
     #[rstest]
-    #[case("Bookworm", None)]
-    #[case("--help", None)]
-    #[case("bookworm", Some("mirror.example/debian"))]
-    #[case("bookworm", Some("http://mirror.example/ sid main\ndeb"))]
-    fn what_would_reach_a_command_line_is_refused(#[case] release: &str, #[case] mirror: Option<&str>) {
-        let options = ImageOptions { release: release.to_owned(), mirror: mirror.map(str::to_owned) };
-        assert!(check(&options).is_err());
+    #[case(Some("mirror.example/debian"), &[], false)]
+    #[case(Some("http://mirror.example/ sid main\ndeb"), &[], false)]
+    #[case(Some("http://mirror.example/debian"), &["exim"], true)]
+    #[case(None, &["exim", "qmail"], false)]
+    fn only_mirrors_and_kinds_that_are_some_are_taken(
+        #[case] mirror: Option<&str>,
+        #[case] kinds: &[&str],
+        #[case] is_taken: bool,
+    ) {
+        let kinds = kinds.iter().map(|kind| (*kind).to_owned()).collect();
+        let options = ImageOptions { mirror: mirror.map(str::to_owned), kinds, ..ImageOptions::default() };
+        assert_eq!(selected(&options).is_ok(), is_taken);
     }
 
     #[rstest]

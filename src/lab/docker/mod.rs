@@ -1,4 +1,4 @@
-//! The lab in containers: a real Postfix, or mtalab's own server in an image that holds nothing
+//! The lab in containers: real MTAs, or mtalab's own server in an image that holds nothing
 //! else. Each run has a network of its own, and everything that it makes carries its labels.
 //!
 //! ```text
@@ -14,13 +14,13 @@ mod closure;
 mod container;
 mod engine;
 mod image;
-mod postfix;
-mod postfix_tls;
+mod mta;
 mod ready;
+mod release;
 mod sweep;
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     net::{IpAddr, SocketAddr},
     path::PathBuf,
     sync::{
@@ -37,17 +37,22 @@ pub use self::{
     closure::{ClosureError, EXECUTABLE},
     engine::EngineError,
     image::{Built, ImageError, ImageOptions, ImageStatus, build, status},
+    release::Release,
     sweep::{list_kept, remove_kept},
 };
 use self::{
     container::{Container, File},
     engine::LaunchError,
     image::ImageName,
+    mta::{Mta, Vantages},
     ready::wait_until_ready,
     sweep::{LABEL_KEPT, LABEL_OWNER, LABEL_RUN, remove_run, sweep},
 };
 use super::{ServerOrder, owner::Owner};
-use crate::plan::{Credentials, GreetingPlan, Plan, ServerPlan};
+use crate::{
+    lab::persona::Persona,
+    plan::{GreetingPlan, Plan, ServerPlan},
+};
 
 /// Where the plan is in a container that runs mtalab's own server.
 const PLAN: &str = "/plan.json";
@@ -64,8 +69,13 @@ pub enum DockerError {
     #[error(transparent)]
     Image(#[from] ImageError),
     /// The images of the real MTAs are not built.
-    #[error("images not built: run `mtalab images build` (or `just images`); missing is {0}")]
-    ImagesMissing(String),
+    #[error("images not built: run `mtalab images build --release {release}` (or `just images`); missing is {image}")]
+    ImagesMissing {
+        /// The first that is missing.
+        image: String,
+        /// The release that it is of.
+        release: Release,
+    },
     /// The scenario asks for what the real server cannot do.
     #[error("{0}")]
     NotPossible(String),
@@ -121,14 +131,14 @@ pub struct DockerOptions {
     /// The name that the run is kept under when its process is gone; nothing if it is not.
     pub kept: Option<String>,
     /// The Debian release that the images are of.
-    pub release: String,
+    pub release: Release,
 }
 
 impl DockerOptions {
     /// A run with a fresh name that ends with its process.
     pub fn new(executable: PathBuf) -> Self {
         let run = format!("{:016x}", rand::random::<u64>());
-        Self { executable, run, kept: None, release: ImageOptions::default().release }
+        Self { executable, run, kept: None, release: Release::default() }
     }
 }
 
@@ -152,7 +162,7 @@ pub struct DockerBackend {
     labels: HashMap<String, String>,
     gateway: IpAddr,
     executable: PathBuf,
-    release: String,
+    release: Release,
     is_kept: bool,
     is_clean: AtomicBool,
     containers: AtomicUsize,
@@ -216,9 +226,9 @@ impl DockerBackend {
     }
 
     /// Why a plan cannot be run in containers; nothing if it can.
-    pub fn possible(plan: &Plan) -> Result<(), String> {
+    pub fn possible(&self, plan: &Plan) -> Result<(), String> {
         let reason = match Kind::of(&plan.server.kind) {
-            Some(Kind::Postfix) => postfix::impossible(plan),
+            Some(Kind::Real(mta)) => mta::impossible(mta, self.release, plan),
             Some(Kind::Own) if plan.server.dialog.says_anything() => {
                 Some("whether it is ready is told by its greeting, which is at fault".to_owned())
             }
@@ -228,31 +238,41 @@ impl DockerBackend {
         reason.map_or(Ok(()), Err)
     }
 
+    /// Whether what is seen of a kind of server must be what the snapshots say: the real one is held to those of its
+    /// persona where it is of the same release.
+    pub fn is_held_to_snapshots(&self, kind: &str) -> bool {
+        let release = Persona::find(kind).and_then(|persona| persona.release.as_deref());
+        release.is_none_or(|release| release == self.release.name())
+    }
+
     /// Fails where an image that one of these kinds of server needs is not built: once for a
     /// whole run, instead of once for each of its scenarios.
-    pub async fn require_images<'a>(&self, mut kinds: impl Iterator<Item = &'a str>) -> Result<(), DockerError> {
-        let image = image::postfix_image(&self.release);
-        if kinds.any(|kind| Kind::of(kind) == Some(Kind::Postfix)) && !image::exists(&self.docker, &image).await? {
-            return Err(DockerError::ImagesMissing(image.to_string()));
+    pub async fn require_images<'a>(&self, kinds: impl Iterator<Item = &'a str>) -> Result<(), DockerError> {
+        let kinds: BTreeSet<_> = kinds.collect();
+        for mta in kinds.into_iter().filter_map(mta::find) {
+            let image = image::of_mta(mta, self.release);
+            if !image::exists(&self.docker, &image).await? {
+                return Err(self.missing(&image));
+            }
         }
         Ok(())
     }
 
     /// Starts the server of a plan and waits for its greeting.
     pub async fn start(&self, plan: &Plan) -> Result<Running, DockerError> {
-        Self::possible(plan).map_err(DockerError::NotPossible)?;
+        self.possible(plan).map_err(DockerError::NotPossible)?;
         let (vantages, helpers) = self.vantages_of(plan).await?;
         let addresses = vantages.iter().map(|(name, address, _)| (name.clone(), *address)).collect();
-        let container = match Kind::of(&plan.server.kind) {
-            Some(Kind::Postfix) => self.start_postfix(&plan.server, &addresses).await?,
+        let kind = Kind::of(&plan.server.kind);
+        let container = match kind {
+            Some(Kind::Real(mta)) => self.start_mta(mta, &plan.server, addresses).await?,
             _ => self.start_own_server(&plan.server, addresses).await?,
         };
         let what = format!("the server of {}", plan.scenario);
         let (container, address) = with_address(container, &what).await?;
         let address = SocketAddr::new(address, 25);
-        // Postfix's limit lets the first connection in.
-        let is_let_in_once =
-            plan.server.greeting == GreetingPlan::Throttled && Kind::of(&plan.server.kind) == Some(Kind::Postfix);
+        let lets_one_in = matches!(kind, Some(Kind::Real(mta)) if mta.lets_one_in());
+        let is_let_in_once = plan.server.greeting == GreetingPlan::Throttled && lets_one_in;
         if let Err(why) = wait_until_ready(&container, address, is_let_in_once).await {
             return Err(not_ready(container, &what, why).await);
         }
@@ -325,24 +345,25 @@ impl DockerBackend {
         Ok((vantages, helpers))
     }
 
-    async fn start_postfix(&self, server: &ServerPlan, vantages: &BTreeMap<String, IpAddr>) -> Result<Container, DockerError> {
-        let image = image::postfix_image(&self.release);
+    async fn start_mta(
+        &self,
+        mta: &dyn Mta,
+        server: &ServerPlan,
+        vantages: BTreeMap<String, IpAddr>,
+    ) -> Result<Container, DockerError> {
+        let image = image::of_mta(mta, self.release);
         if !image::exists(&self.docker, &image).await? {
-            return Err(DockerError::ImagesMissing(image.to_string()));
+            return Err(self.missing(&image));
         }
-        let settings = postfix::main_cf(server, vantages).into_bytes();
-        let mut files = vec![File { path: postfix::MAIN, mode: 0o644, content: settings }];
-        if postfix::has_key(server) {
-            // Each key stands before its own certificates.
-            let chains = std::iter::once(&server.credentials).chain(&server.second).map(Credentials::to_pem);
-            files.push(File { path: postfix::CHAIN, mode: 0o600, content: chains.collect::<String>().into_bytes() });
-        }
-        files.extend(postfix_tls::files(server).into_iter().map(|(path, content)| File { path, mode: 0o644, content }));
-        match self.launch(&image, &[], files).await {
+        match self.launch(&image, &[], mta.files(server, &Vantages(vantages))).await {
             Ok(container) => Ok(container),
-            Err(LaunchError::NoImage) => Err(DockerError::ImagesMissing(image.to_string())),
+            Err(LaunchError::NoImage) => Err(self.missing(&image)),
             Err(LaunchError::Engine(error)) => Err(error.into()),
         }
+    }
+
+    fn missing(&self, image: &ImageName) -> DockerError {
+        DockerError::ImagesMissing { image: image.to_string(), release: self.release }
     }
 
     async fn start_own_server(&self, server: &ServerPlan, vantages: BTreeMap<String, IpAddr>) -> Result<Container, DockerError> {
@@ -361,7 +382,7 @@ impl DockerBackend {
                 Ok(container) => return Ok(container),
                 // Another run took it for an old one between two of our containers.
                 Err(LaunchError::NoImage) if !is_last => *self.own.lock().await = None,
-                Err(LaunchError::NoImage) => return Err(DockerError::ImagesMissing(image.to_string())),
+                Err(LaunchError::NoImage) => return Err(self.missing(&image)),
                 Err(LaunchError::Engine(error)) => return Err(error.into()),
             }
         }
@@ -427,21 +448,18 @@ impl Running {
 }
 
 /// What runs a kind of server.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy)]
 enum Kind {
     /// The real one.
-    Postfix,
+    Real(&'static dyn Mta),
     /// mtalab's own server, for what cannot be had as an image.
     Own,
 }
 
 impl Kind {
     fn of(kind: &str) -> Option<Self> {
-        match kind {
-            "postfix" => Some(Self::Postfix),
-            _ if kind.starts_with("exchange-") => Some(Self::Own),
-            _ => None,
-        }
+        let own = || kind.starts_with("exchange-").then_some(Self::Own);
+        mta::find(kind).map(Self::Real).or_else(own)
     }
 }
 
@@ -468,11 +486,17 @@ mod tests {
     use super::*;
 
     #[rstest]
-    #[case("postfix", Some(Kind::Postfix))]
-    #[case("exchange-2019", Some(Kind::Own))]
-    #[case("exim", None)]
-    fn an_emulation_never_stands_in_for_a_real_mta(#[case] kind: &str, #[case] expected: Option<Kind>) {
-        assert_eq!(Kind::of(kind), expected);
+    #[case("postfix", "real")]
+    #[case("exim", "real")]
+    #[case("exchange-2019", "own")]
+    #[case("qmail", "none")]
+    fn an_emulation_never_stands_in_for_a_real_mta(#[case] kind: &str, #[case] expected: &str) {
+        let found = match Kind::of(kind) {
+            Some(Kind::Real(_)) => "real",
+            Some(Kind::Own) => "own",
+            None => "none",
+        };
+        assert_eq!(found, expected);
     }
 
     #[tokio::test]

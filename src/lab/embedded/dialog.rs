@@ -473,6 +473,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
             ("{host}", plan.host.as_str()),
             ("{client}", &self.client.to_string()),
             ("{date}", &date()),
+            ("{starttls}", if !self.in_tls && self.offers_starttls() { "STARTTLS " } else { "" }),
             // Last, since these two are the client's own words: they are not searched again.
             ("{verb}", verb),
             ("{helo}", &helo),

@@ -15,7 +15,7 @@ use super::{
 use crate::{
     lab::dh,
     scenario::{ClientCertificateFault, DhGroupName, Flight},
-    tls::{Alert, Authentication, Group, Suite, SuiteFamily, Version},
+    tls::{Alert, Authentication, Group, Suite, Version},
 };
 
 /// The content of a record.
@@ -98,8 +98,7 @@ fn server_hello(stack: &Stack, hello: &Hello, choice: &Choice, random: &[u8; 32]
         confirm(35, &[]);
     }
     // RFC 7366, 3.
-    let has_mac = [SuiteFamily::Cbc, SuiteFamily::Null].into_iter().any(|family| choice.suite.is_in(family));
-    if stack.encrypt_then_mac && has_mac && offers(22) {
+    if stack.encrypts_then_macs(choice.suite) && offers(22) {
         confirm(22, &[]);
     }
     if stack.extended_master_secret && offers(23) {

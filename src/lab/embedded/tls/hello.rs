@@ -168,6 +168,16 @@ impl Hello {
         Some(groups)
     }
 
+    /// The protocols in application_layer_protocol_negotiation; none without that extension.
+    pub fn protocols(&self) -> Option<Vec<&[u8]>> {
+        let mut list = Input(Input(self.extension(16)?).long()?);
+        let mut protocols = Vec::new();
+        while !list.0.is_empty() {
+            protocols.push(list.short()?);
+        }
+        Some(protocols)
+    }
+
     /// Whether a version is offered, to a server that reads supported_versions or to one that does not.
     pub fn offers(&self, version: Version, by_extension: bool) -> bool {
         match self.extension(43).filter(|_| by_extension) {

@@ -123,7 +123,7 @@ fn context(
     // The first of the schemes decides, not the client's first.
     let mut options = SslOptions::CIPHER_SERVER_PREFERENCE;
     options.set(NO_EXTENDED_MASTER_SECRET, !stack.extended_master_secret);
-    options.set(NO_ENCRYPT_THEN_MAC, !stack.encrypt_then_mac);
+    options.set(NO_ENCRYPT_THEN_MAC, !stack.encrypts_then_macs(choice.suite));
     options.set(SslOptions::NO_TICKET, !stack.session_tickets);
     context.set_options(options);
     // No session is kept, so it gets no id.

@@ -121,14 +121,15 @@ const DRIP: Duration = Duration::from_secs(1);
 const MAX_ANSWER: u64 = 1 << 18;
 
 /// The TLS of a plan; none where it is off for everyone.
-pub(super) fn of(plan: &ServerPlan, persona: &Persona) -> Result<Option<Tls>, TlsSetupError> {
+pub(super) fn of(plan: &ServerPlan, persona: &'static Persona) -> Result<Option<Tls>, TlsSetupError> {
     if matches!(plan.offer, Offer::Nobody | Offer::Masked) || plan.answer != Answer::Handshake {
         return Ok(None);
     }
     let is_plain = plan.tls.is_plain() && plan.nameless.is_none();
     let provider = aws_lc_rs::default_provider();
     let first = Credential::new(&plan.credentials, &provider)?;
-    if let (true, Some(range), None, true) = (is_plain, &persona.tls, &plan.second, first.is_for_rustls()) {
+    let range = persona.tls.as_ref().filter(|range| range.exact.is_none());
+    if let (true, Some(range), None, true) = (is_plain, range, &plan.second, first.is_for_rustls()) {
         let all = [(TlsVersion::Tls12, &rustls::version::TLS12), (TlsVersion::Tls13, &rustls::version::TLS13)];
         let settings = &plan.tls.settings;
         let offered = settings.min.unwrap_or(range.min)..=settings.max.unwrap_or(range.max);

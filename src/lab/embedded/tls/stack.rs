@@ -5,13 +5,14 @@ use super::{
     keys::{Credential, KeyKind},
 };
 use crate::{
-    lab::persona::{DhChoice, Persona},
+    lab::persona::{DhChoice, EncryptThenMac, Persona},
     plan::TlsPlan,
     scenario::{DhGroupName, Order, TlsVersion},
-    tls::{Alert, Authentication, Group, SignatureScheme, Suite, Version},
+    tls::{Alert, Authentication, Group, SignatureScheme, Suite, SuiteFamily, Version},
 };
 
 const MISSING_EXTENSION: Alert = Alert(109);
+const NO_APPLICATION_PROTOCOL: Alert = Alert(120);
 
 /// What a server offers.
 #[derive(Clone, Debug)]
@@ -30,9 +31,12 @@ pub(super) struct Stack {
     pub compression: bool,
     pub secure_renegotiation: bool,
     pub extended_master_secret: bool,
-    pub encrypt_then_mac: bool,
+    encrypt_then_mac: EncryptThenMac,
     pub session_tickets: bool,
     reads_supported_versions: bool,
+    /// The only protocol that it takes by ALPN.
+    alpn: Option<&'static str>,
+    ssl3_alert: Alert,
 }
 
 /// How a hello is answered.
@@ -106,7 +110,7 @@ impl Exchange {
 
 impl Stack {
     /// What the plan says, where it says nothing the persona.
-    pub fn new(plan: &TlsPlan, persona: &Persona) -> Self {
+    pub fn new(plan: &TlsPlan, persona: &'static Persona) -> Self {
         let stock = &persona.stock;
         let mut stack = Self {
             versions: stock.versions.clone(),
@@ -122,6 +126,9 @@ impl Stack {
             encrypt_then_mac: stock.encrypt_then_mac,
             session_tickets: stock.session_tickets,
             reads_supported_versions: stock.supported_versions,
+            alpn: stock.alpn.as_deref(),
+            // SSL 3.0 has no alert for it (RFC 6101, 5.4.2).
+            ssl3_alert: stock.ssl3_alert.unwrap_or(Alert::HANDSHAKE_FAILURE),
         };
         let settings = &plan.settings;
         if let (Some(range), None) = (&persona.tls, settings.stock) {
@@ -163,7 +170,9 @@ impl Stack {
         stack.compression |= fault.compression.is_some();
         stack.secure_renegotiation &= fault.no_secure_renegotiation.is_none();
         stack.extended_master_secret &= fault.no_extended_master_secret.is_none();
-        stack.encrypt_then_mac &= fault.no_encrypt_then_mac.is_none();
+        if fault.no_encrypt_then_mac.is_some() {
+            stack.encrypt_then_mac = EncryptThenMac::Never;
+        }
         stack.session_tickets &= fault.no_session_tickets.is_none();
         stack
     }
@@ -175,6 +184,15 @@ impl Stack {
             self.versions.push(Version::Tls12);
         }
         self
+    }
+
+    /// Whether encrypt-then-MAC is confirmed for a suite.
+    pub fn encrypts_then_macs(&self, suite: Suite) -> bool {
+        match self.encrypt_then_mac {
+            EncryptThenMac::Never => false,
+            EncryptThenMac::Cbc => suite.is_in(SuiteFamily::Cbc),
+            EncryptThenMac::CbcAndNull => suite.is_in(SuiteFamily::Cbc) || suite.is_in(SuiteFamily::Null),
+        }
     }
 
     /// The group of finite-field Diffie-Hellman for a choice.
@@ -204,9 +222,11 @@ impl Stack {
         let by_extension = self.reads_supported_versions || self.versions.contains(&Version::Tls13);
         let common = self.versions.iter().copied().filter(|version| hello.offers(*version, by_extension));
         match common.max() {
-            // SSL 3.0 has no alert for it (RFC 6101, 5.4.2).
-            None if hello.version == Version::Ssl3.code() => Decision::Refuse(Alert::HANDSHAKE_FAILURE),
+            None if hello.version == Version::Ssl3.code() => Decision::Refuse(self.ssl3_alert),
             None => Decision::Refuse(Alert::PROTOCOL_VERSION),
+            Some(_) if self.alpn.is_some_and(|own| hello.protocols().is_some_and(|theirs| !theirs.contains(&own.as_bytes()))) => {
+                Decision::Refuse(NO_APPLICATION_PROTOCOL)
+            }
             Some(Version::Tls13) => self.decide_tls13(hello, credentials),
             Some(version) => match self.choose(version, hello, credentials) {
                 Some(choice) => Decision::Choose(choice),

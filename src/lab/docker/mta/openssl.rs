@@ -1,0 +1,57 @@
+//! TLS of the MTAs that have OpenSSL: what of a plan it can do, and its names for the rest.
+
+use crate::{
+    lab::{dh, openssl},
+    plan::ServerPlan,
+    scenario::{DhGroupName, Order},
+    tls::{Group, Version},
+};
+
+/// A configuration for MTAs that leave the security level as it is: weak keys and signatures are loaded.
+pub(super) const CONFIGURATION: &str = include_str!("../../../../lab/openssl/openssl.cnf");
+/// The versions of Debian's OpenSSL.
+pub(super) const VERSIONS: [Version; 4] = [Version::Tls10, Version::Tls11, Version::Tls12, Version::Tls13];
+
+/// Why OpenSSL cannot do what is planned; nothing if it can.
+pub(super) fn unlike_it(server: &ServerPlan) -> Option<&'static str> {
+    if planned_groups(server).into_iter().flatten().any(|group| openssl::group(*group).is_none()) {
+        return Some("the OpenSSL of its release does not have these groups");
+    }
+    let stack = server.tls.stack.as_ref()?;
+    if stack.suites.iter().flatten().any(|suite| !suite.is_tls13() && openssl::suite(*suite).is_none()) {
+        return Some("the OpenSSL of its release does not have these suites");
+    }
+    if stack.suites.iter().flatten().any(|suite| suite.is_tls13()) {
+        return Some("it has no setting for the suites of TLS 1.3");
+    }
+    if matches!(stack.dh_group, Some(DhGroupName::Modp768 | DhGroupName::Own512)) {
+        return Some("OpenSSL takes no finite-field group below 1024 bits");
+    }
+    None
+}
+
+/// The cipher list for the suites up to TLS 1.2 that are planned.
+pub(super) fn cipher_list(server: &ServerPlan) -> Option<String> {
+    let suites = server.tls.stack.as_ref()?.suites.as_ref()?;
+    Some(suites.iter().filter_map(|suite| openssl::suite(*suite)).collect::<Vec<_>>().join(":"))
+}
+
+/// The key exchange groups that are planned, in the server's order.
+pub(super) fn groups(server: &ServerPlan) -> Option<Vec<&'static str>> {
+    planned_groups(server).map(|groups| groups.iter().filter_map(|group| openssl::group(*group)).collect())
+}
+
+/// The group of finite-field Diffie-Hellman that is planned, as PEM.
+pub(super) fn dh_parameters(server: &ServerPlan) -> Option<Vec<u8>> {
+    Some(dh::group(server.tls.stack.as_ref()?.dh_group?).to_pem().into_bytes())
+}
+
+/// Whose order decides among the suites, where the plan says it.
+pub(super) fn preference(server: &ServerPlan) -> Option<Order> {
+    let plan = &server.tls;
+    plan.stack.as_ref().and_then(|stack| stack.preference).or(plan.settings.preference)
+}
+
+fn planned_groups(server: &ServerPlan) -> Option<&Vec<Group>> {
+    server.tls.stack.as_ref().and_then(|stack| stack.groups.as_ref()).or(server.tls.settings.groups.as_ref())
+}
