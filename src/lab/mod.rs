@@ -140,7 +140,10 @@ impl Backend {
 
     /// Whether what is seen of a kind of server must be what the snapshots say. A container of another release than the
     /// persona's speaks otherwise, and is held to the scenario's own expectations only.
-    pub fn is_held_to_snapshots(&self, #[cfg_attr(not(feature = "docker"), expect(unused_variables))] kind: &str) -> bool {
+    pub fn is_held_to_snapshots(
+        &self,
+        #[cfg_attr(not(feature = "docker"), expect(unused_variables, reason = "the real ones ask"))] kind: &str,
+    ) -> bool {
         match self {
             Self::Embedded => true,
             #[cfg(feature = "docker")]
