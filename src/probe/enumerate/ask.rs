@@ -51,7 +51,7 @@ pub(in crate::probe) struct Asker<'a> {
     /// The refusals without words that were found out to be some, each once.
     wordless: Mutex<Vec<Refusal>>,
     /// The offers that were refused, each as it was asked.
-    refused: Mutex<Vec<(ClientHello, Sni)>>,
+    refused: Mutex<Vec<ClientHello>>,
     /// Whether a hello was lost once and answered the next time.
     has_lost: AtomicBool,
 }
@@ -181,7 +181,7 @@ impl<'a> Asker<'a> {
     }
 
     /// The offers that were refused, with an alert or without words.
-    pub(super) fn refused(&self) -> Vec<(ClientHello, Sni)> {
+    pub(super) fn refused(&self) -> Vec<ClientHello> {
         lock(&self.refused).clone()
     }
 
@@ -207,7 +207,7 @@ impl<'a> Asker<'a> {
                 Ok(said) => {
                     self.has_lost.fetch_or(!failures.is_empty(), Ordering::Relaxed);
                     if matches!(said, Said::Refused(Refusal::Alert(_), _)) {
-                        lock(&self.refused).push((hello.clone(), sni));
+                        lock(&self.refused).push(hello.clone());
                     }
                     return Ok(said);
                 }
@@ -265,7 +265,7 @@ impl<'a> Asker<'a> {
         if !wordless.contains(&refusal) {
             wordless.push(refusal);
         }
-        lock(&self.refused).push((hello.clone(), sni));
+        lock(&self.refused).push(hello.clone());
         Some(Said::Refused(refusal, None))
     }
 

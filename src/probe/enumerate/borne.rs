@@ -69,7 +69,7 @@ fn parts(hello: &ClientHello) -> Vec<Part> {
 pub(super) async fn control(asker: &Asker<'_>, offers: &mut Offers) {
     let mut tally = Tally::new("whether what is refused is refused for what it offers");
     let mut asked = 0;
-    for (refused, sni) in asker.refused() {
+    for refused in asker.refused() {
         let heard = asker.heard();
         let borne: Vec<Part> = heard.iter().filter(|heard| heard.has_chosen()).flat_map(|heard| parts(&heard.asked)).collect();
         let is_explained = offers.intolerance.seen().is_some_and(|found| found.iter().any(|known| is_hit(known, &refused)));
@@ -93,9 +93,8 @@ pub(super) async fn control(asker: &Asker<'_>, offers: &mut Offers) {
             _ => None,
         };
         let known = offers.intolerance.seen().cloned();
-        let name = if sni == Sni::Target { "" } else { ", with or without the right name" };
-        let why = format!("the server refuses some hellos for something else than what they offer{name}");
-        steady::doubt(offers, &Failure::Tls(why));
+        let why = "the server refuses some hellos for something else than what they offer";
+        steady::doubt(offers, &Failure::Tls(why.to_owned()));
         if let (Some(known), Some(sized)) = (known, sized) {
             offers.intolerance = Observed::Seen(known);
             cannot_bear(offers, sized);

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use rsa::{PrivateKey, pkcs8::DecodePrivateKey as _, traits::PublicKeyParts as _};
 
-use super::versions;
+use super::{planned_groups, preference, versions};
 use crate::{
     plan::ServerPlan,
     scenario::Order,
@@ -92,16 +92,9 @@ fn rsa_bytes(server: &ServerPlan) -> Option<usize> {
     PrivateKey::from_pkcs8_pem(&server.credentials.key_pem).ok().map(|key| key.size())
 }
 
-fn preference(server: &ServerPlan) -> Option<Order> {
-    let plan = &server.tls;
-    plan.stack.as_ref().and_then(|stack| stack.preference).or(plan.settings.preference)
-}
-
 /// GnuTLS's names of the groups that are planned; none for one that it does not have.
 fn groups(server: &ServerPlan) -> Option<Vec<Option<String>>> {
-    let plan = &server.tls;
-    let groups = plan.stack.as_ref().and_then(|stack| stack.groups.as_ref()).or(plan.settings.groups.as_ref())?;
-    Some(groups.iter().map(|group| group_name(*group)).collect())
+    Some(planned_groups(server)?.iter().map(|group| group_name(*group)).collect())
 }
 
 fn group_name(group: Group) -> Option<String> {

@@ -16,8 +16,8 @@ use super::{container::File, release::Release};
 use crate::{
     name::Name,
     plan::{Answer, Credentials, Offer, Plan, ServerPlan},
-    scenario::TlsVersion,
-    tls::Version,
+    scenario::{Order, TlsVersion},
+    tls::{Group, Version},
 };
 
 /// The MTAs, in the order in which their images are built.
@@ -155,6 +155,18 @@ fn versions(server: &ServerPlan, stock: &[Version]) -> Vec<Version> {
             both.filter(|version| range.contains(version)).map(Version::from).collect()
         }
     }
+}
+
+/// Whose order decides among the suites, where the plan says it.
+fn preference(server: &ServerPlan) -> Option<Order> {
+    let plan = &server.tls;
+    plan.stack.as_ref().and_then(|stack| stack.preference).or(plan.settings.preference)
+}
+
+/// The key exchange groups that are planned, in the server's order; none where the plan does not say.
+fn planned_groups(server: &ServerPlan) -> Option<&Vec<Group>> {
+    let plan = &server.tls;
+    plan.stack.as_ref().and_then(|stack| stack.groups.as_ref()).or(plan.settings.groups.as_ref())
 }
 
 /// Whether the server has a key. Without one it says that TLS is not available, or does not offer it.

@@ -57,7 +57,7 @@ impl Mta for OpenSmtpd {
             Some("its listener has one certificate for each name")
         } else if server.tls.client_certificate.is_some() {
             Some("it asks for certificates of clients only by the names of their authorities")
-        } else if openssl::groups(server).is_some() || openssl::preference(server).is_some() {
+        } else if openssl::groups(server).is_some() || super::preference(server).is_some() {
             Some("it has no setting for groups, or for whose order decides")
         } else if stack.is_some_and(|stack| stack.dh_group.is_some()) {
             Some("it has no finite-field group")

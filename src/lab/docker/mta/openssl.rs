@@ -1,10 +1,11 @@
 //! TLS of the MTAs that have OpenSSL: what of a plan it can do, and its names for the rest.
 
+use super::planned_groups;
 use crate::{
     lab::{dh, openssl},
     plan::ServerPlan,
-    scenario::{DhGroupName, Order},
-    tls::{Group, Version},
+    scenario::DhGroupName,
+    tls::Version,
 };
 
 /// A configuration for MTAs that leave the security level as it is: weak keys and signatures are loaded.
@@ -44,14 +45,4 @@ pub(super) fn groups(server: &ServerPlan) -> Option<Vec<&'static str>> {
 /// The group of finite-field Diffie-Hellman that is planned, as PEM.
 pub(super) fn dh_parameters(server: &ServerPlan) -> Option<Vec<u8>> {
     Some(dh::group(server.tls.stack.as_ref()?.dh_group?).to_pem().into_bytes())
-}
-
-/// Whose order decides among the suites, where the plan says it.
-pub(super) fn preference(server: &ServerPlan) -> Option<Order> {
-    let plan = &server.tls;
-    plan.stack.as_ref().and_then(|stack| stack.preference).or(plan.settings.preference)
-}
-
-fn planned_groups(server: &ServerPlan) -> Option<&Vec<Group>> {
-    server.tls.stack.as_ref().and_then(|stack| stack.groups.as_ref()).or(server.tls.settings.groups.as_ref())
 }

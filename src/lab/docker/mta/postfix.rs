@@ -138,7 +138,7 @@ fn security_level(server: &ServerPlan) -> &'static str {
 /// The settings for TLS.
 fn tls_settings(server: &ServerPlan) -> Vec<(&'static str, String)> {
     let mut settings = vec![("smtpd_tls_protocols", protocols(server))];
-    if openssl::preference(server) == Some(Order::Server) {
+    if super::preference(server) == Some(Order::Server) {
         settings.push(("tls_preempt_cipherlist", "yes".to_owned()));
     }
     settings.extend(openssl::groups(server).map(|groups| ("tls_eecdh_auto_curves", groups.join(" "))));

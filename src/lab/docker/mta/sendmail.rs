@@ -117,7 +117,7 @@ fn settings(server: &ServerPlan) -> String {
     set("CipherList", &format!("{}:@SECLEVEL=0", openssl::cipher_list(server).as_deref().unwrap_or("DEFAULT")));
     let offered = versions(server, &openssl::VERSIONS);
     let excluded = VERSIONS.iter().filter(|(version, _)| !offered.contains(version)).map(|(_, option)| *option);
-    let preference = (openssl::preference(server) == Some(Order::Server)).then_some("SSL_OP_CIPHER_SERVER_PREFERENCE");
+    let preference = (super::preference(server) == Some(Order::Server)).then_some("SSL_OP_CIPHER_SERVER_PREFERENCE");
     let options: Vec<_> = excluded.chain(preference).map(|option| format!("+{option}")).collect();
     if !options.is_empty() {
         set("ServerSSLOptions", &options.join(" "));
