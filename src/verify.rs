@@ -7,6 +7,7 @@ use std::{
     sync::{Arc, LazyLock},
 };
 
+use serde_json::Value;
 use tokio::task::JoinSet;
 
 use crate::{
@@ -26,7 +27,7 @@ use crate::{
         text::{self, TextOptions},
     },
     rules::{self, policy},
-    scenario::{Corpus, CorpusError, Known, Scenario, ScenarioErrors, parse},
+    scenario::{self, Corpus, CorpusError, Known, Scenario, ScenarioErrors, parse},
     wire::WireText,
 };
 
@@ -110,18 +111,19 @@ pub enum LoadError {
     Scenarios(Vec<ScenarioErrors>),
 }
 
-/// The names that a scenario may use.
-pub fn known() -> Known<'static> {
-    static RULES: LazyLock<Vec<&str>> = LazyLock::new(|| rules::catalogue().iter().map(|rule| rule.id).collect());
-    static KINDS: LazyLock<Vec<&str>> = LazyLock::new(persona::kinds);
-    static POLICIES: LazyLock<Vec<&str>> = LazyLock::new(|| policy::all().iter().map(|policy| &*policy.name).collect());
-    Known { rules: &RULES, kinds: &KINDS, policies: &POLICIES }
+/// The schema of a scenario, with all names that one may use.
+pub fn schema() -> &'static Value {
+    static SCHEMA: LazyLock<Value> = LazyLock::new(|| {
+        let rules: Vec<&str> = rules::catalogue().iter().map(|rule| rule.id).collect();
+        let policies: Vec<&str> = policy::all().iter().map(|policy| &*policy.name).collect();
+        scenario::schema(&Known { rules: &rules, kinds: &persona::kinds(), policies: &policies })
+    });
+    &SCHEMA
 }
 
 /// Parses the selected scenarios of a corpus; one case for each kind of server.
 /// An empty selection takes all.
 pub fn load(corpus: &Corpus, patterns: &[String]) -> Result<Vec<Case>, LoadError> {
-    let known = known();
     let mut entries = Vec::new();
     if patterns.is_empty() {
         entries.extend(corpus.iter());
@@ -138,7 +140,7 @@ pub fn load(corpus: &Corpus, patterns: &[String]) -> Result<Vec<Case>, LoadError
     let mut cases = Vec::new();
     let mut errors = Vec::new();
     for entry in entries {
-        match parse(&entry.source, &known) {
+        match parse(&entry.source, schema()) {
             Ok(scenario) => cases.extend(scenario.server.kinds.iter().map(|kind| Case {
                 id: entry.id.clone(),
                 kind: kind.clone(),

@@ -8,7 +8,7 @@ use crate::{
     nearest::nearest,
     report::{explain, json},
     rules::{self, policy},
-    scenario::{Corpus, parse, schema as scenario_schema},
+    scenario::{Corpus, parse},
     verify,
 };
 
@@ -43,7 +43,7 @@ pub(super) fn show(id: &str, arguments: &CorpusArguments) -> Result<ExitCode, Fa
     let corpus = open(arguments)?;
     let entry = corpus.get(id).map_err(|error| Failure::usage(error.to_string()))?;
     let scenario =
-        parse(&entry.source, &verify::known()).map_err(|errors| Failure::from(verify::LoadError::Scenarios(vec![errors])))?;
+        parse(&entry.source, verify::schema()).map_err(|errors| Failure::from(verify::LoadError::Scenarios(vec![errors])))?;
     let heading = format!("{id}: {}\n{}", scenario.title, "=".repeat(id.len() + 2 + scenario.title.chars().count()));
     // Parsing has refused every control character in it.
     out::print(&format!("{heading}\n\n{}", String::from_utf8_lossy(&entry.source.bytes)));
@@ -79,10 +79,9 @@ pub(super) fn policies() -> Result<ExitCode, Failure> {
 }
 
 pub(super) fn schema(of: SchemaOf) -> Result<ExitCode, Failure> {
-    let schema = match of {
-        SchemaOf::Scenario => scenario_schema(&verify::known()),
-        SchemaOf::Report => json::schema(),
-    };
-    out::print(&format!("{schema:#}"));
+    match of {
+        SchemaOf::Scenario => out::print(&format!("{:#}", verify::schema())),
+        SchemaOf::Report => out::print(&format!("{:#}", json::schema())),
+    }
     Ok(ExitCode::SUCCESS)
 }

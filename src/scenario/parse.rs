@@ -9,12 +9,12 @@ use std::{
 };
 
 use serde::Deserialize as _;
+use serde_json::Value;
 use toml::de::DeTable;
 
 use super::{
     contradictions::{Places, contradictions},
     error::{ScenarioError, ScenarioErrors, show_path},
-    schema::{Known, schema},
     structure::differences,
     types::Scenario,
 };
@@ -73,14 +73,16 @@ pub fn read_file(path: &Path) -> Result<SourceFile, ReadError> {
 ///
 /// Mistakes of syntax hide those of structure, and these hide contradictions: a table
 /// that was guessed would only bring up mistakes that are none.
-pub fn parse(source: &SourceFile, known: &Known) -> Result<Scenario, ScenarioErrors> {
+///
+/// The schema is the one that [`schema`](super::schema()) makes. To make it takes longer than to read a file: make it once.
+pub fn parse(source: &SourceFile, schema: &Value) -> Result<Scenario, ScenarioErrors> {
     let text = text(source)?;
     let fail = |errors: Vec<ScenarioError>| {
         if errors.is_empty() { Ok(()) } else { Err(ScenarioErrors::new(&source.name, text, errors)) }
     };
     let (table, syntax) = DeTable::parse_recoverable(text);
     fail(syntax.iter().map(|error| syntax_error(error, text)).collect())?;
-    fail(differences(&schema(known), text, table.get_ref()))?;
+    fail(differences(schema, text, table.get_ref()))?;
     let mut scenario = Scenario::deserialize(toml::Deserializer::from(table.clone()))
         .map_err(|error| ScenarioErrors::new(&source.name, text, vec![syntax_error(&error, text)]))?;
     fail(contradictions(&scenario, &Places(table.get_ref())))?;
@@ -128,17 +130,21 @@ fn syntax_error(error: &toml::de::Error, text: &str) -> ScenarioError {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::LazyLock;
+
     use proptest::prelude::*;
     use rstest::rstest;
 
     use super::*;
-    use crate::scenario::Knob;
+    use crate::scenario::{Knob, Known, schema};
 
-    const KNOWN: Known = Known {
-        rules: &["certificate-expired", "weak-rsa-key", "starttls-not-offered"],
-        kinds: &["postfix", "exchange-2019"],
-        policies: &["mtalab", "ncsc-nl-2025"],
-    };
+    static SCHEMA: LazyLock<Value> = LazyLock::new(|| {
+        schema(&Known {
+            rules: &["certificate-expired", "weak-rsa-key", "starttls-not-offered"],
+            kinds: &["postfix", "exchange-2019"],
+            policies: &["mtalab", "ncsc-nl-2025"],
+        })
+    });
 
     const VALID: &str = r#"title = "The certificate expired three days ago"
 why = """
@@ -173,7 +179,7 @@ must-not = ["starttls-not-offered"]
 "#;
 
     fn read(text: impl Into<Vec<u8>>) -> Result<Scenario, ScenarioErrors> {
-        parse(&SourceFile { name: "case.toml".to_owned(), bytes: text.into() }, &KNOWN)
+        parse(&SourceFile { name: "case.toml".to_owned(), bytes: text.into() }, &SCHEMA)
     }
 
     /// The mistakes of the valid file after one edit.
@@ -470,7 +476,7 @@ must-not = ["starttls-not-offered"]
     #[test]
     fn lines_may_end_as_on_windows() {
         let file = SourceFile { name: "case.toml".to_owned(), bytes: VALID.replace('\n', "\r\n").into_bytes() };
-        let scenario = parse(&file, &KNOWN).unwrap();
+        let scenario = parse(&file, &SCHEMA).unwrap();
         assert!(scenario.why.contains('\n') && !scenario.why.contains('\r'), "{:?}", scenario.why);
     }
 

@@ -369,7 +369,7 @@ mod tests {
     use crate::{
         lab::embedded::EmbeddedServer,
         plan::{Issuance, Plan},
-        scenario::{Known, SourceFile, parse},
+        scenario::{Known, SourceFile, parse, schema},
         tls::{Group, SignatureScheme, Suite, Version},
     };
 
@@ -378,8 +378,8 @@ mod tests {
         let text = format!(
             "title = 'x'\nwhy = 'x'\nclauses = []\npractice = 'strong-keys'\nserver.kinds = ['{kind}']\nexpect.must-not = ['*']\n{lines}"
         );
-        let known = Known { rules: &[], kinds: &[kind], policies: &[] };
-        let scenario = parse(&SourceFile { name: "x".to_owned(), bytes: text.into_bytes() }, &known).unwrap();
+        let schema = schema(&Known { rules: &[], kinds: &[kind], policies: &[] });
+        let scenario = parse(&SourceFile { name: "x".to_owned(), bytes: text.into_bytes() }, &schema).unwrap();
         let kind = kind.to_owned();
         let resolve = move || Plan::resolve("x/x", &scenario, &kind, Issuance::now()).unwrap();
         tokio::task::spawn_blocking(resolve).await.unwrap()
