@@ -290,6 +290,9 @@ pub enum Failure {
     /// Bytes arrived where the server had to wait for the TLS handshake or the next command.
     #[error("the server sent `{0}` before it was asked")]
     Unsolicited(WireText),
+    /// The answer to the hello of TLS is no TLS; its first line is quoted.
+    #[error("the server sent `{0}` where TLS had to begin")]
+    NotTls(WireText),
     /// The TLS handshake failed; with the alert if one was received.
     #[error("TLS handshake failed: {0}")]
     Tls(String),
@@ -301,6 +304,19 @@ pub enum Failure {
 impl Failure {
     /// What a server says that has trouble of its own, which may be over the next time (RFC 8446, 6.2).
     pub const INTERNAL_ERROR: &str = "the server sent the alert internal_error";
+
+    /// What the server said in the clear where TLS had to begin.
+    pub fn in_clear(&self) -> Option<&WireText> {
+        match self {
+            Self::Unsolicited(text) => Some(text),
+            // It may also be what somebody else scrambled: only a reply of SMTP is known to be one.
+            Self::NotTls(text) => match text.as_str().as_bytes() {
+                [b'2'..=b'5', tens, ones, b' ' | b'-', ..] if tens.is_ascii_digit() && ones.is_ascii_digit() => Some(text),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
 
     /// Whether asking again may help: the server gave no answer that it would repeat.
     pub fn is_worth_a_retry(&self) -> bool {

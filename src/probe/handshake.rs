@@ -18,6 +18,7 @@ use rustls::{
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 use tokio::{net::TcpStream, time::timeout};
 use tokio_rustls::{TlsConnector, client::TlsStream};
+use tokio_util::io::InspectReader;
 
 use super::{possession, timed_out};
 use crate::{
@@ -27,10 +28,13 @@ use crate::{
     wire::WireText,
 };
 
+/// A connection whose first bytes are kept, to be quoted if they are no TLS.
+pub(super) type Watched = InspectReader<TcpStream, Box<dyn FnMut(&[u8]) + Send>>;
+
 /// What a handshake showed, whether or not it was finished.
 pub(super) struct Handshake {
     /// The stream inside TLS and what was negotiated.
-    pub outcome: Result<(TlsStream<TcpStream>, TlsSession), Failure>,
+    pub outcome: Result<(TlsStream<Watched>, TlsSession), Failure>,
     /// The chain as it was sent, if it was.
     pub certificates: Option<Vec<Certificate>>,
     /// The OCSP response that was stapled to the chain; none where the chain came and none was stapled.
@@ -76,24 +80,37 @@ impl Wanted {
 /// Certificates of one chain that are kept; a server may send more, a report need not hold them.
 const MAX_CERTIFICATES: usize = 64;
 
+/// Bytes that are kept of what comes first.
+const MAX_QUOTED: usize = 200;
+
 /// Does the handshake as it is wanted; ends within `patience`.
 pub(super) async fn connect(stream: TcpStream, wanted: &Wanted, patience: Duration) -> Handshake {
     let recorder = Arc::new(Recorder { schemes: wanted.schemes.clone(), seen: Mutex::default() });
-    let outcome = match timeout(patience, finish(stream, wanted, Arc::clone(&recorder))).await {
+    let watcher = Arc::clone(&recorder);
+    let watched: Watched = InspectReader::new(stream, Box::new(move |bytes| watcher.record(|seen| seen.keep(bytes))));
+    let outcome = match timeout(patience, finish(watched, wanted, Arc::clone(&recorder))).await {
         Ok(outcome) => outcome,
         Err(_) => Err(timed_out(patience)),
     };
-    let Seen { certificates, staple, possession, certificate_request, refusal } =
+    let Seen { certificates, staple, possession, certificate_request, refusal, begin } =
         std::mem::take(&mut *recorder.seen.lock().unwrap_or_else(PoisonError::into_inner));
     let alpn = outcome.as_ref().ok().and_then(|(stream, _)| stream.get_ref().1.alpn_protocol()).map(<[u8]>::to_vec);
+    let outcome = outcome.map_err(|failure| if is_tls(&begin) { failure } else { not_tls(&begin) });
     Handshake { outcome, certificates, staple, possession, certificate_request, alpn, refusal }
 }
 
-async fn finish(
-    stream: TcpStream,
-    wanted: &Wanted,
-    recorder: Arc<Recorder>,
-) -> Result<(TlsStream<TcpStream>, TlsSession), Failure> {
+/// Whether bytes can be the begin of a record: type and major version (RFC 8446, 5.1).
+fn is_tls(begin: &[u8]) -> bool {
+    matches!(begin, [] | [20..=24] | [20..=24, 3, ..])
+}
+
+/// Quotes the first line: what comes behind it answers a hello that was read as commands.
+fn not_tls(begin: &[u8]) -> Failure {
+    let line = begin.split(|byte| *byte == b'\n').next().unwrap_or_default();
+    Failure::NotTls(WireText::from_bytes(line.trim_ascii_end()))
+}
+
+async fn finish(stream: Watched, wanted: &Wanted, recorder: Arc<Recorder>) -> Result<(TlsStream<Watched>, TlsSession), Failure> {
     let name = &wanted.server_name;
     let server_name = ServerName::try_from(name.clone())
         .map_err(|_| Failure::Local(format!("{name} cannot be sent as server name indication")))?;
@@ -207,6 +224,16 @@ struct Seen {
     possession: Option<Possession>,
     certificate_request: Option<u32>,
     refusal: Option<Refused>,
+    /// What the server sent first.
+    begin: Vec<u8>,
+}
+
+impl Seen {
+    /// Keeps of what arrives as much as a report quotes.
+    fn keep(&mut self, bytes: &[u8]) {
+        let room = MAX_QUOTED - self.begin.len();
+        self.begin.extend_from_slice(&bytes[..bytes.len().min(room)]);
+    }
 }
 
 impl Recorder {

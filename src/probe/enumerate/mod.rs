@@ -267,8 +267,10 @@ async fn behind_tls13(asker: &Asker<'_>, session: &Session, offers: &mut Offers,
 
 /// Where the usual handshake failed, though a hello without TLS 1.3 is answered: whether that is why.
 async fn tls13_intolerance(asker: &Asker<'_>, session: &Session, offers: &mut Offers) {
-    let failures =
-        matches!(session.tls, Observed::Failed(Failure::Closed | Failure::Reset | Failure::TimedOut { .. } | Failure::Tls(_)));
+    let failures = matches!(
+        session.tls,
+        Observed::Failed(Failure::Closed | Failure::Reset | Failure::TimedOut { .. } | Failure::NotTls(_) | Failure::Tls(_))
+    );
     if !failures || session.certificates.seen().is_some() || main_version(offers).is_none() {
         return;
     }

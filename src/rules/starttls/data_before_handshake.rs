@@ -32,11 +32,13 @@ fn judge(context: &Context) -> Outcome {
     each_view(context, |view| match (Offer::of(view), &view.session.starttls, &view.session.tls) {
         (Offer::Unknown(why), ..) => Outcome::Undetermined(why),
         (Offer::Absent | Offer::Masked(_), ..) => Outcome::NotApplicable("STARTTLS is not offered".to_owned()),
-        (_, Observed::Seen(reply), Observed::Failed(Failure::Unsolicited(bytes))) => {
+        (_, Observed::Seen(reply), Observed::Failed(failure)) if let Some(text) = failure.in_clear() => {
             let violation = Violation::new("the server goes on in the clear after it said that TLS may begin");
             let violation = violation.evidence(format!("reply to STARTTLS: {}", short(&reply.to_string())));
-            Outcome::Violated(vec![violation.evidence(format!("what came behind it: {}", short(bytes.as_str())))])
+            Outcome::Violated(vec![violation.evidence(format!("what came behind it: {}", short(text.as_str())))])
         }
+        // Whoever spoke in the clear may have been cut short or scrambled on the way.
+        (_, Observed::Seen(_), Observed::Failed(failure @ Failure::NotTls(_))) => Outcome::Undetermined(failure.to_string()),
         (_, Observed::Seen(_), _) => Outcome::Passed(String::new()),
         (_, unseen, _) => Outcome::Undetermined(format!("STARTTLS was not answered: {}", short(&unseen.why_not()))),
     })
@@ -51,6 +53,8 @@ mod tests {
     fn only_what_comes_behind_the_220_counts() {
         let judge = |failure: Failure| World::correct().judge_from(1, &RULE, |views| views[0].session.tls = Observed::Failed(failure));
         assert_eq!(kind(&judge(Failure::Unsolicited("250 injected".into()))), "violated");
+        assert_eq!(kind(&judge(Failure::NotTls("250 2.0.0 Ok\r\n".into()))), "violated");
+        assert_eq!(kind(&judge(Failure::NotTls("GET / HTTP/1.1".into()))), "undetermined");
         assert_eq!(kind(&judge(Failure::Closed)), "passed");
         assert_eq!(kind(&World::correct().judge(&RULE)), "passed");
     }

@@ -1,5 +1,5 @@
 use crate::{
-    facts::{Failure, Observed},
+    facts::Observed,
     rules::{Context, Outcome, ResultType, Violation, each_view, rule, short},
 };
 
@@ -37,7 +37,7 @@ fn judge(context: &Context) -> Outcome {
     }
     each_view(context, |view| match &view.session.tls {
         Observed::Seen(_) => Outcome::Passed(String::new()),
-        Observed::Failed(Failure::Unsolicited(greeting)) => {
+        Observed::Failed(failure) if let Some(greeting) = failure.in_clear() => {
             Outcome::Violated(vec![Violation::new("the server speaks in the clear").evidence(format!("it says first: {}", short(greeting.as_str())))])
         }
         Observed::Failed(failure) => Outcome::Undetermined(format!("whether TLS begins with the first byte is not known: {failure}")),
@@ -50,11 +50,13 @@ mod tests {
     use rstest::rstest;
 
     use super::*;
-    use crate::rules::test_facts::{World, kind};
+    use crate::{facts::Failure, rules::test_facts::{World, kind}};
 
     #[rstest]
     #[case(465, None, "passed")]
     #[case(465, Some(Failure::Unsolicited("220 mx".into())), "violated")]
+    #[case(465, Some(Failure::NotTls("220 mx".into())), "violated")]
+    #[case(465, Some(Failure::NotTls("SSH-2.0".into())), "undetermined")]
     #[case(465, Some(Failure::Closed), "undetermined")]
     #[case(25, Some(Failure::Unsolicited("220 mx".into())), "not-applicable")]
     fn only_a_greeting_shows_it(#[case] port: u16, #[case] failure: Option<Failure>, #[case] expected: &str) {
