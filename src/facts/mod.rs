@@ -421,6 +421,15 @@ impl Session {
             .or_else(|| failure("EHLO in TLS", &self.ehlo_after));
         broke_off.map_or_else(|| "complete".to_owned(), |(stage, failure)| format!("broke off at the {stage}: {failure}"))
     }
+
+    /// Whether another dialog got the same answers about TLS, and ended as this one did.
+    pub fn is_repeated_by(&self, other: &Self) -> bool {
+        let about_tls = |session: &Self| {
+            let Self { ehlo, helo, help, starttls, unoffered_starttls, .. } = session;
+            (ehlo.clone(), helo.clone(), help.clone(), starttls.clone(), unoffered_starttls.clone(), session.ended())
+        };
+        self.tls.seen().is_none() && about_tls(self) == about_tls(other)
+    }
 }
 
 /// An established TCP connection.

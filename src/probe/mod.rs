@@ -137,7 +137,7 @@ pub async fn observe_within(
                 break;
             }
         }
-        if lost_for_good(connections, patience, sessions.last()) {
+        if connections >= patience.max_connections || !is_worth_another(target, &sessions) {
             break;
         }
     }
@@ -303,8 +303,16 @@ fn is_ready_for_tls(target: &Target, session: &Session, refusal: Option<Refused>
     }
 }
 
-fn lost_for_good(connections: u32, patience: &Patience, last: Option<&Session>) -> bool {
-    connections >= patience.max_connections || last.and_then(worth_a_retry).is_none()
+/// Whether another connection may show more than the last one did.
+fn is_worth_another(target: &Target, sessions: &[Session]) -> bool {
+    let Some(last) = sessions.last() else { return false };
+    let offers = |session: &Session| session.ehlo.seen().map(|ehlo| ehlo.offers("STARTTLS"));
+    // Servers may take turns behind one address: that one of them does not offer it is not said after a single look.
+    let is_first_without = offers(last) == Some(false)
+        && !target.is_implicit()
+        && !last.unoffered_starttls.seen().is_some_and(Reply::is_positive)
+        && sessions.iter().filter_map(offers).count() == 1;
+    worth_a_retry(last).is_some() || is_first_without
 }
 
 /// How much of the server a session shows: certificates are worth more than an offer, an offer more

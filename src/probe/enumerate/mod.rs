@@ -282,10 +282,18 @@ async fn tls13_intolerance(asker: &Asker<'_>, session: &Session, offers: &mut Of
 }
 
 fn cannot_bear(offers: &mut Offers, intolerance: Intolerance) {
-    match &mut offers.intolerance {
-        Observed::Seen(known) => known.push(intolerance),
-        other => *other = Observed::Seen(vec![intolerance]),
-    }
+    let mut found = match &offers.intolerance {
+        Observed::Seen(known) => known.clone(),
+        // What was asked of the others before, and got no answer, stays unknown.
+        Observed::Failed(failure) => {
+            let others = [HelloTrait::UnknownExtension, HelloTrait::ManySuites, HelloTrait::Large];
+            let unclear = others.into_iter().filter(|of| *of != intolerance.of);
+            unclear.map(|of| Intolerance { of, how: Observed::Failed(failure.clone()) }).collect()
+        }
+        Observed::NotAttempted(_) => Vec::new(),
+    };
+    found.push(intolerance);
+    offers.intolerance = Observed::Seen(found);
 }
 
 /// What all answers show together.

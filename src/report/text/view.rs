@@ -52,11 +52,16 @@ impl Text<'_> {
             self.field(2, "not asked", &value);
         }
         for (number, earlier) in view.earlier.iter().enumerate() {
-            let ended = self.show(&earlier.ended(), MAX_VALUE);
+            let ended = if earlier.is_repeated_by(session) {
+                "the same answers".to_owned()
+            } else {
+                self.show(&earlier.ended(), MAX_VALUE)
+            };
             self.field(2, "another try", &format!("{} of {}: {ended}", number + 1, view.earlier.len()));
         }
         if self.options.transcript {
-            for session in view.earlier.iter().chain([session]) {
+            let others = view.earlier.iter().filter(|earlier| !earlier.is_repeated_by(session));
+            for session in others.chain([session]) {
                 self.transcript(session);
             }
         }

@@ -1,4 +1,4 @@
-use super::Offer;
+use super::{Offer, not_finished};
 use crate::{
     facts::{Failure, Observed},
     rules::{Context, Outcome, ResultType, Violation, each_view, rule, short},
@@ -37,9 +37,12 @@ fn judge(context: &Context) -> Outcome {
             let violation = violation.evidence(format!("reply to STARTTLS: {}", short(&reply.to_string())));
             Outcome::Violated(vec![violation.evidence(format!("what came behind it: {}", short(text.as_str())))])
         }
-        // Whoever spoke in the clear may have been cut short or scrambled on the way.
-        (_, Observed::Seen(_), Observed::Failed(failure @ Failure::NotTls(_))) => Outcome::Undetermined(failure.to_string()),
-        (_, Observed::Seen(_), _) => Outcome::Passed(String::new()),
+        (_, Observed::Seen(reply), _) if !reply.is_positive() => Outcome::NotApplicable("the server refuses STARTTLS".to_owned()),
+        // What came began with TLS, whatever became of it.
+        (_, Observed::Seen(_), Observed::Seen(_) | Observed::Failed(Failure::Tls(_))) => Outcome::Passed(String::new()),
+        (_, Observed::Seen(_), _) if view.session.certificates.seen().is_some() => Outcome::Passed(String::new()),
+        // Clear text may have been cut short, scrambled or lost on the way.
+        (_, Observed::Seen(_), unseen) => Outcome::Undetermined(not_finished(view, unseen)),
         (_, unseen, _) => Outcome::Undetermined(format!("STARTTLS was not answered: {}", short(&unseen.why_not()))),
     })
 }
@@ -51,11 +54,17 @@ mod tests {
 
     #[test]
     fn only_what_comes_behind_the_220_counts() {
-        let judge = |failure: Failure| World::correct().judge_from(1, &RULE, |views| views[0].session.tls = Observed::Failed(failure));
+        let judge = |failure: Failure| {
+            World::correct().judge_from(1, &RULE, |views| {
+                views[0].session.tls = Observed::Failed(failure);
+                views[0].session.certificates = Observed::NotAttempted(String::new());
+            })
+        };
         assert_eq!(kind(&judge(Failure::Unsolicited("250 injected".into()))), "violated");
         assert_eq!(kind(&judge(Failure::NotTls("250 2.0.0 Ok\r\n".into()))), "violated");
         assert_eq!(kind(&judge(Failure::NotTls("GET / HTTP/1.1".into()))), "undetermined");
-        assert_eq!(kind(&judge(Failure::Closed)), "passed");
+        assert_eq!(kind(&judge(Failure::Closed)), "undetermined");
+        assert_eq!(kind(&judge(Failure::Tls("the server sent the alert handshake_failure".to_owned()))), "passed");
         assert_eq!(kind(&World::correct().judge(&RULE)), "passed");
     }
 }

@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use super::{Context, rules, short, tried, why_not};
 use crate::{
-    facts::{Turns, View},
+    facts::{Observed, Turns, View},
     smtp::Reply,
 };
 
@@ -187,6 +187,11 @@ fn help_evidence(views: &[(usize, &View)]) -> Option<String> {
     let lists = |reply: &Reply| reply.lines.iter().any(|line| line.as_str().to_ascii_uppercase().contains("STARTTLS"));
     let is_listed = views.iter().any(|(_, view)| view.session.help.seen().is_some_and(lists));
     is_listed.then(|| "HELP lists STARTTLS, which proves nothing: EHLO decides what is offered to whom".to_owned())
+}
+
+/// That a handshake was begun, and why it is not known what would have come of it.
+fn not_finished<T>(view: &View, tls: &Observed<T>) -> String {
+    format!("the TLS handshake with {} was not finished: {}", view.address, why_not(view, tls))
 }
 
 #[cfg(test)]

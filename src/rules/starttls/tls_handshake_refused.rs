@@ -1,12 +1,12 @@
 use std::collections::BTreeSet;
 
-use super::Offer;
+use super::{Offer, not_finished};
 use crate::{
     facts::{ClientCertificate, Failure, HelloTrait, KeyAlgorithm, Observed, PublicKey, Session, Sni, VersionOffer, View, usual},
     rules::{
         Context, Outcome, ResultType, Violation, join, nothing_tried,
         offers::{Asked, Known, OLDER_VERSION, SSL3_TO_TLS12, is_weak},
-        rule, short, tried, why_not,
+        rule, short, tried,
     },
     smtp::Reply,
     tls::{Authentication, Group, Suite, Version},
@@ -69,7 +69,7 @@ fn judge(context: &Context) -> Outcome {
             },
             (Observed::Seen(reply), Observed::Failed(Failure::Tls(why))) if reply.is_positive() => refused(index, view, Some(reply), why),
             (_, Observed::Failed(Failure::Tls(why))) if is_implicit => refused(index, view, None, why),
-            (_, tls) => Outcome::Undetermined(format!("the TLS handshake with {} was not finished: {}", view.address, why_not(view, tls))),
+            (_, tls) => Outcome::Undetermined(not_finished(view, tls)),
         },
     };
     let outcome = join(tried(context).map(|(index, view)| (index, judged(index, view)))).unwrap_or_else(|| nothing_tried(context));

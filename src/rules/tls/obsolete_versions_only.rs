@@ -50,6 +50,10 @@ fn judge(context: &Context) -> Outcome {
             }
             None => Outcome::Undetermined(format!("{} refuses TLS 1.2 and 1.3, and took no older version", asked.view.address)),
         };
+        // Whoever refused the usual hello may take an old version at most: without an answer it is not known.
+        if matches!(newer, Known::Unasked) && asked.session_version().is_none() {
+            return Outcome::Undetermined("whether TLS 1.2 or 1.3 is taken was not asked: no connection was left for it".to_owned());
+        }
         asked.outcome(newer, || Outcome::Passed(names.clone()), obsolete)
     })
 }
@@ -96,7 +100,7 @@ mod tests {
         };
         assert_eq!(messages(&judge_old(OLDER_VERSION, quick())), ["the server takes SSLv3 at most"]);
         assert_eq!(kind(&judge_old("the server sent the alert protocol_version", quick())), "violated");
-        assert_eq!(kind(&judge_old("the server sent the alert handshake_failure", quick())), "not-applicable");
+        assert_eq!(kind(&judge_old("the server sent the alert handshake_failure", quick())), "undetermined");
         assert_eq!(kind(&World::correct().judge_offers(&RULE, quick())), "passed");
     }
 
