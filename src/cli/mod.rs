@@ -149,7 +149,7 @@ struct CheckArguments {
     #[arg(long, value_name = "ADDRESS")]
     from: Vec<IpAddr>,
     /// A name for this vantage point in the report; useful with `merge`.
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     vantage: Option<String>,
     /// The name to give in EHLO; the address literal of the source by default. Repeat to see whether the server treats names
     /// differently.

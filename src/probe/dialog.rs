@@ -162,6 +162,10 @@ impl<'a> Dialog<'a, TcpStream> {
         let (mut stream, _) = result.outcome?;
         let mut answer = [0; 200];
         let answer = match timeout(INJECTION_PATIENCE, stream.read(&mut answer)).await {
+            // Greeted again inside TLS: what that answers, if anything, nobody knows.
+            Ok(Ok(count @ 1..)) if answer.starts_with(b"220") => {
+                return Err(Failure::Unsolicited(WireText::from_bytes(&answer[..count])));
+            }
             // Only a positive reply says that it was carried out.
             Ok(Ok(count @ 1..)) if answer[0] == b'2' => Injection::AnsweredInTls(WireText::from_bytes(&answer[..count])),
             Ok(_) => Injection::BrokeOff,
@@ -302,11 +306,22 @@ impl<'a> Dialog<'a, TcpStream> {
         match &session.ehlo {
             Observed::Seen(offered) if !offered.offers("STARTTLS") => {
                 session.help = self.ask("HELP").await;
+                // 211 and 214 answer HELP (RFC 5321, 4.1.1.8): keywords are the rest of a reply that came in pieces.
+                if let Observed::Seen(rest) = &session.help
+                    && rest.code == 250
+                    && !Ehlo::from_reply(rest).keywords.is_empty()
+                {
+                    session.ehlo = Observed::Failed(Failure::Unsolicited(WireText::from(rest.to_string())));
+                    self.is_over = true;
+                }
+                if self.is_over {
+                    return;
+                }
                 session.unoffered_starttls = self.ask("STARTTLS").await;
                 // It waits for a handshake now, and not for a farewell.
                 self.is_over |= session.unoffered_starttls.seen().is_some_and(|reply| reply.code == 220);
             }
-            Observed::Failed(Failure::EhloRefused(reply)) if matches!(reply.code, 500 | 502) => {
+            Observed::Failed(Failure::EhloRefused(reply)) if matches!(reply.code, 500 | 502) && !is_about_the_name(reply) => {
                 session.helo = self.ask(&format!("HELO {ehlo}")).await;
             }
             _ => {}
@@ -410,7 +425,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Dialog<'_, S> {
 
     async fn quit(&mut self, session: &mut Session) {
         // Where nothing was understood, or nobody listens any more, there is nobody to say goodbye to.
-        if self.is_over || session.greeting.seen().is_none() {
+        if session.greeting.seen().is_none() {
+            return;
+        }
+        if self.is_over {
+            let is_late = |reply: &Observed<Reply>| matches!(reply, Observed::Failed(Failure::TimedOut { .. }));
+            let is_ehlo_late = matches!(session.ehlo, Observed::Failed(Failure::TimedOut { .. }));
+            if is_ehlo_late
+                || [&session.helo, &session.help, &session.starttls, &session.unoffered_starttls].into_iter().any(is_late)
+            {
+                self.transcript.push(line(Speaker::Client, b"QUIT", self.start));
+                let _ = timeout(QUIT_PATIENCE, self.stream.write_all(b"QUIT\r\n")).await;
+            }
             return;
         }
         session.quit = match timeout(QUIT_PATIENCE, self.ask("QUIT")).await {
@@ -487,7 +513,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Dialog<'_, S> {
         let outcome = read.await.unwrap_or_else(|_| Err(timed_out(patience)));
         self.is_over = match &outcome {
             Ok(reply) => reply.code == 421,
-            Err(failure) => matches!(failure, Failure::Closed | Failure::Reset),
+            // What comes after its time would be taken for the answer to the next command.
+            Err(failure) => matches!(failure, Failure::Closed | Failure::Reset | Failure::TimedOut { .. }),
         };
         match &outcome {
             Ok(reply) => {
@@ -538,12 +565,19 @@ fn why_no_tls(session: Session) -> Failure {
 }
 
 /// A reply that turns the client away: it says nothing about what the server can do.
-fn refusal(reply: &Reply) -> Option<Failure> {
+pub(super) fn refusal(reply: &Reply) -> Option<Failure> {
     match reply.code {
         200..300 => None,
         400..500 => Some(Failure::Throttled(reply.clone())),
-        _ => Some(Failure::Blocked(reply.clone())),
+        500.. => Some(Failure::Blocked(reply.clone())),
+        code => Some(Failure::NotSmtp(format!("{code} is no greeting"))),
     }
+}
+
+/// Whether a refusal of EHLO is about the name that was given, and not about the command.
+fn is_about_the_name(reply: &Reply) -> bool {
+    let text = reply.to_string().to_ascii_lowercase();
+    ["fqdn", "domain", "hostname", "host name", "address literal", "5.5.4"].iter().any(|word| text.contains(word))
 }
 
 fn io_failure(error: &io::Error) -> Failure {

@@ -137,7 +137,7 @@ pub async fn observe_within(
                 break;
             }
         }
-        if connections >= patience.max_connections || !is_worth_another(target, &sessions) {
+        if connections >= patience.max_connections || !is_worth_another(target, patience.depth, &sessions) {
             break;
         }
     }
@@ -171,11 +171,15 @@ pub async fn observe_within(
     }
     let one = One { address, source: vantage.source, ehlo, patience, budget };
     let is_offered = session.ehlo.seen().is_some_and(|ehlo| ehlo.offers("STARTTLS"));
-    if target.is_implicit() && matches!(session.tls, Observed::Failed(_)) && refusal.is_none() {
+    let is_left = patience.depth != Depth::Quick || connections + asker.connections() < patience.max_connections;
+    if target.is_implicit() && matches!(session.tls, Observed::Failed(_)) && refusal.is_none() && is_left {
         let asked = async { one.dialog().await?.0.greeting().await };
         connections += 1;
         if let Observed::Seen(greeting) = one.ask("whether the server speaks in the clear", asked).await {
-            session.tls = Observed::Failed(Failure::Unsolicited(WireText::from(greeting.to_string())));
+            // Whoever turns clients away before TLS begins may do so in the clear.
+            let turned_away = dialog::refusal(&greeting);
+            session.tls =
+                Observed::Failed(turned_away.unwrap_or_else(|| Failure::Unsolicited(WireText::from(greeting.to_string()))));
             session.greeting = Observed::Seen(greeting);
         }
     }
@@ -304,15 +308,16 @@ fn is_ready_for_tls(target: &Target, session: &Session, refusal: Option<Refused>
 }
 
 /// Whether another connection may show more than the last one did.
-fn is_worth_another(target: &Target, sessions: &[Session]) -> bool {
+fn is_worth_another(target: &Target, depth: Depth, sessions: &[Session]) -> bool {
     let Some(last) = sessions.last() else { return false };
     let offers = |session: &Session| session.ehlo.seen().map(|ehlo| ehlo.offers("STARTTLS"));
     // Servers may take turns behind one address: that one of them does not offer it is not said after a single look.
-    let is_first_without = offers(last) == Some(false)
+    let looks = if depth == Depth::Quick { 2 } else { 3 };
+    let is_doubtful = offers(last) == Some(false)
         && !target.is_implicit()
-        && !last.unoffered_starttls.seen().is_some_and(Reply::is_positive)
-        && sessions.iter().filter_map(offers).count() == 1;
-    worth_a_retry(last).is_some() || is_first_without
+        && !last.unoffered_starttls.seen().is_some_and(|reply| reply.code == 220)
+        && sessions.iter().filter_map(offers).count() < looks;
+    worth_a_retry(last).is_some() || is_doubtful
 }
 
 /// How much of the server a session shows: certificates are worth more than an offer, an offer more

@@ -74,7 +74,7 @@ impl Text<'_> {
             let keywords = self.keywords(ehlo);
             self.field(2, "keywords", &keywords);
             if !ehlo.offers("STARTTLS") && !self.report.facts.target.is_implicit() {
-                self.field(2, "STARTTLS", "not offered to this source address");
+                self.field(2, "STARTTLS", "not offered to this client");
             }
         }
         if !matches!(&session.help, Observed::NotAttempted(_)) {

@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use super::{Context, rules, short, tried, why_not};
 use crate::{
-    facts::{Observed, Turns, View},
+    facts::{Failure, Observed, Turns, View},
     smtp::Reply,
 };
 
@@ -51,7 +51,7 @@ impl Offer {
     fn of(view: &View) -> Self {
         // Who knows no EHLO offers no extension (RFC 5321, 3.2).
         if view.session.helo.seen().is_some_and(Reply::is_positive) {
-            return Self::Absent;
+            return masked_command(view).map_or(Self::Absent, Self::Masked);
         }
         let Some(ehlo) = view.session.ehlo.seen() else {
             let why = why_not(view, &view.session.ehlo);
@@ -91,6 +91,20 @@ pub fn is_masked_greeting(greeting: &Reply) -> bool {
     let text = greeting.lines.first().map_or("", |line| line.as_str());
     let asterisks = text.chars().filter(|c| *c == '*').count();
     asterisks >= 8 && asterisks * 2 > text.chars().filter(|c| !c.is_whitespace()).count()
+}
+
+/// What shows that a command did not reach the server as it was sent: the refusal quotes it as XXXX, or the greeting is
+/// written over.
+fn masked_command(view: &View) -> Option<String> {
+    match (&view.session.ehlo, view.session.greeting.seen()) {
+        (Observed::Failed(Failure::EhloRefused(reply)), _) if reply.to_string().contains("XXXX") => {
+            Some(format!("EHLO reaches the server as something else: {}", short(&reply.to_string())))
+        }
+        (_, Some(greeting)) if is_masked_greeting(greeting) => {
+            Some(format!("the greeting is overwritten: {}", short(&greeting.to_string())))
+        }
+        _ => None,
+    }
 }
 
 /// Who was offered what at one address of the server.

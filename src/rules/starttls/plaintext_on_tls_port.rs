@@ -37,7 +37,8 @@ fn judge(context: &Context) -> Outcome {
     }
     each_view(context, |view| match &view.session.tls {
         Observed::Seen(_) => Outcome::Passed(String::new()),
-        Observed::Failed(failure) if let Some(greeting) = failure.in_clear() => {
+        // Only who is ready to go on in the clear is no TLS server: a limiter before one turns away in the clear, too.
+        Observed::Failed(failure) if let Some(greeting) = failure.in_clear().filter(|text| text.as_str().starts_with('2')) => {
             Outcome::Violated(vec![Violation::new("the server speaks in the clear").evidence(format!("it says first: {}", short(greeting.as_str())))])
         }
         Observed::Failed(failure) => Outcome::Undetermined(format!("whether TLS begins with the first byte is not known: {failure}")),
@@ -56,6 +57,7 @@ mod tests {
     #[case(465, None, "passed")]
     #[case(465, Some(Failure::Unsolicited("220 mx".into())), "violated")]
     #[case(465, Some(Failure::NotTls("220 mx".into())), "violated")]
+    #[case(465, Some(Failure::NotTls("421 4.7.0 too many".into())), "undetermined")]
     #[case(465, Some(Failure::NotTls("SSH-2.0".into())), "undetermined")]
     #[case(465, Some(Failure::Closed), "undetermined")]
     #[case(25, Some(Failure::Unsolicited("220 mx".into())), "not-applicable")]

@@ -37,7 +37,7 @@ fn judge(context: &Context) -> Outcome {
     each_view(context, |view| match (Offer::of(view), &view.session.unoffered_starttls) {
         (Offer::Unknown(why), _) => Outcome::Undetermined(why),
         (Offer::Offered, _) => Outcome::NotApplicable("STARTTLS is offered".to_owned()),
-        (_, Observed::Seen(reply)) if reply.is_positive() => Outcome::Violated(vec![violation(reply)]),
+        (_, Observed::Seen(reply)) if reply.code == 220 => Outcome::Violated(vec![violation(reply)]),
         (_, Observed::Seen(_)) => Outcome::Passed(String::new()),
         (_, unseen) => Outcome::NotApplicable(format!("the command was not tried: {}", short(&unseen.why_not()))),
     })

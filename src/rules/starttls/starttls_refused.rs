@@ -59,7 +59,8 @@ pub(super) fn is_refusal(reply: &Reply) -> bool {
     let text = reply.to_string().to_ascii_lowercase();
     match reply.code {
         // Postfix limits new TLS sessions per client with such a 454; "too many open files" is a fault.
-        454 => !(text.contains("too many") && (text.contains("session") || text.contains("connection"))),
+        454 if text.contains("too many") => !(text.contains("session") || text.contains("connection")),
+        454 => !["later", "busy", "rate", "limit"].iter().any(|word| text.contains(word)),
         code => !(400..500).contains(&code),
     }
 }

@@ -44,17 +44,24 @@ fn judge(context: &Context) -> Outcome {
         Observed::Seen(reply) if reply.is_transient() => {
             Outcome::Undetermined(format!("whether mail is taken without TLS is not known: {}", short(&reply.to_string())))
         }
-        // Whatever else it minds, it is not the lack of TLS.
-        Observed::Seen(_) => Outcome::Passed(String::new()),
+        Observed::Seen(reply) if reply.is_positive() || minds_something_else(reply) => Outcome::Passed(String::new()),
+        Observed::Seen(reply) => Outcome::Undetermined(format!("why mail is refused is not known: {}", short(&reply.to_string()))),
         Observed::Failed(failure) => Outcome::Undetermined(format!("whether mail is taken without TLS is not known: {failure}")),
         Observed::NotAttempted(why) => Outcome::NotApplicable(why.clone()),
     })
 }
 
-/// RFC 3207, 4 says 530; Exchange says 451. Both name the command.
+/// RFC 3207, 4 says 530; Exchange says 451. Both name the command, others name what it brings.
 fn insists(reply: &Reply) -> bool {
-    let names_it = reply.lines.iter().any(|line| line.as_str().to_ascii_uppercase().contains("STARTTLS"));
-    reply.code >= 400 && names_it
+    let text = reply.to_string().to_ascii_lowercase();
+    let demands = text.contains("require") || text.contains("must");
+    reply.code >= 400 && (text.contains("starttls") || demands && ["tls", "encrypt", "ssl"].iter().any(|word| text.contains(word)))
+}
+
+/// The sender's address (X.1.N of RFC 3463), or who sends.
+fn minds_something_else(reply: &Reply) -> bool {
+    let text = reply.to_string().to_ascii_lowercase();
+    ["5.1.", "authentica", "5.7.8", "5.7.60"].iter().any(|word| text.contains(word))
 }
 
 #[cfg(test)]
@@ -72,6 +79,9 @@ mod tests {
     #[case(451, "5.7.3 STARTTLS is required to send mail", "violated")]
     #[case(250, "2.1.0 Ok", "passed")]
     #[case(530, "5.7.1 Authentication required", "passed")]
+    #[case(530, "5.7.10 Encryption required", "violated")]
+    #[case(550, "5.7.1 Session encryption is required", "violated")]
+    #[case(550, "Administrative prohibition", "undetermined")]
     #[case(550, "5.1.7 no bounces here", "passed")]
     #[case(450, "4.7.1 greylisted", "undetermined")]
     fn only_who_names_starttls_insists_on_it(#[case] code: u16, #[case] text: &str, #[case] expected: &str) {

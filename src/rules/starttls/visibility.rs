@@ -7,7 +7,6 @@ use super::{Offer, starttls_refused, turns};
 use crate::{
     facts::{Failure, Observed, Turns, View},
     rules::{Context, Product, Role, listed, short},
-    smtp::Reply,
     wire::WireText,
 };
 
@@ -50,6 +49,8 @@ pub enum State {
     Masked,
     /// It is advertised in some connections and not in others.
     Flapping,
+    /// The name given in EHLO is refused.
+    NameRefused,
     /// It is advertised, and refused when asked for.
     Refused,
     /// It is accepted, and no handshake was finished.
@@ -73,6 +74,7 @@ impl State {
             Self::Hidden => "hidden",
             Self::Masked => "masked",
             Self::Flapping => "comes and goes",
+            Self::NameRefused => "name refused",
             Self::Refused => "refused",
             Self::Broken => "handshake fails",
             Self::Throttled => "throttled",
@@ -88,7 +90,7 @@ impl State {
         match offer {
             _ if yes > 0 && no > 0 => Self::Flapping,
             Offer::Masked(_) => Self::Masked,
-            Offer::Absent if session.unoffered_starttls.seen().is_some_and(Reply::is_positive) => Self::Hidden,
+            Offer::Absent if session.unoffered_starttls.seen().is_some_and(|reply| reply.code == 220) => Self::Hidden,
             Offer::Absent => Self::Off,
             Offer::Offered => match (&session.starttls, &session.tls) {
                 (_, Observed::Seen(_)) => Self::Works,
@@ -107,6 +109,7 @@ impl State {
         match unseen {
             Observed::Failed(Failure::Throttled(_)) => Self::Throttled,
             Observed::Failed(Failure::Blocked(_)) => Self::Blocked,
+            Observed::Failed(Failure::EhloRefused(_)) => Self::NameRefused,
             Observed::Failed(Failure::TimedOut { .. }) => Self::Slow,
             _ => Self::Unseen,
         }
@@ -135,6 +138,8 @@ pub fn visibility(context: &Context, products: &[Product]) -> Visibility {
     Visibility { rows, meaning }
 }
 
+const EVERYONE: &str = "everyone who looked";
+
 /// One sentence: what becomes of STARTTLS for whom, and where that is mended.
 fn meaning(views: &[View], rows: &[Visible], products: &[Product]) -> String {
     let mut states: Vec<State> = Vec::new();
@@ -152,7 +157,7 @@ fn meaning(views: &[View], rows: &[Visible], products: &[Product]) -> String {
         let of_state: Vec<&Visible> = rows.iter().filter(|row| row.state == *state).collect();
         let whom = match (rows.len(), of_state.len()) {
             (1, _) => None,
-            (all, of_state) if all == of_state => Some("everyone who looked".to_owned()),
+            (all, of_state) if all == of_state => Some(EVERYONE.to_owned()),
             _ => {
                 let mut names: Vec<String> = of_state.iter().map(|row| name(&views[row.view])).collect();
                 names.dedup();
@@ -165,32 +170,61 @@ fn meaning(views: &[View], rows: &[Visible], products: &[Product]) -> String {
     if clauses.is_empty() {
         return String::new();
     }
-    let place = match (states.as_slice(), rows.len()) {
+    // Whether several source addresses are several places only their names tell.
+    let mut places: Vec<_> = views.iter().map(|view| &view.vantage.label).collect();
+    places.sort();
+    places.dedup();
+    let place = match (states.as_slice(), places.len()) {
         ([State::Off | State::Hidden], 1) => ", as seen from one place: others may be offered it (--from, --ehlo, merge)",
-        ([State::Off], _) => ": it is switched off at the server, or the server has no certificate",
-        _ if states.contains(&State::Masked) => ": switch off the inspection there; the server behind it may be right",
+        ([State::Off], _) => {
+            ": it is switched off at the server, the server has no certificate, or something right before it takes it away"
+        }
+        _ if states.contains(&State::Masked) && states.contains(&State::Works) => {
+            ": what inspects stands on the way of that client, at either end"
+        }
+        _ if states.contains(&State::Masked) => ": switch off the inspection there; only then it shows what the server offers",
         _ if states.contains(&State::Flapping) => {
             ": look for the one of several servers behind the address that has no certificate"
         }
         _ if states.contains(&State::Off) && states.contains(&State::Works) => {
             ": look at the server's lists of clients and at what stands between"
         }
-        _ if states.contains(&State::Refused) => ": the fault is in the server's key and certificate files, as its log says",
+        _ if states.contains(&State::Refused) && states.contains(&State::Works) => {
+            ": look at what the server does for the one client and not for the other"
+        }
+        _ if states.contains(&State::Refused) && has_no_tls(rows) => {
+            ": the usual cause is the server's key or certificate file; its log says which"
+        }
+        _ if states.contains(&State::Refused) => ": the reply to the command says why",
+        ([State::Throttled], _) => "; ask again later, with fewer connections (--rate)",
+        ([State::Blocked], _) => "; ask from another address (--from), or have this one let in",
+        ([State::NameRefused], _) => "; give another (--ehlo)",
+        ([State::Slow], _) => "; wait longer (--patience)",
         _ => "",
     };
     format!("STARTTLS {}{place}", clauses.join("; it "))
 }
 
+/// Whether the command was answered 454, which says that TLS cannot be had at present (RFC 3207, 4).
+fn has_no_tls(rows: &[Visible]) -> bool {
+    let replies = rows.iter().filter(|row| row.state == State::Refused).filter_map(|row| row.reply.as_ref());
+    replies.into_iter().all(|reply| reply.as_str().starts_with("454"))
+}
+
 /// What becomes of it for whom; for nobody in particular where one vantage point is all there is.
 fn clause(state: State, whom: Option<&str>, rows: &[&Visible], products: &[Product]) -> String {
+    let is_for_all = whom == Some(EVERYONE);
     let whom = |preposition: &str| whom.map_or_else(String::new, |whom| format!(" {preposition} {whom}"));
+    let is_advertised = rows.iter().any(|row| row.advertised.yes > 0);
     match state {
         State::Works => format!("works{}", whom("for")),
         State::Off => format!("is off{}", whom("for")),
+        State::Hidden if is_for_all => "is advertised to nobody who looked, and accepted all the same".to_owned(),
         State::Hidden => format!("is not advertised{}, and accepted all the same", whom("to")),
         State::Masked => {
             let middlebox = products.iter().find(|product| product.role == Role::Middlebox);
-            format!("is stripped{} by {} before the server", whom("for"), middlebox.map_or("a middlebox", |product| product.name))
+            let name = middlebox.map_or("a middlebox", |product| product.name);
+            format!("is not let through{} by {name}, which writes over what it does not know", whom("to"))
         }
         State::Flapping => {
             let (yes, no) = rows.iter().fold((0, 0), |(yes, no), row| (yes + row.advertised.yes, no + row.advertised.no));
@@ -198,6 +232,12 @@ fn clause(state: State, whom: Option<&str>, rows: &[&Visible], products: &[Produ
         }
         State::Refused => format!("is advertised{}, and refused when asked for", whom("to")),
         State::Broken => format!("is accepted{}, and no usual handshake was finished", whom("from")),
+        State::Throttled if is_advertised => {
+            format!("is advertised{}, and the server asks to come back later for it", whom("to"))
+        }
+        State::Slow if is_advertised => format!("is advertised{}, and no answer came when it was asked for", whom("to")),
+        State::Unseen if is_advertised => format!("is advertised{}, and no answer came to the command", whom("to")),
+        State::NameRefused => format!("could not be seen{}: the name given in EHLO is refused", whom("by")),
         State::Throttled => format!("could not be seen{}: the server asks to come back later", whom("by")),
         State::Blocked => format!("could not be seen{}: the server turns the client away", whom("by")),
         State::Slow => format!("could not be seen{}: no answer came in time", whom("by")),
@@ -224,7 +264,38 @@ mod tests {
 
     #[rstest]
     #[case::works(|_: &mut [View]| {}, "STARTTLS works for everyone who looked")]
-    #[case::off(|views: &mut [View]| views.iter_mut().for_each(World::without_starttls), "STARTTLS is off for everyone who looked: it is")]
+    #[case::off_from_one_machine(
+        |views: &mut [View]| views.iter_mut().for_each(World::without_starttls),
+        "STARTTLS is off for everyone who looked, as seen from one place: others"
+    )]
+    #[case::off(
+        |views: &mut [View]| {
+            views.iter_mut().for_each(World::without_starttls);
+            views[1].vantage.label = Some("partner".into());
+        },
+        "STARTTLS is off for everyone who looked: it is switched off"
+    )]
+    #[case::hidden(
+        |views: &mut [View]| for view in views {
+            World::without_starttls(view);
+            view.session.unoffered_starttls = Observed::Seen(reply(220, "go ahead"));
+        },
+        "STARTTLS is advertised to nobody who looked, and accepted all the same"
+    )]
+    #[case::asked_for_in_vain(
+        |views: &mut [View]| for view in views {
+            view.session.starttls = Observed::Failed(Failure::TimedOut { millis: 1000 });
+            view.session.tls = Observed::NotAttempted("no reply".to_owned());
+        },
+        "STARTTLS is advertised to everyone who looked, and no answer came when it was asked for; wait longer"
+    )]
+    #[case::name_refused(
+        |views: &mut [View]| for view in views {
+            World::without_starttls(view);
+            view.session.ehlo = Observed::Failed(Failure::EhloRefused(reply(550, "5.7.1 need FQDN")));
+        },
+        "STARTTLS could not be seen by everyone who looked: the name given in EHLO is refused; give another"
+    )]
     #[case::off_for_one(
         |views: &mut [View]| World::without_starttls(&mut views[1]),
         "STARTTLS works for 192.0.2.1; it is off for 192.0.2.2: look at the server's lists"
@@ -236,14 +307,14 @@ mod tests {
             view.session.starttls = Observed::Seen(reply(454, "4.7.0 TLS not available due to local problem"));
             view.session.tls = Observed::NotAttempted("refused".to_owned());
         },
-        "STARTTLS is advertised to everyone who looked, and refused when asked for: the fault is in the server's key"
+        "STARTTLS is advertised to everyone who looked, and refused when asked for: the usual cause is the server's key"
     )]
     #[case::masked(
         |views: &mut [View]| for view in views {
             World::without_starttls(view);
             view.session.ehlo = ehlo("mx.example.test", &["PIPELINING", "XXXXXXXA"]);
         },
-        "STARTTLS is stripped for everyone who looked by Cisco ASA before the server: switch off"
+        "STARTTLS is not let through to everyone who looked by Cisco ASA, which writes over what it does not know: switch off"
     )]
     #[case::flapping(
         |views: &mut [View]| {
