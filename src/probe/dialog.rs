@@ -1,9 +1,6 @@
 //! The client's side of one SMTP dialog, with a transcript.
 
-use std::{
-    io,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
@@ -13,6 +10,7 @@ use tokio::{
 
 use super::{
     Patience,
+    failure::{in_the_middle, io_failure, is_about_the_name, not_smtp, refusal, why_no_tls},
     handshake::{self, Refused},
     timed_out,
 };
@@ -20,7 +18,7 @@ use crate::{
     facts::{ClientCertificate, Failure, Injection, Line, Observed, Session, Speaker, Transaction, View},
     hello::{Flight, FlightReader, goodbye},
     name::Name,
-    smtp::{Ehlo, Reply, ReplyError, ReplyReader},
+    smtp::{Ehlo, Reply, ReplyReader},
     tls::Version,
     wire::WireText,
 };
@@ -392,10 +390,6 @@ fn seen<T>(observed: Observed<T>) -> Result<T, Failure> {
     }
 }
 
-fn in_the_middle(what: &str) -> Failure {
-    Failure::Tls(format!("the server {what} the connection in the middle of its answer"))
-}
-
 impl<S: AsyncRead + AsyncWrite + Unpin> Dialog<'_, S> {
     /// The beginning of the dialog where it begins inside TLS.
     async fn greet_inside(&mut self, ehlo: &str, session: &mut Session) {
@@ -529,72 +523,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Dialog<'_, S> {
             Err(failure) => self.transcript.push(line(Speaker::Event, failure.to_string().as_bytes(), self.start)),
         }
         outcome
-    }
-}
-
-/// What it is instead, where its first bytes tell.
-fn not_smtp(bytes: &[u8], error: &ReplyError) -> Failure {
-    let known: [(&[u8], &str); 6] = [
-        (b"SSH-", "an SSH server answers"),
-        (b"HTTP/", "a web server answers"),
-        (b"+OK", "a POP3 server answers"),
-        (b"* OK", "an IMAP server answers"),
-        (&[0x16, 3], "the server speaks TLS from the first byte"),
-        (&[0x15, 3], "the server speaks TLS from the first byte"),
-    ];
-    Failure::NotSmtp(match known.iter().find(|(start, _)| bytes.starts_with(start)) {
-        Some((_, what)) => format!("{what}: {error}"),
-        None => error.to_string(),
-    })
-}
-
-/// Why a dialog did not get as far as TLS.
-fn why_no_tls(session: Session) -> Failure {
-    if let Observed::Failed(failure) = session.greeting {
-        return failure;
-    }
-    if let Observed::Failed(failure) = session.ehlo {
-        return failure;
-    }
-    match (session.starttls, session.tls) {
-        (Observed::Failed(failure), _) | (_, Observed::Failed(failure)) => failure,
-        (Observed::Seen(reply), _) if reply.is_transient() => Failure::Throttled(reply),
-        (Observed::Seen(reply), _) => Failure::Blocked(reply),
-        (Observed::NotAttempted(why), _) => Failure::Tls(why),
-    }
-}
-
-/// A reply that turns the client away: it says nothing about what the server can do.
-pub(super) fn refusal(reply: &Reply) -> Option<Failure> {
-    match reply.code {
-        200..300 => None,
-        400..500 => Some(Failure::Throttled(reply.clone())),
-        500.. => Some(Failure::Blocked(reply.clone())),
-        code => Some(Failure::NotSmtp(format!("{code} is no greeting"))),
-    }
-}
-
-/// Whether a refusal of EHLO is about the name that was given, and not about the command.
-fn is_about_the_name(reply: &Reply) -> bool {
-    let text = reply.to_string().to_ascii_lowercase();
-    ["fqdn", "domain", "hostname", "host name", "address literal", "5.5.4"].iter().any(|word| text.contains(word))
-}
-
-fn io_failure(error: &io::Error) -> Failure {
-    lost_connection(error).unwrap_or_else(|| handshake::tls_failure(error))
-}
-
-/// What an error says of a connection that is no more: no answer, whatever was asked.
-pub(super) fn lost_connection(error: &io::Error) -> Option<Failure> {
-    use io::ErrorKind::{
-        BrokenPipe, ConnectionAborted, ConnectionReset, HostUnreachable, NetworkUnreachable, TimedOut, UnexpectedEof,
-    };
-    match error.kind() {
-        // TimedOut is the kernel's, of an established connection: the peer is gone.
-        ConnectionReset | BrokenPipe | ConnectionAborted | TimedOut => Some(Failure::Reset),
-        HostUnreachable | NetworkUnreachable => Some(Failure::Unreachable),
-        UnexpectedEof => Some(Failure::Closed),
-        _ => None,
     }
 }
 

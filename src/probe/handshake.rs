@@ -141,7 +141,7 @@ async fn finish(stream: Watched, wanted: &Wanted, recorder: Arc<Recorder>) -> Re
 
 /// A fatal alert is an answer; an end of the stream is none.
 fn failure(error: &io::Error) -> Failure {
-    super::dialog::lost_connection(error).unwrap_or_else(|| tls_failure(error))
+    super::failure::lost_connection(error).unwrap_or_else(|| tls_failure(error))
 }
 
 /// How the server refused what it was offered; none where it was lost or talked nonsense.

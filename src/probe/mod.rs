@@ -9,6 +9,7 @@ mod budget;
 mod dialog;
 mod ecdsa;
 mod enumerate;
+mod failure;
 pub mod fetch;
 mod handshake;
 mod possession;
@@ -177,7 +178,7 @@ pub async fn observe_within(
         connections += 1;
         if let Observed::Seen(greeting) = one.ask("whether the server speaks in the clear", asked).await {
             // Whoever turns clients away before TLS begins may do so in the clear.
-            let turned_away = dialog::refusal(&greeting);
+            let turned_away = failure::refusal(&greeting);
             session.tls =
                 Observed::Failed(turned_away.unwrap_or_else(|| Failure::Unsolicited(WireText::from(greeting.to_string()))));
             session.greeting = Observed::Seen(greeting);

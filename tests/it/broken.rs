@@ -97,7 +97,6 @@ const HELLO: &[u8] = &[
 #[case::too_long_a_record(b"\x16\x03\x03\xff\xff")]
 #[case::unknown_content(b"\x63\x03\x03\x00\x01\x00")]
 #[case::unknown_version(b"\x16\x09\x09\x00\x04\x02\x00\x00\x00")]
-#[case::smtp(b"250 2.0.0 Ok\r\n")]
 #[case::http(b"HTTP/1.1 400 Bad Request\r\n\r\n")]
 #[case::ssh(b"SSH-2.0-OpenSSH_9.2\r\n")]
 #[case::zeros(&[0; 512])]

@@ -164,7 +164,8 @@ fn garbage_instead_of_a_handshake_is_no_verdict_on_starttls() {
             let _ = stream.write_all(answer);
         }
     });
-    assert_inconclusive(check(address), "received corrupt message");
+    // A record of a version that there is not, as good as noise.
+    assert_inconclusive(check(address), "\\x17\\x17\\x17");
 }
 
 /// Line ends and separators that no RFC allows and every client reads over.
