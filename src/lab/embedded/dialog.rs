@@ -307,7 +307,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
                 self.wait_for_the_end().await?;
             }
             BreakKind::Drip => {
-                for byte in format!("{says}\r\n").bytes() {
+                for byte in self.filled(says, "").bytes() {
                     self.send(&[byte]).await?;
                     sleep(DRIP).await;
                 }
@@ -462,8 +462,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
         self.say_about(reply, "").await
     }
 
-    /// Fills the placeholders and sends the reply.
     async fn say_about(&mut self, reply: &str, verb: &str) -> io::Result<()> {
+        let text = self.filled(reply, verb);
+        self.send(text.as_bytes()).await
+    }
+
+    /// The reply as it goes over the wire, with the placeholders filled.
+    fn filled(&self, reply: &str, verb: &str) -> String {
         let plan = &self.dialog.order.plan;
         let helo = if self.helo.is_empty() { self.client.to_string() } else { self.helo.clone() };
         let mut text = reply.replace('\n', "\r\n");
@@ -482,8 +487,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
             text = text.replace(placeholder, value);
         }
         text.push_str("\r\n");
-        self.stream.write_all(text.as_bytes()).await?;
-        self.stream.flush().await
+        text
     }
 
     /// The next command line; none when the client has gone, fell silent, or sends no lines.
