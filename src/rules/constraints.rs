@@ -4,7 +4,7 @@
 
 use x509_parser::{
     certificate::X509Certificate,
-    extensions::{GeneralName, GeneralSubtree, KeyUsage, NameConstraints, ParsedExtension, X509Extension},
+    extensions::{GeneralName, GeneralSubtree, KeyUsage, NameConstraints, X509Extension},
     prelude::FromDer as _,
 };
 
@@ -60,28 +60,6 @@ pub fn rare_critical(chain: &[Certificate], judgement: &Judgement) -> Option<(St
         let identifier = unknown_critical(&certificate, is_known_to_webpki)?;
         Some((certificate_text(chain, *index), identifier))
     })
-}
-
-/// By which key a certificate says that it was signed (RFC 5280, 4.2.1.1).
-pub fn authority_key_identifier<'a>(certificate: &'a X509Certificate) -> Option<&'a [u8]> {
-    certificate.extensions().iter().find_map(|extension| match extension.parsed_extension() {
-        ParsedExtension::AuthorityKeyIdentifier(identifier) => identifier.key_identifier.as_ref().map(|key| key.0),
-        _ => None,
-    })
-}
-
-/// What a certificate calls its key (RFC 5280, 4.2.1.2).
-pub fn subject_key_identifier<'a>(certificate: &'a X509Certificate) -> Option<&'a [u8]> {
-    certificate.extensions().iter().find_map(|extension| match extension.parsed_extension() {
-        ParsedExtension::SubjectKeyIdentifier(identifier) => Some(identifier.0),
-        _ => None,
-    })
-}
-
-/// Whether the key that a certificate names is that of its issuer; none where either does not say.
-pub fn is_linked_by_key(child: &Certificate, issuer: &Certificate) -> Option<bool> {
-    let (child, issuer) = (parsed(child)?, parsed(issuer)?);
-    Some(authority_key_identifier(&child)? == subject_key_identifier(&issuer)?)
 }
 
 /// What the key of a certificate may be used for; none where it does not say (RFC 5280, 4.2.1.3).

@@ -10,6 +10,7 @@
 mod constraints;
 mod handshake;
 mod identity;
+mod key_identifiers;
 mod keys;
 mod offers;
 mod path;

@@ -6,13 +6,17 @@
 //! Dates do not decide whether a path is trusted: they have rules of their own. They only
 //! settle which of several paths is taken.
 
+mod first;
+
 use std::collections::{HashMap, VecDeque};
 
 use time::OffsetDateTime;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
+use self::first::Climb;
+pub use self::first::{DeadEnd, Misled};
 use super::{
-    certificate_text, constraints,
+    certificate_text, key_identifiers,
     signature::{self, Checked},
     spelling::canonical,
 };
@@ -38,6 +42,8 @@ pub struct Judgement {
     pub end: End,
     /// The trust anchor that it ends at.
     pub anchor: Option<Certificate>,
+    /// What leads OpenSSL elsewhere, where it does not get to a trust anchor by its own way.
+    pub misled: Option<Misled>,
 }
 
 /// What a certificate outside of the path has to do with it.
@@ -47,6 +53,8 @@ pub enum Relation {
     Repeats(usize),
     /// Another certificate of an issuer on the path: a cross-certificate, for example.
     Alternative,
+    /// OpenSSL takes it for an issuer on the path.
+    Misleading,
     /// It leads to a trust anchor, though the path ends below it.
     BeyondTheGap,
     /// Nothing.
@@ -132,22 +140,33 @@ pub fn links<'a>(chain: &'a [Certificate], judgement: &'a Judgement) -> Vec<(Str
 
 /// Finds the path of a chain as sent; `now` prefers certificates that are valid then.
 pub fn judge(chain: &[Certificate], stores: &[TrustStore], now: OffsetDateTime) -> Judgement {
-    let undecided =
-        |why: &str| Judgement { path: vec![0], root: None, extra: Vec::new(), end: End::Undecided(why.to_owned()), anchor: None };
+    let undecided = |why: &str| {
+        let end = End::Undecided(why.to_owned());
+        Judgement { path: vec![0], root: None, extra: Vec::new(), end, anchor: None, misled: None }
+    };
     let mut search = Search::new(chain, stores, now);
     if search.sent.first().is_none_or(Option::is_none) {
         return undecided("the server's certificate cannot be read");
     }
-    let usable: Vec<bool> =
-        search.sent.iter().map(|sent| sent.as_ref().is_some_and(|certificate| is_valid(certificate, now))).collect();
-    let mut walk = search.follow(&usable).unwrap_or_else(|| search.walk(0, &usable));
+    let mut climb = search.follow(true);
+    if let Climb::Trusted(walk) = climb {
+        return search.describe(walk, None, chain);
+    }
+    let usable: Vec<bool> = (0..search.sent.len()).map(|index| search.is_valid_now(index)).collect();
+    let mut walk = search.walk(0, &usable);
     if !walk.end.is_public() {
         let all = search.walk(0, &vec![true; search.sent.len()]);
         if !matches!(walk.end, Found::Anchor { .. }) || all.end.is_public() {
             walk = all;
         }
     }
-    search.describe(walk, chain)
+    if !walk.end.is_public() {
+        climb = search.follow(false);
+        if let Climb::Trusted(walk) = climb {
+            return search.describe(walk, None, chain);
+        }
+    }
+    search.describe(walk, Some(&climb), chain)
 }
 
 /// Another path to a trust anchor, through certificates that are valid `now`, that `is_good`. RFC 5280 leaves it to the
@@ -160,14 +179,19 @@ pub fn alternative(
     is_good: impl Fn(&Judgement) -> bool,
 ) -> Option<Judgement> {
     let mut search = Search::new(chain, stores, now);
+    let valid: Vec<bool> = (0..search.sent.len()).map(|index| search.is_valid_now(index)).collect();
     judgement.intermediates().iter().find_map(|without| {
-        let is_usable = |(index, sent): (usize, &Option<X509Certificate>)| {
-            index != *without && sent.as_ref().is_some_and(|certificate| is_valid(certificate, now))
-        };
-        let usable: Vec<bool> = search.sent.iter().enumerate().map(is_usable).collect();
-        let walk = search.walk(0, &usable);
-        let other = matches!(walk.end, Found::Anchor { .. }).then(|| search.describe(walk, chain))?;
-        is_good(&other).then_some(other)
+        let mut usable = valid.clone();
+        usable[*without] = false;
+        // Each round leaves out one more, the lowest that the first path has not.
+        loop {
+            let walk = search.walk(0, &usable);
+            let other = matches!(walk.end, Found::Anchor { .. }).then(|| search.describe(walk, None, chain))?;
+            if is_good(&other) {
+                return Some(other);
+            }
+            usable[*other.path.iter().find(|index| !judgement.path.contains(index))?] = false;
+        }
     })
 }
 
@@ -186,6 +210,7 @@ struct Search<'a> {
     checked: HashMap<(usize, Issuer), Checked>,
     checks: usize,
     is_cut: bool,
+    now: OffsetDateTime,
 }
 
 /// A possible issuer: a certificate that was sent, or an anchor, by its place.
@@ -254,27 +279,12 @@ impl<'a> Search<'a> {
             checked: HashMap::new(),
             checks: 0,
             is_cut: chain.len() > MAX_CERTIFICATES,
+            now,
         }
     }
 
-    /// Climbs as OpenSSL does: to an anchor where there is one, else to the first issuer in the order sent. Nothing where
-    /// that way does not end at a public anchor.
-    fn follow(&mut self, usable: &[bool]) -> Option<Walk> {
-        let mut path = vec![0];
-        loop {
-            let current = *path.last()?;
-            let end = self.end_at(current);
-            if end.is_public() {
-                return Some(Walk { path, end });
-            }
-            if self.is_self_issued(current) {
-                return None;
-            }
-            let next = self.candidates(current).into_iter().find(|next| {
-                usable[*next] && !path.contains(next) && self.is_issued_by(current, Issuer::Sent(*next)) == Some(Checked::Right)
-            });
-            path.push(next?);
-        }
+    fn is_valid_now(&self, index: usize) -> bool {
+        self.sent[index].as_ref().is_some_and(|certificate| is_valid(certificate, self.now))
     }
 
     /// What was sent, in its order; certificates with another key than the one that `child` names come last.
@@ -336,9 +346,7 @@ impl<'a> Search<'a> {
             if end.is_public() {
                 break;
             }
-            let is_itself = self.sent[current].as_ref().is_some_and(|c| c.as_raw() == self.anchors[anchor].1.as_raw());
-            let checked = if is_itself { Some(Checked::Right) } else { self.is_issued_by(current, Issuer::Anchor(anchor)) };
-            let found = match checked {
+            let found = match self.is_below(current, anchor) {
                 Some(Checked::Right) => Found::Anchor { anchor, public: self.anchors[anchor].0.public },
                 Some(Checked::Unknown) => self.unknown(current),
                 Some(Checked::Wrong) if self.names_key_of(current, Issuer::Anchor(anchor)) => Found::WrongSignature,
@@ -361,15 +369,8 @@ impl<'a> Search<'a> {
     /// Whether an issuer's key made the signature; none where the names do not even agree.
     fn is_issued_by(&mut self, child: usize, issuer: Issuer) -> Option<Checked> {
         let certificate = self.sent[child].as_ref()?;
-        let by = match issuer {
-            Issuer::Sent(index) => self.sent[index].as_ref()?,
-            Issuer::Anchor(index) => &self.anchors[index].1,
-        };
-        let name = match issuer {
-            Issuer::Sent(index) => &self.sent_names[index].1,
-            Issuer::Anchor(index) => &self.anchor_names[index],
-        };
-        if self.sent_names[child].0 != *name {
+        let by = self.certificate(issuer)?;
+        if self.sent_names[child].0 != *self.subject_name(issuer) {
             return None;
         }
         if let Some(known) = self.checked.get(&(child, issuer)) {
@@ -378,31 +379,52 @@ impl<'a> Search<'a> {
         if self.checks == MAX_CHECKS {
             return Some(Checked::Unknown);
         }
-        self.checks += 1;
         let checked = signature::check(certificate, by);
+        self.checks += 1;
         self.checked.insert((child, issuer), checked);
         Some(checked)
+    }
+
+    /// Whether a certificate is an anchor, or an anchor's key signed it; none where the names do not even agree.
+    fn is_below(&mut self, current: usize, anchor: usize) -> Option<Checked> {
+        match self.is_anchor(current, anchor) {
+            true => Some(Checked::Right),
+            false => self.is_issued_by(current, Issuer::Anchor(anchor)),
+        }
+    }
+
+    fn is_anchor(&self, index: usize, anchor: usize) -> bool {
+        self.sent[index].as_ref().is_some_and(|certificate| certificate.as_raw() == self.anchors[anchor].1.as_raw())
+    }
+
+    fn certificate(&self, issuer: Issuer) -> Option<&X509Certificate<'a>> {
+        match issuer {
+            Issuer::Sent(index) => self.sent[index].as_ref(),
+            Issuer::Anchor(index) => Some(&self.anchors[index].1),
+        }
+    }
+
+    /// Its subject, as names are compared.
+    fn subject_name(&self, issuer: Issuer) -> &[u8] {
+        match issuer {
+            Issuer::Sent(index) => &self.sent_names[index].1,
+            Issuer::Anchor(index) => &self.anchor_names[index],
+        }
     }
 
     /// Whether a certificate says by which key it was signed (RFC 5280, 4.2.1.1), and that is the key of this issuer.
     /// CAs of one name and several keys are common; only this tells a wrong signature from another key's.
     fn names_key_of(&self, child: usize, issuer: Issuer) -> bool {
-        self.key_identifiers(child, issuer).is_some_and(|(named, own)| named == own)
+        self.is_key_named(child, issuer) == Some(true)
     }
 
     /// Whether a certificate says that another key than the one of this issuer signed it.
     fn names_other_key_than(&self, child: usize, issuer: Issuer) -> bool {
-        self.key_identifiers(child, issuer).is_some_and(|(named, own)| named != own)
+        self.is_key_named(child, issuer) == Some(false)
     }
 
-    /// The key that a certificate says it was signed with, and what the issuer calls its key; none where either says nothing.
-    fn key_identifiers(&self, child: usize, issuer: Issuer) -> Option<(&[u8], &[u8])> {
-        let by = match issuer {
-            Issuer::Sent(index) => self.sent[index].as_ref()?,
-            Issuer::Anchor(index) => &self.anchors[index].1,
-        };
-        let named = constraints::authority_key_identifier(self.sent[child].as_ref()?)?;
-        Some((named, constraints::subject_key_identifier(by)?))
+    fn is_key_named(&self, child: usize, issuer: Issuer) -> Option<bool> {
+        key_identifiers::is_key_named(self.sent[child].as_ref()?, self.certificate(issuer)?)
     }
 
     /// Whether an anchor bears the name of a certificate's issuer, or is the certificate itself.
@@ -432,7 +454,8 @@ impl<'a> Search<'a> {
         })
     }
 
-    fn describe(&mut self, walk: Walk, chain: &[Certificate]) -> Judgement {
+    /// What a walk found, in words that outlive the search; `climb` is where OpenSSL gets to.
+    fn describe(&mut self, walk: Walk, climb: Option<&Climb>, chain: &[Certificate]) -> Judgement {
         let Walk { mut path, end } = walk;
         let top = path.last().copied().unwrap_or(0);
         let (mut root, mut found_anchor) = (None, None);
@@ -477,8 +500,16 @@ impl<'a> Search<'a> {
                 }
             }
         };
-        let extra = self.relations(&path, root, &end, chain);
-        Judgement { path, root, extra, end, anchor: found_anchor }
+        let related: Vec<usize> = path.iter().copied().chain(root).collect();
+        let mut extra = self.relations(&related, &end, chain);
+        let is_trusted = matches!(end, End::Trusted { .. });
+        let misled = climb.filter(|_| is_trusted).and_then(|climb| climb.misled(&related));
+        for (index, relation) in &mut extra {
+            if misled.is_some_and(|misled| misled.taken == *index) && *relation == Relation::Unrelated {
+                *relation = Relation::Misleading;
+            }
+        }
+        Judgement { path, root, extra, end, anchor: found_anchor, misled }
     }
 
     fn is_self_issued(&self, index: usize) -> bool {
@@ -500,8 +531,9 @@ impl<'a> Search<'a> {
         })
     }
 
-    fn relations(&mut self, path: &[usize], root: Option<usize>, end: &End, chain: &[Certificate]) -> Vec<(usize, Relation)> {
-        let mut related: Vec<usize> = path.iter().copied().chain(root).collect();
+    /// What the certificates besides those of the path have to do with it.
+    fn relations(&mut self, path: &[usize], end: &End, chain: &[Certificate]) -> Vec<(usize, Relation)> {
+        let mut related = path.to_vec();
         let mut extra: Vec<usize> = (0..self.sent.len()).filter(|index| !related.contains(index)).collect();
         let mut relations = Vec::new();
         extra.retain(|index| {

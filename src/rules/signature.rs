@@ -190,6 +190,17 @@ const RSA: &[u64] = &[1, 2, 840, 113_549, 1, 1];
 const ECDSA: &[u64] = &[1, 2, 840, 10_045, 4];
 const EDDSA: &[u64] = &[1, 3, 101];
 
+/// Whether a key of this kind makes signatures of that algorithm; a kind that is not known may make any.
+pub fn is_of_kind(algorithm: &AlgorithmIdentifier, key: &SubjectPublicKeyInfo) -> bool {
+    let family = match key.parsed() {
+        Ok(PublicKey::RSA(_)) => RSA,
+        Ok(PublicKey::EC(_)) => ECDSA,
+        _ if is_of(&key.algorithm.algorithm, &[EDDSA]) => EDDSA,
+        _ => return true,
+    };
+    is_of(&algorithm.algorithm, &[family])
+}
+
 fn is_of(algorithm: &Oid, families: &[&[u64]]) -> bool {
     families.iter().any(|family| Oid::from(family).is_ok_and(|family| algorithm.starts_with(&family)))
 }

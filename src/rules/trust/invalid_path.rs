@@ -3,7 +3,7 @@ use crate::{
     facts::Certificate,
     rules::{
         Context, Outcome, ResultType, Violation, certificate_text, constraints,
-        path::{self, End, Judgement},
+        path::{self, DeadEnd, End, Judgement, Misled},
         rule,
         second_opinion::{self, Opinion},
     },
@@ -17,15 +17,18 @@ rule! {
     /// The path reaches a trust anchor, and verifiers refuse it all the same: an issuer is not a CA or
     /// may not sign certificates, the path is longer than a CA allows, a name is outside of a CA's
     /// name constraints, a certificate is not meant for TLS servers, or a critical extension is unknown.
+    /// Or OpenSSL does not find the path: it takes the first certificate sent that has the issuer's name
+    /// and key identifier, does not go back from there, and that one leads nowhere.
     ///
     /// ## Why it matters
     ///
-    /// Every sender that verifies refuses the certificate, and says no more than "not trusted".
+    /// Every sender that verifies by such a path refuses the certificate, and says no more than "not trusted".
     ///
     /// ## Remedy
     ///
     /// Have the certificate issued anew, with the profile for TLS servers (extended key usage
-    /// `serverAuth`). If the fault is in an intermediate, the CA must replace it.
+    /// `serverAuth`). If the fault is in an intermediate, the CA must replace it. A certificate that misleads
+    /// OpenSSL is removed from the file.
     ///
     /// - Postfix, Exim, Sendmail, OpenSMTPD: `openssl req -new -key mx.key -out mx.csr`, and the CA signs it anew.
     /// - Exchange: `Get-ExchangeCertificate -Thumbprint ... | New-ExchangeCertificate -GenerateRequest`, likewise.
@@ -49,33 +52,67 @@ fn judge(context: &Context) -> Outcome {
         if is_anchor {
             return Outcome::Passed(String::new());
         }
-        let faults = constraints::faults(chain, judgement);
-        let opinion = second_opinion::ask(chain, judgement, context.stores, context.now);
-        let (faults, dissent) = match (opinion, faults.is_empty()) {
-            (Opinion::Accepts | Opinion::RefusesForOtherReasons, true) => return Outcome::Passed(String::new()),
-            (Opinion::Undecided(why) | Opinion::RefusesSignature(why), true) => return Outcome::Undetermined(why),
-            (Opinion::RefusesNames, true) if constraints::are_names_judged(&chain[0]) => {
-                return Outcome::Passed("rustls-webpki refuses its name constraints, OpenSSL does not".to_owned());
+        match (&judgement.misled, constrained(context, chain, judgement)) {
+            (None, outcome) => outcome,
+            (Some(misled), outcome) => {
+                let more = if let Outcome::Violated(violations) = outcome { violations } else { Vec::new() };
+                Outcome::Violated(std::iter::once(dead_end(context, chain, judgement, misled)).chain(more).collect())
             }
-            (Opinion::RefusesNames, true) => {
-                (vec!["a CA above it may not certify these names, by its name constraints".to_owned()], None)
-            }
-            // What OpenSSL knows is a matter of its own.
-            (Opinion::RefusesExtension, true) => return Outcome::Passed(String::new()),
-            (Opinion::Refuses(why), true) => (vec![why], None),
-            (Opinion::Accepts, false) => (faults, Some("rustls-webpki accepts the path all the same".to_owned())),
-            (_, false) => (faults, None),
-        };
-        let is_good = |other: &Judgement| constraints::faults(chain, other).is_empty();
-        let other = path::alternative(chain, judgement, context.stores, context.now, is_good);
-        let dissent = other.map(|other| other_path(chain, &other)).or(dissent);
-        let evidence = format!("the path is: {}", climb(chain, judgement));
-        let violations = faults.into_iter().map(|fault| {
-            let violation = Violation::new(format!("the path is not valid: {fault}")).evidence(evidence.clone());
-            dissent.iter().fold(violation, |violation, words| violation.evidence(words))
-        });
-        Outcome::Violated(violations.collect())
+        }
     })
+}
+
+/// The path that OpenSSL does not find, and what it takes instead.
+fn dead_end(context: &Context, chain: &[Certificate], judgement: &Judgement, misled: &Misled) -> Violation {
+    let what = |index: usize| certificate_text(chain, index);
+    let (child, taken) = (what(misled.child), what(misled.taken));
+    let words = format!("OpenSSL takes {taken} for the issuer of {child}, finds no valid path by it, and does not go back");
+    let end = match misled.end {
+        DeadEnd::SelfSigned(index) => format!("its path ends at {}, which is self-signed and no trust anchor", what(index)),
+        DeadEnd::NoIssuer(index) => format!("its path ends at {}, whose issuer is neither sent nor trusted", what(index)),
+        DeadEnd::WrongSignature(index) => format!("the signature on {} was not made by the key of what it takes for the issuer", what(index)),
+    };
+    let details = || judgement.path.iter().filter_map(|index| chain.get(*index)?.details().ok());
+    let is_valid = details().all(|details| details.not_before <= context.now && context.now <= details.not_after);
+    // GnuTLS leaves out a self-signed certificate between others, and goes on behind it.
+    let others = match misled.end {
+        _ if !is_valid => "not all of it is valid now",
+        DeadEnd::SelfSigned(index) if index == misled.taken => "GnuTLS and rustls-webpki find it",
+        _ => "rustls-webpki finds it, GnuTLS does not",
+    };
+    let way = climb(chain, judgement);
+    Violation::new(words).evidence(end).evidence(format!("another path leads to a trust anchor: {way}; {others}"))
+}
+
+/// What breaks a rule on the path, whoever finds it.
+fn constrained(context: &Context, chain: &[Certificate], judgement: &Judgement) -> Outcome {
+    let faults = constraints::faults(chain, judgement);
+    let opinion = second_opinion::ask(chain, judgement, context.stores, context.now);
+    let (faults, dissent) = match (opinion, faults.is_empty()) {
+        (Opinion::Accepts | Opinion::RefusesForOtherReasons, true) => return Outcome::Passed(String::new()),
+        (Opinion::Undecided(why) | Opinion::RefusesSignature(why), true) => return Outcome::Undetermined(why),
+        (Opinion::RefusesNames, true) if constraints::are_names_judged(&chain[0]) => {
+            return Outcome::Passed("rustls-webpki refuses its name constraints, OpenSSL does not".to_owned());
+        }
+        (Opinion::RefusesNames, true) => {
+            (vec!["a CA above it may not certify these names, by its name constraints".to_owned()], None)
+        }
+        // What OpenSSL knows is a matter of its own.
+        (Opinion::RefusesExtension, true) => return Outcome::Passed(String::new()),
+        (Opinion::Refuses(why), true) => (vec![why], None),
+        (Opinion::Accepts, false) => (faults, Some("rustls-webpki accepts the path all the same".to_owned())),
+        (_, false) => (faults, None),
+    };
+    let is_good = |other: &Judgement| constraints::faults(chain, other).is_empty();
+    let is_taken = judgement.misled.is_none();
+    let other = is_taken.then(|| path::alternative(chain, judgement, context.stores, context.now, is_good)).flatten();
+    let dissent = other.map(|other| other_path(chain, &other)).or(dissent);
+    let evidence = format!("the path is: {}", climb(chain, judgement));
+    let violations = faults.into_iter().map(|fault| {
+        let violation = Violation::new(format!("the path is not valid: {fault}")).evidence(evidence.clone());
+        dissent.iter().fold(violation, |violation, words| violation.evidence(words))
+    });
+    Outcome::Violated(violations.collect())
 }
 
 /// The certificates of a path, bottom up.
@@ -206,6 +243,58 @@ mod tests {
         assert!(messages(&outcome)[0].contains("certificate 2 (CN=Issuing CA) is not one of a CA"), "{outcome:?}");
         let expected = "another path is valid: the server's certificate, then certificate 3 (CN=Issuing CA)";
         assert!(format!("{outcome:?}").contains(expected), "{outcome:?}");
+    }
+
+    /// What OpenSSL takes first leads nowhere, and it does not go back; sent last, the same does no harm.
+    #[rstest]
+    #[case::unknown_root(|world: &mut World| world.chain.insert(1, Authority::root("Gone CA").certify(&world.issuing)), "whose issuer is neither sent nor trusted")]
+    #[case::another_key(|world: &mut World| world.chain.insert(1, world.root.intermediate("Issuing CA").certificate), "was not made by the key")]
+    #[case::self_signed(
+        |world: &mut World| {
+            let new = Authority::root("New Root CA");
+            let issuing = new.intermediate("New Issuing CA");
+            let cross = world.root.certify(&new);
+            world.chain = vec![issuing.leaf(|_| {}), new.certificate.clone(), issuing.certificate, cross];
+        },
+        "self-signed and no trust anchor"
+    )]
+    fn a_dead_end_of_openssl_is_found(#[case] spoil: fn(&mut World), #[case] reason: &str) {
+        let mut world = World::correct();
+        spoil(&mut world);
+        let outcome = world.judge(&RULE);
+        assert!(messages(&outcome)[0].starts_with("OpenSSL takes certificate 2 (CN="), "{outcome:?}");
+        assert!(format!("{outcome:?}").contains(reason), "{outcome:?}");
+        assert_eq!(kind(&world.judge(crate::rules::find("unrelated-certificate").unwrap())), "passed");
+        let misleading = world.chain.remove(1);
+        world.chain.push(misleading);
+        assert_eq!(kind(&world.judge(&RULE)), "passed");
+    }
+
+    /// Of three certificates of one CA two are bad.
+    #[test]
+    fn a_better_path_is_looked_for_more_than_once() {
+        let mut world = World::correct();
+        let bad = |domain: &str| world.root.certify_with(&world.issuing, |params| params.name_constraints = Some(only(domain)));
+        world.chain.splice(1..1, [bad("other.test"), bad("third.test")]);
+        let outcome = world.judge(&RULE);
+        assert!(format!("{outcome:?}").contains("then certificate 4 (CN=Issuing CA)"), "{outcome:?}");
+    }
+
+    /// The order in which OpenSSL looks is the same whoever trusts the store.
+    #[rstest]
+    #[case(true)]
+    #[case(false)]
+    fn the_first_path_counts_in_every_store(#[case] public: bool) {
+        let mut world = World::correct();
+        world.stores[0].public = public;
+        let upper = world.root.intermediate("Upper CA");
+        let limited = world.root.certify_with(&world.issuing, |params| params.name_constraints = Some(only("other.test")));
+        let long = upper.certify(&world.issuing);
+        let leaf = world.chain[0].clone();
+        world.chain = vec![leaf.clone(), long.clone(), upper.certificate.clone(), limited.clone()];
+        assert_eq!(kind(&world.judge(&RULE)), "passed");
+        world.chain = vec![leaf, limited, upper.certificate.clone(), long];
+        assert_eq!(kind(&world.judge(&RULE)), "violated");
     }
 
     /// A CA that renewed its key is one CA (RFC 5280, 4.2.1.9).

@@ -1,4 +1,4 @@
-use crate::rules::{Context, Outcome, ResultType, Violation, constraints, each_path, known_path, path::links, rule};
+use crate::rules::{Context, Outcome, ResultType, Violation, each_path, key_identifiers, known_path, path::links, rule};
 
 rule! {
     /// A certificate names another key than that of its issuer.
@@ -35,7 +35,7 @@ rule! {
 fn judge(context: &Context) -> Outcome {
     each_path(context, |chain, judgement| {
         let climb = links(chain, judgement);
-        let links = climb.windows(2).filter(|link| constraints::is_linked_by_key(link[0].1, link[1].1) == Some(false));
+        let links = climb.windows(2).filter(|link| key_identifiers::mismatch_of(link[0].1, link[1].1).is_some());
         let violations: Vec<Violation> = links
             .map(|link| {
                 let (child, issuer) = (&link[0].0, &link[1].0);

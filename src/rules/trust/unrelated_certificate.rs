@@ -38,7 +38,7 @@ fn judge(context: &Context) -> Outcome {
             match relation {
                 Relation::Unrelated => Some(Violation::new(format!("{what} has nothing to do with the path"))),
                 Relation::Repeats(earlier) => Some(Violation::new(format!("certificate {} repeats certificate {}", index + 1, earlier + 1))),
-                Relation::Alternative | Relation::BeyondTheGap | Relation::Unclear => None,
+                Relation::Alternative | Relation::Misleading | Relation::BeyondTheGap | Relation::Unclear => None,
             }
         };
         let violations: Vec<Violation> = judgement.extra.iter().filter_map(violation).collect();
