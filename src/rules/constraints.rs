@@ -4,12 +4,12 @@
 
 use x509_parser::{
     certificate::X509Certificate,
-    extensions::{GeneralName, GeneralSubtree, KeyUsage, NameConstraints, X509Extension},
+    extensions::{KeyUsage, X509Extension},
     prelude::FromDer as _,
 };
 
-use super::{certificate_text, listed, path::Judgement, short, spelling::canonical};
-use crate::{facts::Certificate, wire::WireText};
+use super::{certificate_text, name_constraints, path::Judgement, short};
+use crate::facts::Certificate;
 
 /// What breaks a rule, each in words that name the certificate.
 pub fn faults(chain: &[Certificate], judgement: &Judgement) -> Vec<String> {
@@ -38,16 +38,10 @@ pub fn faults(chain: &[Certificate], judgement: &Judgement) -> Vec<String> {
         |place: usize| path[1..place].iter().filter(|(_, below)| below.subject().as_raw() != below.issuer().as_raw()).count();
     for (place, (what, certificate)) in path.iter().enumerate().skip(1) {
         faults.extend(authority(what, certificate, below(place)));
-        faults.extend(names(what, certificate, &leaf));
-        // A CA below is held to them, too, unless it only renewed its key (RFC 5280, 6.1.3).
-        let cas = path[1..place].iter().filter(|(_, below)| below.subject().as_raw() != below.issuer().as_raw());
-        if let Ok(Some(constraints)) = certificate.name_constraints() {
-            let fault = |(of, ca): &(String, X509Certificate)| directory_name(what, constraints.value, ca, of);
-            faults.extend(cas.filter_map(fault).take(1));
-        }
+        faults.extend(names(what, certificate, &path[..place]));
     }
     if let Some(anchor) = judgement.anchor.as_ref().and_then(parsed) {
-        faults.extend(root(&anchor, below(path.len().max(1)), &leaf));
+        faults.extend(root(&anchor, below(path.len().max(1)), &path));
     }
     faults
 }
@@ -113,11 +107,22 @@ fn authority(what: &str, certificate: &X509Certificate, below: usize) -> Vec<Str
     faults
 }
 
+/// The first name below a CA that it may not certify: those of the server, and of CAs unless they only renewed their key
+/// (RFC 5280, 6.1.3).
+fn names(what: &str, authority: &X509Certificate, below: &[(String, X509Certificate)]) -> Option<String> {
+    let is_held = |place: usize, certificate: &X509Certificate| {
+        place == 0 || certificate.subject().as_raw() != certificate.issuer().as_raw()
+    };
+    below.iter().enumerate().filter(|(place, (_, certificate))| is_held(*place, certificate)).find_map(
+        |(place, (ca, certificate))| name_constraints::fault(what, authority, certificate, (place > 0).then_some(ca.as_str())),
+    )
+}
+
 /// What OpenSSL and GnuTLS hold against a root, though it is trusted; others take it for no more than a name and a key
 /// (RFC 5280, 6.1.1). One of version 1 cannot say that it is a CA, and is believed.
-fn root(anchor: &X509Certificate, below: usize, leaf: &X509Certificate) -> Vec<String> {
+fn root(anchor: &X509Certificate, below: usize, path: &[(String, X509Certificate)]) -> Vec<String> {
     let what = "the root";
-    let mut faults = names(what, anchor, leaf);
+    let mut faults: Vec<String> = names(what, anchor, path).into_iter().collect();
     if anchor.version().0 >= 2 {
         faults.extend(authority(what, anchor, below));
     }
@@ -139,137 +144,9 @@ fn is_for_servers(certificate: &X509Certificate) -> bool {
     }
 }
 
-/// Whether all names of a certificate are of kinds that name constraints are judged for here: then [`faults`] has the
-/// last word on them.
+/// Whether all names of the server's certificate can be read: then [`faults`] has the last word on them.
 pub fn are_names_judged(leaf: &Certificate) -> bool {
-    let Some(leaf) = parsed(leaf) else { return false };
-    let is_known = |name: &GeneralName| {
-        matches!(
-            name,
-            GeneralName::DNSName(_)
-                | GeneralName::RFC822Name(_)
-                | GeneralName::URI(_)
-                | GeneralName::IPAddress(_)
-                | GeneralName::DirectoryName(_)
-        )
-    };
-    matches!(leaf.subject_alternative_name(), Ok(Some(names)) if names.value.general_names.iter().all(is_known))
-}
-
-/// The directory name that a CA may not certify, where the certificate has a subject.
-fn directory_name(what: &str, constraints: &NameConstraints, leaf: &X509Certificate, of: &str) -> Option<String> {
-    // As names are compared elsewhere: without regard to case, spaces and kinds of string (RFC 5280, 7.1).
-    let subject = canonical(leaf.subject());
-    let within = |subtree: &GeneralSubtree| match &subtree.base {
-        GeneralName::DirectoryName(base) => Some(subject.starts_with(&canonical(base))),
-        _ => None,
-    };
-    let permitted: Vec<bool> = constraints.permitted_subtrees.iter().flatten().filter_map(within).collect();
-    let is_excluded = constraints.excluded_subtrees.iter().flatten().filter_map(within).any(|is_within| is_within);
-    let is_outside = !permitted.is_empty() && !permitted.contains(&true);
-    (!subject.is_empty() && (is_excluded || is_outside))
-        .then(|| format!("{what} may not certify the subject of {of}, by its name constraints"))
-}
-
-/// The names that a CA may not certify (RFC 5280, 4.2.1.10). Addresses of both kinds are left to the second judge.
-fn names(what: &str, authority: &X509Certificate, leaf: &X509Certificate) -> Vec<String> {
-    let Ok(Some(constraints)) = authority.name_constraints() else { return Vec::new() };
-    if let Some(fault) = directory_name(what, constraints.value, leaf, "the server's certificate") {
-        return vec![fault];
-    }
-    if let Some(fault) = other_name(what, constraints.value, leaf) {
-        return vec![fault];
-    }
-    let Ok(Some(certified)) = leaf.subject_alternative_name() else { return Vec::new() };
-    let subtrees = |list: &Option<Vec<GeneralSubtree>>| -> Vec<String> {
-        let dns = list.iter().flatten().filter_map(|subtree| match subtree.base {
-            GeneralName::DNSName(name) => Some(name.to_ascii_lowercase()),
-            _ => None,
-        });
-        dns.collect()
-    };
-    let (permitted, excluded) = (subtrees(&constraints.value.permitted_subtrees), subtrees(&constraints.value.excluded_subtrees));
-    let names = certified.value.general_names.iter().filter_map(|name| match name {
-        GeneralName::DNSName(name) => Some(name.to_ascii_lowercase()),
-        _ => None,
-    });
-    let limits = |list: &[String]| listed(list.iter().map(|name| WireText::from(name.as_str())), 3, ", ");
-    names
-        .filter_map(|name| {
-            let shown = short(WireText::from(name.as_str()).as_str());
-            if excluded.iter().any(String::is_empty) {
-                Some(format!("{what} may not certify {shown}, by its name constraints: no DNS name is permitted"))
-            } else if excluded.iter().any(|subtree| is_within(&name, subtree)) {
-                Some(format!(
-                    "{what} may not certify {shown}, by its name constraints: all but {} are permitted",
-                    limits(&excluded)
-                ))
-            } else if !permitted.is_empty() && !permitted.iter().any(|subtree| is_within(&name, subtree)) {
-                Some(format!(
-                    "{what} may not certify {shown}, by its name constraints: only {} are permitted",
-                    limits(&permitted)
-                ))
-            } else {
-                None
-            }
-        })
-        .take(1)
-        .collect()
-}
-
-/// The mail address, URI or IP address that a CA may not certify; addresses in the subject count, too (RFC 5280, 4.2.1.6).
-fn other_name(what: &str, constraints: &NameConstraints, leaf: &X509Certificate) -> Option<String> {
-    let mails = leaf.subject().iter_email().filter_map(|mail| mail.as_str().ok()).map(GeneralName::RFC822Name);
-    let names =
-        leaf.subject_alternative_name().ok().flatten().into_iter().flat_map(|names| names.value.general_names.iter().cloned());
-    mails.chain(names).find_map(|name| {
-        let within = |subtree: &GeneralSubtree| is_below(&name, &subtree.base);
-        let permitted: Vec<bool> = constraints.permitted_subtrees.iter().flatten().filter_map(within).collect();
-        let is_excluded = constraints.excluded_subtrees.iter().flatten().filter_map(within).any(|is_within| is_within);
-        let is_outside = !permitted.is_empty() && !permitted.contains(&true);
-        (is_excluded || is_outside).then(|| {
-            let shown = short(WireText::from(&*name.to_string()).as_str());
-            format!("{what} may not certify {shown}, by its name constraints")
-        })
-    })
-}
-
-/// Whether a name is below a subtree of its kind; none where the kinds differ, or are judged elsewhere.
-fn is_below(name: &GeneralName, base: &GeneralName) -> Option<bool> {
-    match (name, base) {
-        (GeneralName::RFC822Name(mail), GeneralName::RFC822Name(base)) => {
-            let (mail, base) = (mail.to_ascii_lowercase(), base.to_ascii_lowercase());
-            let host = mail.rsplit_once('@').map_or("", |(_, host)| host);
-            Some(match (base.contains('@'), base.starts_with('.')) {
-                (true, _) => mail == base,
-                (false, true) => host.ends_with(&base),
-                (false, false) => host == base,
-            })
-        }
-        (GeneralName::URI(uri), GeneralName::URI(base)) => {
-            let rest = uri.split_once("://").map_or("", |(_, rest)| rest);
-            let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-            let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
-            let host = host.split(':').next().unwrap_or_default().to_ascii_lowercase();
-            let base = base.to_ascii_lowercase();
-            Some(if base.starts_with('.') { host.ends_with(&base) } else { host == base })
-        }
-        (GeneralName::IPAddress(address), GeneralName::IPAddress(base)) => {
-            let (network, mask) = base.split_at(base.len() / 2);
-            let is_of_family = network.len() == address.len() && mask.len() == address.len();
-            let bits = || address.iter().zip(network).zip(mask);
-            Some(is_of_family && bits().all(|((address, network), mask)| address & mask == network & mask))
-        }
-        _ => None,
-    }
-}
-
-/// Whether a name is that of the subtree or one below it; behind a dot, only one below it.
-fn is_within(name: &str, subtree: &str) -> bool {
-    if subtree.starts_with('.') {
-        return name.ends_with(subtree);
-    }
-    subtree.is_empty() || name == subtree || name.strip_suffix(subtree).is_some_and(|rest| rest.ends_with('.'))
+    parsed(leaf).is_some_and(|leaf| name_constraints::are_names_read(&leaf))
 }
 
 /// The first critical extension that is not known.

@@ -12,6 +12,7 @@ mod handshake;
 mod identity;
 mod key_identifiers;
 mod keys;
+mod name_constraints;
 mod offers;
 mod path;
 pub mod policy;

@@ -1,0 +1,272 @@
+//! The names that a CA may not certify (RFC 5280, 4.2.1.10), as OpenSSL compares them (`NAME_CONSTRAINTS_check`): the subject,
+//! the mail addresses in it, and the subject alternative names, of the server's certificate and of the CAs between.
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use x509_parser::{
+    certificate::X509Certificate,
+    extensions::{GeneralName, GeneralSubtree},
+};
+
+use super::{listed, short, spelling::canonical};
+use crate::wire::WireText;
+
+/// The first name of a certificate that a CA above it may not certify, in words; `ca` is what one is called that is a CA itself.
+pub fn fault(what: &str, authority: &X509Certificate, certificate: &X509Certificate, ca: Option<&str>) -> Option<String> {
+    let constraints = authority.name_constraints().ok()??.value;
+    let (permitted, excluded) = (&constraints.permitted_subtrees, &constraints.excluded_subtrees);
+    let (subject, others) = presented(certificate, ca.is_none());
+    let subject = subject.map(|name| (format!("the subject of {}", ca.unwrap_or("the server's certificate")), name));
+    let others = others.into_iter().map(|name| (ca.map_or_else(|| shown(&name), |ca| format!("{} of {ca}", shown(&name))), name));
+    subject.into_iter().chain(others).find_map(|(words, name)| {
+        let reason = limit(&name, permitted.as_deref().unwrap_or_default(), excluded.as_deref().unwrap_or_default())?;
+        Some(format!("{what} may not certify {words}, by its name constraints: {reason}"))
+    })
+}
+
+/// Whether all names of a certificate can be read, so that [`fault`] has the last word on them.
+pub fn are_names_read(certificate: &X509Certificate) -> bool {
+    let is_read = |name: &GeneralName| !matches!(name, GeneralName::Invalid(..));
+    certificate
+        .subject_alternative_name()
+        .is_ok_and(|names| names.is_none_or(|names| names.value.general_names.iter().all(is_read)))
+}
+
+/// The names of a certificate: its subject, and the others.
+fn presented<'a>(certificate: &'a X509Certificate<'a>, is_leaf: bool) -> (Option<GeneralName<'a>>, Vec<GeneralName<'a>>) {
+    let subject = certificate.subject();
+    let directory_name = subject.iter_attributes().next().map(|_| GeneralName::DirectoryName(subject.clone()));
+    let mut others: Vec<GeneralName> =
+        subject.iter_email().filter_map(|mail| mail.as_str().ok()).map(GeneralName::RFC822Name).collect();
+    if let Ok(Some(names)) = certificate.subject_alternative_name() {
+        others.extend(names.value.general_names.iter().cloned());
+    }
+    // Where there is no DNS name, a common name may be taken for one.
+    if is_leaf && !others.iter().any(|name| matches!(name, GeneralName::DNSName(_))) {
+        let hosts = subject.iter_common_name().filter_map(|name| name.as_str().ok()).filter(|name| is_host(name));
+        others.extend(hosts.map(GeneralName::DNSName));
+    }
+    (directory_name, others)
+}
+
+fn is_host(name: &str) -> bool {
+    name.contains('.') && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_'))
+}
+
+/// Why a name is not permitted; none where it is.
+fn limit(name: &GeneralName, permitted: &[GeneralSubtree], excluded: &[GeneralSubtree]) -> Option<String> {
+    let of_kind = |subtrees: &[GeneralSubtree]| -> Vec<(String, Option<bool>)> {
+        let alike = subtrees.iter().map(|subtree| &subtree.base).filter(|base| is_of_kind(name, base));
+        alike.map(|base| (shown(base), is_below(name, base))).collect()
+    };
+    let (permitted, excluded) = (of_kind(permitted), of_kind(excluded));
+    let limits = |list: &[(String, Option<bool>)]| listed(list.iter().map(|(base, _)| base), 3, ", ");
+    if permitted.iter().chain(&excluded).any(|(_, is_below)| is_below.is_none()) {
+        // RFC 5280, 6.1.4 g: who cannot compare must refuse.
+        Some("they limit names of this kind, which OpenSSL does not compare".to_owned())
+    } else if excluded.iter().any(|(base, _)| base.is_empty()) {
+        Some("no DNS name is permitted".to_owned())
+    } else if excluded.iter().any(|(_, is_below)| *is_below == Some(true)) {
+        Some(format!("all but {} are permitted", limits(&excluded)))
+    } else if !permitted.is_empty() && permitted.iter().all(|(_, is_below)| *is_below == Some(false)) {
+        Some(format!("only {} are permitted", limits(&permitted)))
+    } else {
+        None
+    }
+}
+
+fn is_of_kind(name: &GeneralName, base: &GeneralName) -> bool {
+    match (name, base) {
+        (GeneralName::OtherName(kind, _), GeneralName::OtherName(of, _)) => kind == of,
+        _ => std::mem::discriminant(name) == std::mem::discriminant(base),
+    }
+}
+
+/// A name in words.
+fn shown(name: &GeneralName) -> String {
+    let words = match name {
+        GeneralName::DNSName(text) | GeneralName::RFC822Name(text) | GeneralName::URI(text) => (*text).to_owned(),
+        GeneralName::DirectoryName(name) => format!("the directory name {name}"),
+        GeneralName::IPAddress(bytes) => address(bytes).unwrap_or_else(|| name.to_string()),
+        _ => name.to_string(),
+    };
+    short(WireText::from(&*words).as_str())
+}
+
+/// An address, or a network with the length of its prefix.
+fn address(bytes: &[u8]) -> Option<String> {
+    let one = |bytes: &[u8]| {
+        let v4 = <[u8; 4]>::try_from(bytes).map(|v4| Ipv4Addr::from(v4).to_string());
+        v4.or_else(|_| <[u8; 16]>::try_from(bytes).map(|v6| Ipv6Addr::from(v6).to_string())).ok()
+    };
+    if !matches!(bytes.len(), 8 | 32) {
+        return one(bytes);
+    }
+    let (network, mask) = bytes.split_at(bytes.len() / 2);
+    let ones: u32 = mask.iter().map(|byte| byte.count_ones()).sum();
+    let leading = mask.iter().position(|byte| *byte != 0xff).map_or(0, |at| at as u32 * 8 + mask[at].leading_ones());
+    let is_prefix = ones == leading || ones as usize == mask.len() * 8;
+    Some(format!("{}/{}", one(network)?, if is_prefix { ones.to_string() } else { one(mask)? }))
+}
+
+/// Whether a name is below a subtree of its kind; none where names of that kind are not compared.
+fn is_below(name: &GeneralName, base: &GeneralName) -> Option<bool> {
+    Some(match (name, base) {
+        (GeneralName::DNSName(name), GeneralName::DNSName(base)) => {
+            is_within(&name.to_ascii_lowercase(), &base.to_ascii_lowercase())
+        }
+        // As names are compared elsewhere: without regard to case, spaces and kinds of string (RFC 5280, 7.1).
+        (GeneralName::DirectoryName(name), GeneralName::DirectoryName(base)) => canonical(name).starts_with(&canonical(base)),
+        (GeneralName::RFC822Name(mail), GeneralName::RFC822Name(base)) => {
+            let (mail, base) = (mail.to_ascii_lowercase(), base.to_ascii_lowercase());
+            let host = mail.rsplit_once('@').map_or("", |(_, host)| host);
+            match (base.contains('@'), base.starts_with('.')) {
+                (true, _) => mail == base,
+                (false, true) => host.ends_with(&base),
+                (false, false) => host == base,
+            }
+        }
+        (GeneralName::URI(uri), GeneralName::URI(base)) => {
+            let rest = uri.split_once("://").map_or("", |(_, rest)| rest);
+            let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+            let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+            let host = host.split(':').next().unwrap_or_default().to_ascii_lowercase();
+            let base = base.to_ascii_lowercase();
+            if base.starts_with('.') { host.ends_with(&base) } else { host == base }
+        }
+        (GeneralName::IPAddress(address), GeneralName::IPAddress(base)) => {
+            let (network, mask) = base.split_at(base.len() / 2);
+            let is_of_family = network.len() == address.len() && mask.len() == address.len();
+            let bits = || address.iter().zip(network).zip(mask);
+            is_of_family && bits().all(|((address, network), mask)| address & mask == network & mask)
+        }
+        _ => return None,
+    })
+}
+
+/// Whether a name is that of the subtree or one below it; behind a dot, only one below it.
+fn is_within(name: &str, subtree: &str) -> bool {
+    if subtree.starts_with('.') {
+        return name.ends_with(subtree);
+    }
+    subtree.is_empty() || name == subtree || name.strip_suffix(subtree).is_some_and(|rest| rest.ends_with('.'))
+}
+
+#[cfg(test)]
+mod tests {
+    use rcgen::{
+        CertificateParams, CustomExtension, DistinguishedName, DnType, DnValue, GeneralSubtree, NameConstraints, SanType,
+    };
+    use rstest::rstest;
+
+    use super::*;
+    use crate::rules::test_facts::{Authority, Key, World, kind, messages};
+
+    fn organisation(name: &str) -> DistinguishedName {
+        let mut of = DistinguishedName::new();
+        of.push(DnType::OrganizationName, name);
+        of
+    }
+
+    fn permit(params: &mut CertificateParams, subtree: GeneralSubtree) {
+        params.name_constraints = Some(NameConstraints { permitted_subtrees: vec![subtree], excluded_subtrees: Vec::new() });
+    }
+
+    fn dns(name: &str) -> GeneralSubtree {
+        GeneralSubtree::DnsName(name.to_owned())
+    }
+
+    fn mail(host: &str) -> GeneralSubtree {
+        GeneralSubtree::Rfc822Name(host.to_owned())
+    }
+
+    /// A mail address in the subject, which rcgen knows by its number alone.
+    fn with_mail(params: &mut CertificateParams, address: &str) {
+        let kind = DnType::CustomDnType(vec![1, 2, 840, 113_549, 1, 9, 1]);
+        params.distinguished_name.push(kind, DnValue::Ia5String(address.try_into().unwrap()));
+    }
+
+    /// What a root permits counts for each name of the CAs below it, too.
+    #[rstest]
+    #[case(dns("example.test"), |p: &mut CertificateParams| p.subject_alt_names = vec![SanType::DnsName("ca.example.test".try_into().unwrap())], None)]
+    #[case(
+        dns("example.test"),
+        |p: &mut CertificateParams| p.subject_alt_names = vec![SanType::DnsName("ca.other.test".try_into().unwrap())],
+        Some("the root may not certify ca.other.test of certificate 2 (CN=Lower CA), by its name constraints: only example.test are permitted")
+    )]
+    #[case(
+        mail("example.test"),
+        |p: &mut CertificateParams| p.subject_alt_names = vec![SanType::Rfc822Name("ca@other.test".try_into().unwrap())],
+        Some("may not certify ca@other.test of certificate 2 (CN=Lower CA)")
+    )]
+    #[case(mail("example.test"), |p: &mut CertificateParams| with_mail(p, "a@other.test"), Some("may not certify a@other.test of certificate 2"))]
+    #[case(
+        GeneralSubtree::DirectoryName(organisation("Lab")),
+        |p: &mut CertificateParams| p.distinguished_name = organisation("Other"),
+        Some("may not certify the subject of certificate 2 (O=Other), by its name constraints: only the directory name O=Lab are permitted")
+    )]
+    fn names_of_cas_are_held_to_what_is_above(
+        #[case] permitted: GeneralSubtree,
+        #[case] change: fn(&mut CertificateParams),
+        #[case] words: Option<&str>,
+    ) {
+        let mut world = World::correct();
+        let root = Authority::root_of(Key::P256, "Odd Root", |params| permit(params, permitted));
+        let lower = root.intermediate_with("Lower CA", change);
+        world.stores[0].anchors = vec![root.certificate.der().to_vec().into()];
+        world.chain = vec![lower.leaf(|params| params.distinguished_name = organisation("Lab")), lower.certificate];
+        let outcome = world.judge(crate::rules::find("invalid-path").unwrap());
+        match words {
+            Some(words) => assert!(messages(&outcome)[0].contains(words), "{outcome:?}"),
+            None => assert_eq!(kind(&outcome), "passed"),
+        }
+    }
+
+    /// A directory name among the alternative names of the server: `mx.example.test`, and O=Lab or O=Bad.
+    #[rstest]
+    #[case("Lab", None)]
+    #[case(
+        "Bad",
+        Some("may not certify the directory name O=Bad, by its name constraints: only the directory name O=Lab are permitted")
+    )]
+    fn a_directory_name_may_be_an_alternative_name(#[case] name: &str, #[case] words: Option<&str>) {
+        let wrap = |tag: u8, content: &[u8]| [&[tag, u8::try_from(content.len()).unwrap()], content].concat();
+        let attribute = wrap(0x30, &[&[6, 3, 0x55, 4, 10][..], &wrap(0x0c, name.as_bytes())].concat());
+        let directory_name = wrap(0xa4, &wrap(0x30, &wrap(0x31, &attribute)));
+        let names = wrap(0x30, &[wrap(0x82, b"mx.example.test"), directory_name].concat());
+        let mut world = World::correct();
+        let issuing =
+            world.root.intermediate_with("Issuing CA", |p| permit(p, GeneralSubtree::DirectoryName(organisation("Lab"))));
+        let leaf = issuing.leaf(|params| {
+            params.distinguished_name = organisation("Lab");
+            params.subject_alt_names.clear();
+            params.custom_extensions.push(CustomExtension::from_oid_content(&[2, 5, 29, 17], names));
+        });
+        world.chain = vec![leaf, issuing.certificate];
+        let outcome = world.judge(crate::rules::find("invalid-path").unwrap());
+        match words {
+            Some(words) => assert!(messages(&outcome)[0].contains(words), "{outcome:?}"),
+            None => assert_eq!(kind(&outcome), "passed", "{outcome:?}"),
+        }
+    }
+
+    /// OpenSSL takes a common name for a DNS name where there is none.
+    #[test]
+    fn a_common_name_is_held_to_them_where_it_stands_for_a_name() {
+        let mut world = World::correct();
+        let issuing = world.root.intermediate_with("Issuing CA", |params| permit(params, dns("other.test")));
+        world.chain = vec![issuing.leaf(|params| params.subject_alt_names.clear()), issuing.certificate];
+        let outcome = world.judge(crate::rules::find("invalid-path").unwrap());
+        assert!(messages(&outcome)[0].contains("may not certify mx.example.test"), "{outcome:?}");
+    }
+
+    #[rstest]
+    #[case(&[192, 0, 2, 7], Some("192.0.2.7"))]
+    #[case(&[192, 0, 2, 0, 255, 255, 255, 0], Some("192.0.2.0/24"))]
+    #[case(&[10, 0, 0, 0, 255, 0, 255, 0], Some("10.0.0.0/255.0.255.0"))]
+    #[case(&[192, 0, 2, 7, 255, 255, 255, 255], Some("192.0.2.7/32"))]
+    #[case(&[1, 2, 3], None)]
+    fn addresses_are_written_as_people_write_them(#[case] bytes: &[u8], #[case] words: Option<&str>) {
+        assert_eq!(address(bytes).as_deref(), words);
+    }
+}
