@@ -133,9 +133,14 @@ impl Judgement {
 
 /// The certificates of a path with their names in words, bottom up, the root of the store above them.
 pub fn links<'a>(chain: &'a [Certificate], judgement: &'a Judgement) -> Vec<(String, &'a Certificate)> {
-    let path = judgement.path.iter().chain(&judgement.root).map(|index| (certificate_text(chain, *index), &chain[*index]));
-    let anchor = judgement.anchor.iter().filter(|_| judgement.root.is_none()).map(|anchor| ("the root".to_owned(), anchor));
-    path.chain(anchor).collect()
+    let sent = |index: &usize| (certificate_text(chain, *index), &chain[*index]);
+    let root = match (&judgement.anchor, &judgement.root) {
+        // Of one CA, the store may have another certificate than the server: verifiers look at their own.
+        (Some(anchor), Some(root)) if anchor.der() != chain[*root].der() => Some(("the root of the store".to_owned(), anchor)),
+        (Some(anchor), None) => Some(("the root".to_owned(), anchor)),
+        (_, root) => root.as_ref().map(sent),
+    };
+    judgement.path.iter().map(sent).chain(root).collect()
 }
 
 /// Finds the path of a chain as sent; `now` prefers certificates that are valid then.

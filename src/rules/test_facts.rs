@@ -322,8 +322,13 @@ impl Authority {
 
     /// The same root with another end of validity.
     pub fn until(&self, end: OffsetDateTime) -> Certificate {
+        self.again(|params| params.not_after = end)
+    }
+
+    /// The same root with a change.
+    pub fn again(&self, change: impl FnOnce(&mut CertificateParams)) -> Certificate {
         let mut params = self.params.clone();
-        params.not_after = end;
+        change(&mut params);
         Certificate::from_der(params.self_signed(&*self.key).unwrap().der())
     }
 

@@ -1,4 +1,4 @@
-use crate::rules::{Context, Outcome, ResultType, Violation, each_path, key_identifiers, known_path, path::links, rule};
+use crate::rules::{Context, Outcome, ResultType, Violation, each_path, key_identifiers::{self, Mismatch}, known_path, path::links, rule};
 
 rule! {
     /// A certificate names another key than that of its issuer.
@@ -6,18 +6,19 @@ rule! {
     /// ## What it checks
     ///
     /// The authority key identifier of a certificate on the path is not the subject key identifier of the
-    /// certificate that stands above it, though that one's key made the signature.
+    /// certificate that stands above it, though that one's key made the signature. Or it names a serial number,
+    /// or an issuer of its issuer, that this certificate does not have. Of a root the one in the trust store counts.
     ///
     /// ## Why it matters
     ///
     /// The identifier is a hint, and OpenSSL takes it as a condition: it does not look at an issuer whose
-    /// identifier differs, and says "unable to get local issuer certificate". Senders built on Go or rustls
+    /// identifier or serial number differs, and says "unable to get local issuer certificate". Senders built on Go or rustls
     /// do not look at it at all. So the fault comes and goes with the sender.
     ///
     /// ## Remedy
     ///
     /// Have the certificate issued anew; the CA must use the intermediate's own identifier. Where the
-    /// intermediate was renewed with another identifier for the same key, send the one that fits.
+    /// intermediate was renewed with another identifier or serial number for the same key, send the one that fits.
     ///
     /// - Postfix: put it into the file of `smtpd_tls_chain_files`, then `postfix reload`.
     /// - Exim: name it in `tls_certificate`.
@@ -35,12 +36,22 @@ rule! {
 fn judge(context: &Context) -> Outcome {
     each_path(context, |chain, judgement| {
         let climb = links(chain, judgement);
-        let links = climb.windows(2).filter(|link| key_identifiers::mismatch_of(link[0].1, link[1].1).is_some());
-        let violations: Vec<Violation> = links
-            .map(|link| {
+        let violations: Vec<Violation> = climb
+            .windows(2)
+            .filter_map(|link| {
                 let (child, issuer) = (&link[0].0, &link[1].0);
-                Violation::new(format!("{child} names another key than that of its issuer, {issuer}"))
-                    .evidence("the issuer's key made the signature all the same: rustls-webpki accepts it, OpenSSL does not")
+                let (words, others) = match key_identifiers::mismatch_of(link[0].1, link[1].1)? {
+                    Mismatch::Key => (format!("{child} names another key than that of its issuer, {issuer}"), "rustls-webpki accepts"),
+                    Mismatch::SerialNumber => {
+                        (format!("{child} names another serial number than its issuer has, {issuer}"), "rustls-webpki and GnuTLS accept")
+                    }
+                    Mismatch::Issuer => (
+                        format!("{child} names another CA than the one that certified its issuer, {issuer}"),
+                        "rustls-webpki and GnuTLS accept",
+                    ),
+                };
+                let evidence = format!("the issuer's key made the signature all the same: {others} it, OpenSSL does not");
+                Some(Violation::new(words).evidence(evidence))
             })
             .collect();
         known_path(judgement, if violations.is_empty() { Outcome::Passed(String::new()) } else { Outcome::Violated(violations) })
@@ -50,18 +61,61 @@ fn judge(context: &Context) -> Outcome {
 #[cfg(test)]
 mod tests {
     use rcgen::CustomExtension;
+    use rstest::rstest;
 
     use super::*;
     use crate::rules::test_facts::{World, kind, messages};
 
+    /// An authority key identifier of one content.
+    fn identifier(content: &[u8]) -> CustomExtension {
+        let content = [&[0x30, u8::try_from(content.len()).unwrap()], content].concat();
+        CustomExtension::from_oid_content(&[2, 5, 29, 35], content)
+    }
+
     #[test]
     fn the_identifier_of_another_key_is_found() {
-        let foreign = [&[0x30, 22, 0x80, 20][..], &[0x5a; 20]].concat();
-        let outcome = World::correct().judge_leaf(&RULE, |params| {
-            params.custom_extensions.push(CustomExtension::from_oid_content(&[2, 5, 29, 35], foreign));
-        });
+        let foreign = [&[0x80, 20][..], &[0x5a; 20]].concat();
+        let outcome = World::correct().judge_leaf(&RULE, |params| params.custom_extensions.push(identifier(&foreign)));
         let message = "the server's certificate names another key than that of its issuer, certificate 2 (CN=Issuing CA)";
         assert_eq!(messages(&outcome), [message]);
+    }
+
+    /// The intermediate's serial number, and the name of the CA that certified it.
+    #[rstest]
+    #[case::both_right(0, "World Root CA", None)]
+    #[case::another_number(1, "World Root CA", Some("names another serial number than its issuer has"))]
+    #[case::another_ca(0, "Other Root CA", Some("names another CA than the one that certified its issuer"))]
+    fn the_issuers_own_certificate_is_compared(#[case] off: u8, #[case] ca: &str, #[case] words: Option<&str>) {
+        let world = World::correct();
+        let mut serial = hex_bytes(&world.issuing.certificate.details().unwrap().serial);
+        *serial.last_mut().unwrap() ^= off;
+        let wrap = |tag: u8, content: &[u8]| [&[tag, u8::try_from(content.len()).unwrap()], content].concat();
+        let attribute = wrap(0x30, &[&[6, 3, 0x55, 4, 3][..], &wrap(0x0c, ca.as_bytes())].concat());
+        let name = wrap(0xa1, &wrap(0xa4, &wrap(0x30, &wrap(0x31, &attribute))));
+        let extension = identifier(&[name, wrap(0x82, &serial)].concat());
+        let outcome = world.judge_leaf(&RULE, |params| params.custom_extensions.push(extension));
+        match words {
+            Some(words) => assert!(messages(&outcome)[0].contains(words), "{outcome:?}"),
+            None => assert_eq!(kind(&outcome), "passed"),
+        }
+    }
+
+    fn hex_bytes(text: &str) -> Vec<u8> {
+        (0..text.len()).step_by(2).map(|at| u8::from_str_radix(&text[at..at + 2], 16).unwrap()).collect()
+    }
+
+    /// Two certificates of one root, with two identifiers of its key: the one in the store counts, not the one that is sent.
+    #[rstest]
+    #[case::sent_differs(false, "passed")]
+    #[case::store_differs(true, "violated")]
+    fn the_root_of_the_store_is_compared(#[case] is_sent_right: bool, #[case] expected: &str) {
+        let mut world = World::correct();
+        let other = world.root.again(|params| params.key_identifier_method = rcgen::KeyIdMethod::PreSpecified(vec![0x5a; 20]));
+        let issuing = world.root.intermediate_with("Issuing CA", |params| params.use_authority_key_identifier_extension = true);
+        let (stored, sent) = if is_sent_right { (&other, &world.root.certificate) } else { (&world.root.certificate, &other) };
+        world.chain = vec![issuing.leaf(|_| {}), issuing.certificate, sent.clone()];
+        world.stores[0].anchors = vec![stored.der().to_vec().into()];
+        assert_eq!(kind(&world.judge(&RULE)), expected);
     }
 
     #[test]
