@@ -20,7 +20,7 @@ use x509_parser::{
         asn1_rs::{Any, BitString, Oid, Sequence},
         oid,
     },
-    extensions::{DistributionPointName, GeneralName, ParsedExtension, X509Extension},
+    extensions::{DistributionPointName, GeneralName, IssuingDistributionPoint, ParsedExtension, X509Extension},
     prelude::{CertificateRevocationList, FromDer as _, X509Certificate},
     x509::AlgorithmIdentifier,
 };
@@ -193,6 +193,25 @@ impl Subject<'_> {
             .flat_map(|request| details.ocsp_responders.iter().take(MAX_PLACES).map(|url| errand(Resource::Ocsp, url, request)));
         let lists = details.crl_places.iter().take(MAX_PLACES).map(|url| errand(Resource::Crl, url, &[]));
         responders.chain(lists).collect()
+    }
+
+    /// Why nobody was asked about it.
+    pub fn why_not_asked(&self) -> &'static str {
+        let is_of_others = |extension: &X509Extension| match extension.parsed_extension() {
+            ParsedExtension::CRLDistributionPoints(points) => {
+                points.iter().any(|p| p.crl_issuer.is_some() || p.reasons.is_some())
+            }
+            _ => false,
+        };
+        if !self.errands().is_empty() {
+            "the path is long, and nobody was asked about it"
+        } else if self.certificate.details().is_ok_and(|details| !details.ocsp_responders.is_empty()) {
+            "it names an OCSP responder, which cannot be asked without the certificate of its issuer"
+        } else if parsed(self.certificate).is_some_and(|certificate| certificate.extensions().iter().any(is_of_others)) {
+            "it points to a list of another CA or for some reasons alone, which does not decide"
+        } else {
+            "it names nobody who could be asked"
+        }
     }
 
     /// The OCSP request about it; none where its issuer is not known, since that names it (RFC 6960, 4.1.1).
@@ -377,7 +396,8 @@ fn out_of_date(this_update: OffsetDateTime, next_update: Option<OffsetDateTime>,
     Some(format!("is out of date since {}", until.date()))
 }
 
-/// id-ce-deltaCRLIndicator and id-ce-cRLReasons (RFC 5280, 5.2.4 and 5.3.1).
+/// id-ce-issuingDistributionPoint, id-ce-deltaCRLIndicator and id-ce-cRLReasons (RFC 5280, 5.2.4, 5.2.5 and 5.3.1).
+const SCOPE: Oid = oid!(2.5.29.28);
 const DELTA: Oid = oid!(2.5.29.27);
 const REASON: Oid = oid!(2.5.29.21);
 
@@ -397,12 +417,93 @@ fn out_of_scope(list: &CertificateRevocationList, child: &X509Certificate, place
                     if !names.iter().any(is_here) {
                         return Some("the list is for certificates that point to another place");
                     }
+                } else if !is_whole(scope, extension.value) {
+                    return Some("what the list is about cannot be read");
                 }
             }
             _ if extension.oid == DELTA => return Some("the list has only the changes since another one"),
+            _ if extension.oid == SCOPE => return Some("what the list is about cannot be read"),
             _ if extension.critical => return Some("the list has a critical extension that is not known here"),
             _ => {}
         }
     }
     None
+}
+
+/// Whether a scope says no more than the library has read: it leaves out a name that is relative to the CA's.
+fn is_whole(scope: &IssuingDistributionPoint, value: &[u8]) -> bool {
+    let read = [
+        scope.distribution_point.is_some(),
+        scope.only_contains_user_certs,
+        scope.only_contains_ca_certs,
+        scope.only_some_reasons.is_some(),
+        scope.indirect_crl,
+        scope.only_contains_attribute_certs,
+    ];
+    let Ok((_, Sequence { content })) = Sequence::from_der(value) else { return false };
+    let (mut rest, mut fields) = (&*content, 0);
+    while let Ok((more, _)) = Any::from_der(rest) {
+        (rest, fields) = (more, fields + 1);
+    }
+    rest.is_empty() && fields == read.iter().filter(|is_read| **is_read).count()
+}
+
+#[cfg(test)]
+mod tests {
+    use rcgen::{CertificateRevocationListParams, CrlIssuingDistributionPoint, Issuer, KeyPair, KeyUsagePurpose, SerialNumber};
+    use rstest::rstest;
+
+    use super::*;
+    use crate::rules::test_facts::World;
+
+    /// A list for those certificates that point to `http://ca.test/part7`.
+    fn list_of_a_part() -> Vec<u8> {
+        let mut issuer = rcgen::CertificateParams::new(Vec::new()).unwrap();
+        issuer.key_usages = vec![KeyUsagePurpose::CrlSign];
+        let params = CertificateRevocationListParams {
+            this_update: OffsetDateTime::UNIX_EPOCH,
+            next_update: OffsetDateTime::UNIX_EPOCH + Duration::DAY,
+            crl_number: SerialNumber::from(1_u64),
+            issuing_distribution_point: Some(CrlIssuingDistributionPoint {
+                distribution_point: rcgen::CrlDistributionPoint { uris: vec!["http://ca.test/part7".to_owned()] },
+                scope: None,
+            }),
+            revoked_certs: Vec::new(),
+            key_identifier_method: rcgen::KeyIdMethod::Sha256,
+        };
+        let key = KeyPair::generate().unwrap();
+        params.signed_by(&Issuer::new(issuer, key)).unwrap().der().to_vec()
+    }
+
+    /// The same list with a name below that of the CA instead of the address: CN=part 7 of all.
+    fn list_of_a_name() -> Vec<u8> {
+        let mut list = list_of_a_part();
+        let at = list.windows(20).position(|window| window == b"http://ca.test/part7").unwrap();
+        list[at - 4] = 0xa1;
+        list[at - 2] = 0x30;
+        list[at..at + 20].copy_from_slice(b"\x06\x03\x55\x04\x03\x0c\x0dpart 7 of all");
+        list
+    }
+
+    #[rstest]
+    #[case(list_of_a_part(), "http://ca.test/part7", true)]
+    #[case(list_of_a_part(), "http://ca.test/part8", false)]
+    #[case(list_of_a_name(), "http://ca.test/part7", false)]
+    fn a_list_counts_where_the_certificate_points_to_it(#[case] list: Vec<u8>, #[case] place: &str, #[case] counts: bool) {
+        let (_, list) = CertificateRevocationList::from_der(&list).unwrap();
+        let world = World::correct();
+        assert_eq!(out_of_scope(&list, &parsed(&world.chain[0]).unwrap(), place).is_none(), counts);
+    }
+
+    /// An OCSP responder, and a list that another CA writes: `[2]` is the cRLIssuer.
+    #[rstest]
+    #[case(&[1, 3, 6, 1, 5, 5, 7, 1, 1], b"\x30\x1e\x30\x1c\x06\x08\x2b\x06\x01\x05\x05\x07\x30\x01\x86\x10http://ca.test/o", "OCSP responder")]
+    #[case(&[2, 5, 29, 31], b"\x30\x17\x30\x15\xa2\x13\xa4\x11\x30\x0f\x31\x0d\x30\x0b\x06\x03\x55\x04\x03\x0c\x04CRLs", "list of another CA")]
+    #[case(&[2, 5, 29, 99], b"\x05\x00", "names nobody")]
+    fn why_nobody_is_asked_is_said(#[case] identifier: &[u64], #[case] content: &[u8], #[case] words: &str) {
+        let extension = rcgen::CustomExtension::from_oid_content(identifier, content.to_vec());
+        let certificate = World::correct().issuing.leaf(|params| params.custom_extensions.push(extension));
+        let subject = Subject { what: String::new(), certificate: &certificate, issuer: None };
+        assert!(subject.why_not_asked().contains(words), "{}", subject.why_not_asked());
+    }
 }

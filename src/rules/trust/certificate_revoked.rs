@@ -101,11 +101,7 @@ fn unknown(subject: &Subject, learned: &[Source]) -> String {
         Learned::Nothing(why) => Some(format!("{source}: {why}")),
         _ => None,
     });
-    let is_left_out = !subject.errands().is_empty();
-    let why = why.unwrap_or_else(|| {
-        let words = if is_left_out { "the path is long, and nobody was asked about it" } else { "it names nobody who could be asked" };
-        words.to_owned()
-    });
+    let why = why.unwrap_or_else(|| subject.why_not_asked().to_owned());
     format!("whether {} was revoked is not known: {why}", subject.what)
 }
 
