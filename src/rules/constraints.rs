@@ -4,11 +4,15 @@
 
 use x509_parser::{
     certificate::X509Certificate,
-    extensions::{KeyUsage, X509Extension},
+    extensions::{KeyUsage, ParsedExtension, X509Extension},
     prelude::FromDer as _,
 };
 
-use super::{certificate_text, name_constraints, path::Judgement, short};
+use super::{
+    certificate_text, name_constraints,
+    path::{Judgement, links},
+    short, spelling,
+};
 use crate::facts::Certificate;
 
 /// What breaks a rule, each in words that name the certificate.
@@ -32,6 +36,16 @@ pub fn faults(chain: &[Certificate], judgement: &Judgement) -> Vec<String> {
         if !is_usable {
             faults.push("the server's certificate may not be used in TLS, by its key usage".to_owned());
         }
+    }
+    if !is_of_server_type(&leaf) {
+        faults.push("the server's certificate is not meant for TLS servers, by its Netscape certificate type".to_owned());
+    }
+    for link in links(chain, judgement).windows(2).filter(|link| spelling::misleads_openssl(link[0].1, link[1].1)) {
+        let (here, there) = spelling::shown(link[0].1, link[1].1);
+        faults.push(format!(
+            "{} names {here} for its issuer, which OpenSSL and GnuTLS take for another name than {there}",
+            link[0].0
+        ));
     }
     // CAs that only renewed their key are not counted (RFC 5280, 4.2.1.9).
     let below =
@@ -147,6 +161,15 @@ fn is_for_servers(certificate: &X509Certificate) -> bool {
 /// Whether all names of the server's certificate can be read: then [`faults`] has the last word on them.
 pub fn are_names_judged(leaf: &Certificate) -> bool {
     parsed(leaf).is_some_and(|leaf| name_constraints::are_names_read(&leaf))
+}
+
+/// Whether nsCertType, where there is one, allows TLS servers. It is older than the extended key usage and long given up;
+/// OpenSSL still holds servers to it.
+fn is_of_server_type(leaf: &X509Certificate) -> bool {
+    leaf.extensions().iter().all(|extension| match extension.parsed_extension() {
+        ParsedExtension::NSCertType(types) => types.ssl_server(),
+        _ => true,
+    })
 }
 
 /// The first critical extension that is not known.

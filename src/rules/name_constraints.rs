@@ -160,7 +160,7 @@ mod tests {
     use rstest::rstest;
 
     use super::*;
-    use crate::rules::test_facts::{Authority, Key, World, kind, messages};
+    use crate::rules::test_facts::{Authority, Key, World, kind, messages, wrap};
 
     fn organisation(name: &str) -> DistinguishedName {
         let mut of = DistinguishedName::new();
@@ -230,7 +230,6 @@ mod tests {
         Some("may not certify the directory name O=Bad, by its name constraints: only the directory name O=Lab are permitted")
     )]
     fn a_directory_name_may_be_an_alternative_name(#[case] name: &str, #[case] words: Option<&str>) {
-        let wrap = |tag: u8, content: &[u8]| [&[tag, u8::try_from(content.len()).unwrap()], content].concat();
         let attribute = wrap(0x30, &[&[6, 3, 0x55, 4, 10][..], &wrap(0x0c, name.as_bytes())].concat());
         let directory_name = wrap(0xa4, &wrap(0x30, &wrap(0x31, &attribute)));
         let names = wrap(0x30, &[wrap(0x82, b"mx.example.test"), directory_name].concat());

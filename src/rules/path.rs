@@ -18,7 +18,7 @@ pub use self::first::{DeadEnd, Misled};
 use super::{
     certificate_text, key_identifiers,
     signature::{self, Checked},
-    spelling::canonical,
+    spelling::alike,
 };
 use crate::{facts::Certificate, trust::TrustStore};
 
@@ -273,12 +273,11 @@ impl<'a> Search<'a> {
         // Of several roots of one CA, one that is valid is found first.
         anchors.sort_by_key(|(_, anchor)| !is_valid(anchor, now));
         let sent: Vec<Option<X509Certificate>> = chain.iter().take(MAX_CERTIFICATES).map(parse).collect();
-        let names = |sent: &Option<X509Certificate>| {
-            sent.as_ref().map(|c| (canonical(c.issuer()), canonical(c.subject()))).unwrap_or_default()
-        };
+        let names =
+            |sent: &Option<X509Certificate>| sent.as_ref().map(|c| (alike(c.issuer()), alike(c.subject()))).unwrap_or_default();
         Self {
             sent_names: sent.iter().map(names).collect(),
-            anchor_names: anchors.iter().map(|(_, anchor)| canonical(anchor.subject())).collect(),
+            anchor_names: anchors.iter().map(|(_, anchor)| alike(anchor.subject())).collect(),
             sent,
             anchors,
             checked: HashMap::new(),

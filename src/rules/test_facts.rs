@@ -332,6 +332,18 @@ impl Authority {
         Certificate::from_der(params.self_signed(&*self.key).unwrap().der())
     }
 
+    /// The same certificate with a change to the fields of what is signed (RFC 5280, 4.1), signed anew.
+    pub fn reissue(&self, certificate: &Certificate, change: impl FnOnce(&mut Vec<Vec<u8>>)) -> Certificate {
+        let (_, old) = X509Certificate::from_der(certificate.der()).unwrap();
+        let signed = fields(old.tbs_certificate.as_ref());
+        let mut inner = fields(&signed[0][header(&signed[0])..]);
+        change(&mut inner);
+        let signed = wrap(0x30, &inner.concat());
+        let signature = wrap(3, &[&[0][..], &self.key.sign(&signed).unwrap()].concat());
+        let whole = fields(&certificate.der()[header(certificate.der())..]);
+        Certificate::from_der(&wrap(0x30, &[signed, whole[1].clone(), signature].concat()))
+    }
+
     fn params(name: &str) -> CertificateParams {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         World::set_common_name(&mut params, Some(name));
@@ -346,6 +358,38 @@ impl Authority {
         let issuer = Issuer::from_params(&self.params, &*self.key);
         Certificate::from_der(params.signed_by(&key, &issuer).unwrap().der())
     }
+}
+
+/// A value in DER.
+pub fn wrap(tag: u8, content: &[u8]) -> Vec<u8> {
+    let length = u16::try_from(content.len()).unwrap().to_be_bytes();
+    match length {
+        [0, short @ 0..0x80] => [&[tag, short], content].concat(),
+        [0, longer] => [&[tag, 0x81, longer], content].concat(),
+        [high, low] => [&[tag, 0x82, high, low], content].concat(),
+    }
+}
+
+/// The length of the head of a value, of the forms that a certificate has.
+fn header(der: &[u8]) -> usize {
+    if der[1] < 0x80 { 2 } else { 2 + usize::from(der[1] & 0x7f) }
+}
+
+/// The values that follow each other.
+fn fields(mut der: &[u8]) -> Vec<Vec<u8>> {
+    let mut fields = Vec::new();
+    while !der.is_empty() {
+        let head = header(der);
+        let length = if head == 2 {
+            usize::from(der[1])
+        } else {
+            der[2..head].iter().fold(0, |length, byte| length << 8 | usize::from(*byte))
+        };
+        let (field, rest) = der.split_at(head + length);
+        fields.push(field.to_vec());
+        der = rest;
+    }
+    fields
 }
 
 /// Kinds of key.

@@ -3,7 +3,7 @@
 //! by what the certificate says of it and by its kind of key; signatures are verified when the path stands.
 
 use super::{Checked, Found, Issuer, Search, Walk};
-use crate::rules::{key_identifiers, signature};
+use crate::rules::{key_identifiers, signature, spelling::canonical};
 
 /// A certificate that OpenSSL takes for an issuer, and by which it gets to no trust anchor, though another path leads to one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,7 +102,7 @@ impl Search<'_> {
     /// Whether OpenSSL takes a certificate for the issuer of another one, whoever signed it.
     fn fits(&self, child: usize, issuer: Issuer) -> bool {
         let (Some(child_certificate), Some(by)) = (self.sent[child].as_ref(), self.certificate(issuer)) else { return false };
-        self.sent_names[child].0 == *self.subject_name(issuer)
+        canonical(child_certificate.issuer()) == canonical(by.subject())
             && key_identifiers::mismatch(child_certificate, by).is_none()
             && signature::is_of_kind(&child_certificate.signature_algorithm, by.public_key())
     }

@@ -152,6 +152,16 @@ mod tests {
         assert!(messages(&outcome)[0].contains(reason), "{outcome:?}");
     }
 
+    /// The bits of nsCertType: 0 is a client, 1 a server.
+    #[rstest]
+    #[case(&[3, 2, 7, 0x80], "violated")]
+    #[case(&[3, 2, 6, 0xc0], "passed")]
+    fn the_netscape_type_counts(#[case] types: &[u8], #[case] expected: &str) {
+        let extension = CustomExtension::from_oid_content(&[2, 16, 840, 1, 113_730, 1, 1], types.to_vec());
+        let outcome = World::correct().judge_leaf(&RULE, |params| params.custom_extensions.push(extension));
+        assert_eq!(kind(&outcome), expected, "{outcome:?}");
+    }
+
     fn only(domain: &str) -> NameConstraints {
         NameConstraints { permitted_subtrees: vec![GeneralSubtree::DnsName(domain.to_owned())], excluded_subtrees: Vec::new() }
     }

@@ -6,7 +6,8 @@ rule! {
     /// ## What it checks
     ///
     /// A certificate on the path names its issuer in other letters, spaces or kinds of string than the certificate that
-    /// stands above it names itself, though that one's key made the signature.
+    /// stands above it names itself, though that one's key made the signature. Kinds of string that OpenSSL takes for
+    /// another name are the matter of `invalid-path`.
     ///
     /// ## Why it matters
     ///
@@ -33,14 +34,12 @@ fn judge(context: &Context) -> Outcome {
         let links = links(chain, judgement);
         let violations: Vec<Violation> = links
             .windows(2)
-            .filter(|link| spelling::differs(link[0].1, link[1].1))
+            .filter(|link| spelling::differs(link[0].1, link[1].1) && !spelling::misleads_openssl(link[0].1, link[1].1))
             .map(|link| {
-                let name = |certificate: &crate::facts::Certificate, of: fn(&crate::facts::CertificateDetails) -> &str| {
-                    certificate.details().map(|details| of(details).to_owned()).unwrap_or_default()
-                };
+                let (here, there) = spelling::shown(link[0].1, link[1].1);
                 Violation::new(format!("{} writes the name of its issuer otherwise than {} does", link[0].0, link[1].0))
-                    .evidence(format!("here: {}", super::short(&name(link[0].1, |details| details.issuer.as_str()))))
-                    .evidence(format!("there: {}", super::short(&name(link[1].1, |details| details.subject.as_str()))))
+                    .evidence(format!("here: {here}"))
+                    .evidence(format!("there: {there}"))
             })
             .collect();
         known_path(judgement, if violations.is_empty() { Outcome::Passed(String::new()) } else { Outcome::Violated(violations) })
@@ -50,9 +49,10 @@ fn judge(context: &Context) -> Outcome {
 #[cfg(test)]
 mod tests {
     use rcgen::{DistinguishedName, DnType, DnValue};
+    use rstest::rstest;
 
     use super::*;
-    use crate::rules::test_facts::{World, kind};
+    use crate::rules::test_facts::{World, kind, wrap};
 
     #[test]
     fn another_spelling_is_found_and_the_path_all_the_same() {
@@ -67,5 +67,23 @@ mod tests {
             assert_eq!(kind(&world.judge(crate::rules::find("invalid-path").unwrap())), "passed");
         }
         assert_eq!(kind(&World::correct().judge(&RULE)), "passed");
+    }
+
+    /// Where both read alike the kinds of string are named; NumericString is another name to OpenSSL, which is no mere warning.
+    #[rstest]
+    #[case::printable(0x13, "Ca 7", "violated", "passed")]
+    #[case::numeric(0x12, "7", "passed", "violated")]
+    #[case::teletex(0x14, "Gr\u{fc}n", "passed", "violated")]
+    fn kinds_of_string_are_told_apart(#[case] kind_of: u8, #[case] text: &str, #[case] warned: &str, #[case] refused: &str) {
+        let mut world = World::correct();
+        let issuing = world.root.intermediate(text);
+        let name = wrap(0x30, &[&[6, 3, 0x55, 4, 3][..], &wrap(kind_of, text.as_bytes())].concat());
+        let leaf = issuing.reissue(&issuing.leaf(|_| {}), |fields| fields[3] = wrap(0x30, &wrap(0x31, &name)));
+        world.chain = vec![leaf, issuing.certificate];
+        let spelled = world.judge(&RULE);
+        assert_eq!(kind(&spelled), warned);
+        let invalid = world.judge(crate::rules::find("invalid-path").unwrap());
+        assert_eq!(kind(&invalid), refused, "{invalid:?}");
+        assert!(format!("{spelled:?}{invalid:?}").contains("(UTF8String)"), "{spelled:?}{invalid:?}");
     }
 }

@@ -64,7 +64,7 @@ mod tests {
     use rstest::rstest;
 
     use super::*;
-    use crate::rules::test_facts::{World, kind, messages};
+    use crate::rules::test_facts::{World, kind, messages, wrap};
 
     /// An authority key identifier of one content.
     fn identifier(content: &[u8]) -> CustomExtension {
@@ -89,7 +89,6 @@ mod tests {
         let world = World::correct();
         let mut serial = hex_bytes(&world.issuing.certificate.details().unwrap().serial);
         *serial.last_mut().unwrap() ^= off;
-        let wrap = |tag: u8, content: &[u8]| [&[tag, u8::try_from(content.len()).unwrap()], content].concat();
         let attribute = wrap(0x30, &[&[6, 3, 0x55, 4, 3][..], &wrap(0x0c, ca.as_bytes())].concat());
         let name = wrap(0xa1, &wrap(0xa4, &wrap(0x30, &wrap(0x31, &attribute))));
         let extension = identifier(&[name, wrap(0x82, &serial)].concat());
