@@ -6,12 +6,13 @@ rule! {
     /// ## What it checks
     ///
     /// A dNSName of the server's certificate is a wildcard directly below a suffix under which the public registers its
-    /// names: `*.co.uk`. Suffixes that belong to one company, such as those of clouds, are not meant.
+    /// names: `*.co.uk`. Suffixes that belong to one company, such as those of clouds, are not meant. Directly below a
+    /// top-level label a wildcard counts in any case, as in `*.corp`.
     ///
     /// ## Why it matters
     ///
     /// Such a certificate would stand for hosts of all owners below that suffix. No public CA may issue it, and careful
-    /// verifiers refuse to match it.
+    /// verifiers refuse to match it: OpenSSL and GnuTLS match none directly below a top-level label.
     ///
     /// ## Remedy
     ///
@@ -34,11 +35,23 @@ fn judge(context: &Context) -> Outcome {
     each_leaf(context, |_, leaf| {
         let names = leaf.dns_names().map(|name| name.as_str());
         let public: Vec<&str> = names.filter(|name| is_for_everybody(name)).collect();
-        if public.is_empty() {
-            return Outcome::Passed(String::new());
-        }
-        Outcome::Violated(vec![Violation::new(format!("the certificate stands for everybody's names: {}", listed(public.iter(), 5, ", ")))])
+        let top = leaf.dns_names().map(|name| name.as_str()).filter(|name| is_top_level(name) && !is_for_everybody(name));
+        let top: Vec<&str> = top.collect();
+        let violation = |words: &str, names: &[&str]| {
+            (!names.is_empty()).then(|| Violation::new(format!("{words}: {}", listed(names.iter(), 5, ", "))))
+        };
+        let violations = [
+            violation("the certificate stands for everybody's names", &public),
+            violation("OpenSSL and GnuTLS match no wildcard directly below a top-level label", &top),
+        ];
+        let violations: Vec<Violation> = violations.into_iter().flatten().collect();
+        if violations.is_empty() { Outcome::Passed(String::new()) } else { Outcome::Violated(violations) }
     })
+}
+
+/// Whether a wildcard stands directly below a single label, be it on the list of public suffixes or not.
+fn is_top_level(name: &str) -> bool {
+    name.strip_prefix("*.").is_some_and(|rest| !rest.is_empty() && !rest.contains('.'))
 }
 
 /// Whether a wildcard stands directly below a public suffix that the ICANN section of the list has.
@@ -57,6 +70,15 @@ mod tests {
     use rstest::rstest;
 
     use super::*;
+    use crate::rules::test_facts::{World, messages};
+
+    #[test]
+    fn below_a_label_on_no_list_it_counts_too() {
+        let outcome = World::correct().judge_leaf(&RULE, |params| {
+            params.subject_alt_names = vec![rcgen::SanType::DnsName("*.test".try_into().unwrap())];
+        });
+        assert_eq!(messages(&outcome), ["OpenSSL and GnuTLS match no wildcard directly below a top-level label: *.test"]);
+    }
 
     #[rstest]
     #[case("*.co.uk", true)]
