@@ -9,7 +9,7 @@ use x509_parser::{
 };
 
 use super::{
-    certificate_text, name_constraints,
+    certificate_text, dates, name_constraints,
     path::{Judgement, links},
     short, spelling,
 };
@@ -86,6 +86,9 @@ fn form(what: &str, certificate: &X509Certificate) -> Vec<String> {
     if certificate.signature_algorithm != certificate.tbs_certificate.signature {
         faults.push(format!("{what} names two different algorithms for its one signature"));
     }
+    faults.extend(
+        dates::flaws(certificate.as_raw()).iter().map(|flaw| format!("{what} has a date that OpenSSL does not read: {flaw}")),
+    );
     // RFC 5280, 4.2
     let extensions = certificate.extensions();
     let is_repeated = |index: usize| extensions[..index].iter().any(|earlier| earlier.oid == extensions[index].oid);

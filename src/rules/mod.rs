@@ -8,6 +8,7 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 mod constraints;
+mod dates;
 mod handshake;
 mod identity;
 mod key_identifiers;

@@ -88,7 +88,6 @@ fn moment(chain: &[Certificate], judgement: &Judgement, now: OffsetDateTime) -> 
 /// What of the form it does not read.
 fn words_of(error: &Error) -> &'static str {
     match error {
-        Error::BadDerTime => "a date",
         Error::TrailingData(_) => "its length",
         _ => "its encoding",
     }
@@ -120,13 +119,14 @@ fn opinion(error: Error) -> Opinion {
         Error::CertExpired { .. }
         | Error::CertNotValidYet { .. }
         | Error::InvalidCertValidity
+        | Error::BadDerTime
         // Other verifiers, OpenSSL's above all, accept these.
         | Error::CaUsedAsEndEntity
         | Error::UnsupportedCertVersion
         | Error::InvalidSerialNumber
         // Rules of their own, and OpenSSL accepts these.
         | Error::MaximumPathDepthExceeded => return Opinion::RefusesForOtherReasons,
-        Error::BadDer | Error::BadDerTime | Error::TrailingData(_) => {
+        Error::BadDer | Error::TrailingData(_) => {
             return Opinion::Undecided(format!("a certificate is formed in a way that rustls-webpki does not read: {}", words_of(&error)));
         }
         other => return Opinion::Undecided(format!("rustls-webpki refuses the path: {other}")),

@@ -1,6 +1,6 @@
 use crate::{
     facts::CertificateDetails,
-    rules::{Context, Outcome, Violation, certificate_text, each_path, rule},
+    rules::{Context, Outcome, Violation, certificate_text, dates, each_path, rule},
 };
 
 rule! {
@@ -9,11 +9,12 @@ rule! {
     /// ## What it checks
     ///
     /// A certificate of the path is of X.509 version 1 or 2, or its serial number is zero, negative, or longer
-    /// than 20 octets. Forms that every sender refuses are the matter of `invalid-path`.
+    /// than 20 octets, or a date is not written as it must be: without seconds, with fractions of them, or with an
+    /// offset. Forms that every sender refuses are the matter of `invalid-path`.
     ///
     /// ## Why it matters
     ///
-    /// OpenSSL reads past it. Senders built on Go refuse negative numbers and numbers that are too long, those
+    /// OpenSSL reads past it, dates aside, which make the path invalid for it. Senders built on Go refuse negative numbers and numbers that are too long, those
     /// on rustls refuse old versions, and GnuTLS warns of zero. No public CA makes such certificates, so it
     /// is a sign of a private one, or of an old appliance.
     ///
@@ -32,18 +33,26 @@ rule! {
     ///
     /// - RFC 5280, 4.1.2.1
     /// - RFC 5280, 4.1.2.2
+    /// - RFC 5280, 4.1.2.5
     "malformed-certificate" { practice: PublicCa, severity: Warn, result_type: None }
 }
 
 fn judge(context: &Context) -> Outcome {
     each_path(context, |chain, judgement| {
         let mut violations = Vec::new();
-        for index in &judgement.path {
-            let what = certificate_text(chain, *index);
-            match chain[*index].details() {
-                Ok(details) => violations.extend(flaws(details, *index == 0).map(|flaw| Violation::new(format!("{what} {flaw}")))),
-                Err(why) => return Outcome::Undetermined(format!("{what} cannot be read: {why}")),
+        // What cannot be read is on no path, and its dates may be why.
+        let unreadable = |index: &usize| !judgement.path.contains(index) && chain[*index].details().is_err();
+        for index in judgement.path.iter().copied().chain((0..chain.len()).filter(unreadable)) {
+            let what = certificate_text(chain, index);
+            let dates = dates::flaws(chain[index].der());
+            match chain[index].details() {
+                Ok(details) => violations.extend(flaws(details, index == 0).map(|flaw| Violation::new(format!("{what} {flaw}")))),
+                Err(why) if dates.is_empty() && index == 0 => {
+                    return Outcome::Undetermined(format!("{what} cannot be read: {why}"));
+                }
+                Err(_) => {}
             }
+            violations.extend(dates.iter().map(|flaw| Violation::new(format!("{what} has a malformed date: {flaw}"))));
         }
         if violations.is_empty() { Outcome::Passed(String::new()) } else { Outcome::Violated(violations) }
     })
@@ -69,7 +78,7 @@ mod tests {
     use rstest::rstest;
 
     use super::*;
-    use crate::rules::test_facts::{World, kind, messages};
+    use crate::rules::test_facts::{World, kind, messages, wrap};
 
     #[rstest]
     #[case(&[0], "has the serial number zero")]
@@ -87,6 +96,18 @@ mod tests {
         let serial = SerialNumber::from_slice(serial);
         let outcome = World::correct().judge_leaf(&RULE, |params| params.serial_number = Some(serial));
         assert_eq!(kind(&outcome), "passed");
+    }
+
+    /// One that can be read all the same, and one that cannot.
+    #[rstest]
+    #[case("2601010000Z", "where YYMMDDHHMMSSZ is allowed")]
+    #[case("260230000000Z", "which is no day")]
+    fn malformed_dates_are_named(#[case] text: &str, #[case] words: &str) {
+        let mut world = World::correct();
+        world.chain[0] = world.issuing.reissue(&world.chain[0], |fields| {
+            fields[4] = wrap(0x30, &[wrap(0x17, text.as_bytes()), wrap(0x17, b"270101000000Z")].concat());
+        });
+        assert!(messages(&world.judge(&RULE))[0].contains(words), "{:?}", world.judge(&RULE));
     }
 
     #[rstest]
