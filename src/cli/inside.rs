@@ -38,16 +38,31 @@ pub(super) async fn idle() -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Returns when the process is interrupted, told to end, or its terminal has gone. As process 1
-/// of a container it must listen for that, or nothing but SIGKILL ends it.
-pub(super) async fn ended() {
+/// Waits until the process is interrupted, told to end, or its terminal has gone. Signals count from this call on, and not
+/// from when it is waited for. As process 1 of a container the process must listen for them, or nothing but SIGKILL ends it.
+pub(super) fn ended() -> impl Future<Output = ()> {
     use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut terminate), Ok(mut hangup)) = (signal(SignalKind::terminate()), signal(SignalKind::hangup())) else {
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = hangup.recv() => {}
-        _ = tokio::signal::ctrl_c() => {}
+    let signals = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()), signal(SignalKind::hangup()));
+    async move {
+        let (Ok(mut interrupt), Ok(mut terminate), Ok(mut hangup)) = signals else { return std::future::pending().await };
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+            _ = hangup.recv() => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_signal_before_the_wait_is_not_lost() {
+        let ended = ended();
+        rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::HUP).unwrap();
+        assert!(tokio::time::timeout(Duration::from_secs(5), ended).await.is_ok());
     }
 }

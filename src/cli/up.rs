@@ -79,9 +79,11 @@ pub(super) async fn up(arguments: UpArguments) -> Result<ExitCode, Failure> {
             case.id, case.id, case.kind
         )));
     }
+    // From here to the end without a gap: whoever reads what is printed may end it at once.
+    let mut ended = std::pin::pin!(inside::ended());
     let started = tokio::select! {
         started = start(id, &plan, &backend, &arguments) => started,
-        () = inside::ended() => Err(Failure::environment("interrupted before the lab was up")),
+        () = &mut ended => Err(Failure::environment("interrupted before the lab was up")),
     };
     let (running, state) = match started {
         Ok(lab) => lab,
@@ -117,7 +119,7 @@ pub(super) async fn up(arguments: UpArguments) -> Result<ExitCode, Failure> {
         let (host, address) = (web.host, web.address);
         out::note(&format!("the CA's web server: mtalab check --revocation --fetch-issuers --resolve {host}:80={address} …"));
     }
-    inside::ended().await;
+    ended.await;
     running.stop().await;
     state.remove();
     Ok(ExitCode::SUCCESS)
