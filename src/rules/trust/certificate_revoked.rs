@@ -1,3 +1,5 @@
+use time::OffsetDateTime;
+
 use crate::{
     facts::{Observed, Resource},
     rules::{
@@ -59,7 +61,7 @@ fn judge(context: &Context) -> Outcome {
             let fetched = subject.learned(context.facts, context.now).into_iter();
             let fetched = fetched.map(|(f, learned)| (source_text(f.what), format!(" {}", short(f.url.as_str())), learned));
             let learned: Vec<Source> = stapled.into_iter().chain(fetched).collect();
-            match revoked(subject, &learned) {
+            match revoked(subject, &learned, context.now) {
                 Some(violation) => violations.push(violation),
                 None => match learned.iter().find(|(.., learned)| matches!(learned, Learned::Good(_))) {
                     Some((source, ..)) => good.push(format!("{} was not revoked, says {source}", subject.what)),
@@ -80,13 +82,15 @@ fn judge(context: &Context) -> Outcome {
 /// Who says it, where that is to be had, and what it comes to.
 type Source = (&'static str, String, Learned);
 
-fn revoked(subject: &Subject, learned: &[Source]) -> Option<Violation> {
+fn revoked(subject: &Subject, learned: &[Source], now: OffsetDateTime) -> Option<Violation> {
     let (at, reason) = learned.iter().find_map(|(.., learned)| match learned {
         Learned::Revoked(at, reason) => Some((at, reason)),
         _ => None,
     })?;
     let why = reason.map_or_else(String::new, |reason| format!(" ({reason})"));
-    let violation = Violation::new(format!("{} was revoked on {}{why}", subject.what, at.date()));
+    // A day to come is odd, and the CA has spoken all the same.
+    let words = if *at > now { "was revoked with a date to come," } else { "was revoked on" };
+    let violation = Violation::new(format!("{} {words} {}{why}", subject.what, at.date()));
     Some(learned.iter().fold(violation, |violation, (source, place, learned)| {
         violation.evidence(match learned {
             Learned::Revoked(..) => format!("{source}{place} says so"),
@@ -108,7 +112,23 @@ fn unknown(subject: &Subject, learned: &[Source]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rules::test_facts::{World, kind};
+    use rstest::rstest;
+    use time::Duration;
+
+    use crate::rules::test_facts::{NOW, World, kind};
+
+    #[rstest]
+    #[case(Duration::days(-1), "the server's certificate was revoked on 2026-02-28")]
+    #[case(Duration::days(1), "the server's certificate was revoked with a date to come, 2026-03-02")]
+    fn a_day_to_come_is_not_told_as_one_gone_by(#[case] off: Duration, #[case] words: &str) {
+        let world = World::correct();
+        let facts = world.facts(1);
+        let context = world.context(&facts);
+        let judgement = crate::rules::path::judge(&world.chain, &world.stores, NOW);
+        let subjects = revocation::subjects(context.facts, &world.chain, &judgement);
+        let learned = [("the staple", String::new(), Learned::Revoked(NOW + off, None))];
+        assert_eq!(revoked(&subjects[0], &learned, NOW).unwrap().message, words);
+    }
 
     #[test]
     fn who_asks_is_not_told_good_in_silence() {

@@ -1,5 +1,10 @@
 //! Practice 1: the certificate comes from a public CA.
 
+use x509_parser::der_parser::{
+    asn1_rs::{FromDer as _, Oid, Sequence},
+    oid,
+};
+
 use super::{
     Context, Outcome, Violation, constraints, each_path,
     path::{self, End, Judgement},
@@ -56,6 +61,11 @@ fn fetched_issuer(context: &Context, chain: &[Certificate], index: usize) -> Vec
         match fetched.answer.seen() {
             Some(Body::Issuer(issuer)) => match issuer.details() {
                 Ok(details) => format!("fetched from {url}: {}", short(details.subject.as_str())),
+                Err(_) if is_bundle(issuer.der()) => {
+                    format!(
+                        "at {url} is a bundle of certificates (CMS), which is not read here; senders that fetch issuers read some"
+                    )
+                }
                 Err(why) => format!("what is to be had at {url} cannot be read as a certificate: {why}"),
             },
             _ => format!("could not be fetched from {url}: {}", fetched.answer.why_not()),
@@ -85,6 +95,12 @@ fn fetched_issuer(context: &Context, chain: &[Certificate], index: usize) -> Vec
     lines
 }
 
+/// Whether it is a CMS message of signed data, in which CAs publish several certificates at once (RFC 5280, 4.2.2.1; RFC 8551, 3.2.2).
+fn is_bundle(der: &[u8]) -> bool {
+    Sequence::from_der(der)
+        .is_ok_and(|(_, message)| Oid::from_der(&message.content).is_ok_and(|(_, kind)| kind == oid!(1.2.840.113549.1.7.2)))
+}
+
 /// A violation of a rule that says "not trusted", with the second judge's dissent if there is one.
 fn not_trusted(context: &Context, chain: &[Certificate], judgement: &Judgement, violation: Violation) -> Outcome {
     let dissents = second_opinion::ask(chain, judgement, context.stores, context.now) == Opinion::Accepts;
@@ -93,4 +109,18 @@ fn not_trusted(context: &Context, chain: &[Certificate], judgement: &Judgement, 
     } else {
         violation
     }])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rules::test_facts::{World, wrap};
+
+    #[test]
+    fn a_bundle_is_told_from_a_certificate() {
+        let kind = |last: u8| wrap(6, &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 7, last]);
+        let message = |last: u8| wrap(0x30, &[kind(last), wrap(0xa0, &wrap(0x30, &[]))].concat());
+        assert!(is_bundle(&message(2)));
+        assert!(!is_bundle(&message(1)) && !is_bundle(World::correct().chain[0].der()) && !is_bundle(b"<html>"));
+    }
 }
