@@ -396,6 +396,8 @@ fn out_of_date(this_update: OffsetDateTime, next_update: Option<OffsetDateTime>,
     Some(format!("is out of date since {}", until.date()))
 }
 
+const UNREAD: &str = "what the list is about cannot be read";
+
 /// id-ce-issuingDistributionPoint, id-ce-deltaCRLIndicator and id-ce-cRLReasons (RFC 5280, 5.2.4, 5.2.5 and 5.3.1).
 const SCOPE: Oid = oid!(2.5.29.28);
 const DELTA: Oid = oid!(2.5.29.27);
@@ -418,11 +420,11 @@ fn out_of_scope(list: &CertificateRevocationList, child: &X509Certificate, place
                         return Some("the list is for certificates that point to another place");
                     }
                 } else if !is_whole(scope, extension.value) {
-                    return Some("what the list is about cannot be read");
+                    return Some(UNREAD);
                 }
             }
             _ if extension.oid == DELTA => return Some("the list has only the changes since another one"),
-            _ if extension.oid == SCOPE => return Some("what the list is about cannot be read"),
+            _ if extension.oid == SCOPE => return Some(UNREAD),
             _ if extension.critical => return Some("the list has a critical extension that is not known here"),
             _ => {}
         }

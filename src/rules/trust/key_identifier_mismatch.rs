@@ -40,16 +40,13 @@ fn judge(context: &Context) -> Outcome {
             .windows(2)
             .filter_map(|link| {
                 let (child, issuer) = (&link[0].0, &link[1].0);
-                let (words, others) = match key_identifiers::mismatch_of(link[0].1, link[1].1)? {
-                    Mismatch::Key => (format!("{child} names another key than that of its issuer, {issuer}"), "rustls-webpki accepts"),
-                    Mismatch::SerialNumber => {
-                        (format!("{child} names another serial number than its issuer has, {issuer}"), "rustls-webpki and GnuTLS accept")
-                    }
-                    Mismatch::Issuer => (
-                        format!("{child} names another CA than the one that certified its issuer, {issuer}"),
-                        "rustls-webpki and GnuTLS accept",
-                    ),
+                let mismatch = key_identifiers::mismatch_of(link[0].1, link[1].1)?;
+                let words = match mismatch {
+                    Mismatch::Key => format!("{child} names another key than that of its issuer, {issuer}"),
+                    Mismatch::SerialNumber => format!("{child} names another serial number than its issuer has, {issuer}"),
+                    Mismatch::Issuer => format!("{child} names another CA than the one that certified its issuer, {issuer}"),
                 };
+                let others = if mismatch == Mismatch::Key { "rustls-webpki accepts" } else { "rustls-webpki and GnuTLS accept" };
                 let evidence = format!("the issuer's key made the signature all the same: {others} it, OpenSSL does not");
                 Some(Violation::new(words).evidence(evidence))
             })

@@ -14,9 +14,9 @@ rule! {
     ///
     /// ## Why it matters
     ///
-    /// OpenSSL reads past it, dates aside, which make the path invalid for it. Senders built on Go refuse negative numbers and numbers that are too long, those
-    /// on rustls refuse old versions, and GnuTLS warns of zero. No public CA makes such certificates, so it
-    /// is a sign of a private one, or of an old appliance.
+    /// OpenSSL reads past it, dates aside: such a path is invalid to it. Senders built on Go refuse negative
+    /// numbers and numbers that are too long, those on rustls refuse old versions, and GnuTLS warns of zero. No
+    /// public CA makes such certificates, so it is a sign of a private one, or of an old appliance.
     ///
     /// ## Remedy
     ///
