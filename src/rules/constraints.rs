@@ -86,9 +86,9 @@ fn form(what: &str, certificate: &X509Certificate) -> Vec<String> {
     if certificate.signature_algorithm != certificate.tbs_certificate.signature {
         faults.push(format!("{what} names two different algorithms for its one signature"));
     }
-    faults.extend(
-        dates::flaws(certificate.as_raw()).iter().map(|flaw| format!("{what} has a date that OpenSSL does not read: {flaw}")),
-    );
+    if let Some(flaw) = dates::flaws(certificate.as_raw()).first() {
+        faults.push(format!("{what} has a date that OpenSSL does not read: {flaw}"));
+    }
     // RFC 5280, 4.2
     let extensions = certificate.extensions();
     let is_repeated = |index: usize| extensions[..index].iter().any(|earlier| earlier.oid == extensions[index].oid);
