@@ -213,7 +213,7 @@ async fn disturbed(count: usize, only: &str) {
         let Some(outcome) = outcome else { continue };
         done += 1;
         if done % 500 == 0 {
-            eprintln!("{done} checks, {:.0} s", begin.elapsed().as_secs_f64());
+            println!("{done} checks, {:.0} s", begin.elapsed().as_secs_f64());
         }
         verdicts += outcome.verdicts;
         open += outcome.inconclusive;

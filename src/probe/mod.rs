@@ -316,7 +316,7 @@ fn is_worth_another(target: &Target, depth: Depth, sessions: &[Session]) -> bool
     let looks = if depth == Depth::Quick { 2 } else { 3 };
     let is_doubtful = offers(last) == Some(false)
         && !target.is_implicit()
-        && !last.unoffered_starttls.seen().is_some_and(|reply| reply.code == 220)
+        && last.unoffered_starttls.seen().is_none_or(|reply| reply.code != 220)
         && sessions.iter().filter_map(offers).count() < looks;
     worth_a_retry(last).is_some() || is_doubtful
 }
