@@ -10,7 +10,7 @@ use tokio::{
 
 use super::{
     Patience,
-    failure::{in_the_middle, io_failure, is_about_the_name, not_smtp, refusal, why_no_tls},
+    failure::{in_the_middle, io_failure, not_smtp, refusal, why_no_tls},
     handshake::{self, Refused},
     timed_out,
 };
@@ -29,7 +29,7 @@ const QUIT_PATIENCE: Duration = Duration::from_secs(5);
 /// How long a server is listened to that should have spoken TLS.
 const GREETING_PATIENCE: Duration = Duration::from_secs(10);
 
-/// How long a server has to answer what it should have forgotten.
+/// How long a server has at least to answer what it should have forgotten.
 const INJECTION_PATIENCE: Duration = Duration::from_secs(2);
 
 /// A dialog in progress. It never speaks before it was spoken to (RFC 5321, 4.3.1).
@@ -147,6 +147,7 @@ impl<'a> Dialog<'a, TcpStream> {
         if !self.greeted(ehlo).await?.offers("STARTTLS") {
             return Err(Failure::Tls("STARTTLS was not offered".to_owned()));
         }
+        let asked = Instant::now();
         self.stream.write_all(b"STARTTLS\r\nNOOP\r\n").await.map_err(|error| io_failure(&error))?;
         let reply = self.read_reply(self.patience.reply).await?;
         if !reply.is_positive() {
@@ -155,11 +156,13 @@ impl<'a> Dialog<'a, TcpStream> {
         if !self.buffer.is_empty() {
             return Ok(Injection::AnsweredInClear(WireText::from_bytes(&self.buffer[..self.buffer.len().min(200)])));
         }
+        // Who is slow to answer one command is slow to answer the other.
+        let patience = INJECTION_PATIENCE.max(asked.elapsed() * 2).min(self.patience.reply);
         let result = handshake::connect(self.stream, &handshake::Wanted::usual(name), self.patience.handshake).await;
         // It may have taken the command for TLS, or answered it in the clear and late: nobody knows.
         let (mut stream, _) = result.outcome?;
         let mut answer = [0; 200];
-        let answer = match timeout(INJECTION_PATIENCE, stream.read(&mut answer)).await {
+        let answer = match timeout(patience, stream.read(&mut answer)).await {
             // Greeted again inside TLS: what that answers, if anything, nobody knows.
             Ok(Ok(count @ 1..)) if answer.starts_with(b"220") => {
                 return Err(Failure::Unsolicited(WireText::from_bytes(&answer[..count])));
@@ -319,7 +322,7 @@ impl<'a> Dialog<'a, TcpStream> {
                 // It waits for a handshake now, and not for a farewell.
                 self.is_over |= session.unoffered_starttls.seen().is_some_and(|reply| reply.code == 220);
             }
-            Observed::Failed(Failure::EhloRefused(reply)) if matches!(reply.code, 500 | 502) && !is_about_the_name(reply) => {
+            Observed::Failed(Failure::EhloRefused(reply)) if reply.is_about_the_command() => {
                 session.helo = self.ask(&format!("HELO {ehlo}")).await;
             }
             _ => {}

@@ -54,12 +54,6 @@ pub(super) fn refusal(reply: &Reply) -> Option<Failure> {
     }
 }
 
-/// Whether a refusal of EHLO is about the name that was given, and not about the command.
-pub(super) fn is_about_the_name(reply: &Reply) -> bool {
-    let text = reply.to_string().to_ascii_lowercase();
-    ["fqdn", "domain", "hostname", "host name", "address literal", "5.5.4"].iter().any(|word| text.contains(word))
-}
-
 pub(super) fn io_failure(error: &io::Error) -> Failure {
     lost_connection(error).unwrap_or_else(|| handshake::tls_failure(error))
 }

@@ -177,11 +177,16 @@ pub async fn observe_within(
         let asked = async { one.dialog().await?.0.greeting().await };
         connections += 1;
         if let Observed::Seen(greeting) = one.ask("whether the server speaks in the clear", asked).await {
+            let was_in_clear = matches!(&session.tls, Observed::Failed(failure) if failure.in_clear().is_some());
             // Whoever turns clients away before TLS begins may do so in the clear.
-            let turned_away = failure::refusal(&greeting);
-            session.tls =
-                Observed::Failed(turned_away.unwrap_or_else(|| Failure::Unsolicited(WireText::from(greeting.to_string()))));
-            session.greeting = Observed::Seen(greeting);
+            match failure::refusal(&greeting) {
+                Some(_) if was_in_clear => {}
+                Some(turned_away) => session.tls = Observed::Failed(turned_away),
+                None => {
+                    session.tls = Observed::Failed(Failure::Unsolicited(WireText::from(greeting.to_string())));
+                    session.greeting = Observed::Seen(greeting);
+                }
+            }
         }
     }
     let mail_in_clear = match patience.depth {
@@ -311,13 +316,13 @@ fn is_ready_for_tls(target: &Target, session: &Session, refusal: Option<Refused>
 /// Whether another connection may show more than the last one did.
 fn is_worth_another(target: &Target, depth: Depth, sessions: &[Session]) -> bool {
     let Some(last) = sessions.last() else { return false };
-    let offers = |session: &Session| session.ehlo.seen().map(|ehlo| ehlo.offers("STARTTLS"));
+    let offers = |session: &Session| match session.helo.seen() {
+        Some(reply) if reply.is_positive() => Some(false),
+        _ => session.ehlo.seen().map(|ehlo| ehlo.offers("STARTTLS")),
+    };
     // Servers may take turns behind one address: that one of them does not offer it is not said after a single look.
     let looks = if depth == Depth::Quick { 2 } else { 3 };
-    let is_doubtful = offers(last) == Some(false)
-        && !target.is_implicit()
-        && last.unoffered_starttls.seen().is_none_or(|reply| reply.code != 220)
-        && sessions.iter().filter_map(offers).count() < looks;
+    let is_doubtful = offers(last) == Some(false) && !target.is_implicit() && sessions.iter().filter_map(offers).count() < looks;
     worth_a_retry(last).is_some() || is_doubtful
 }
 

@@ -30,6 +30,38 @@ impl Reply {
         (400..500).contains(&self.code)
     }
 
+    /// Whether a refusal of a command says that the command itself is not known (RFC 5321, 4.2.4).
+    pub fn is_about_the_command(&self) -> bool {
+        let says = ["unknown", "unrecogni", "not recogni", "unimplemented", "not implemented", "not supported", "unsupported"];
+        matches!(self.code, 500 | 502) && (self.speaks_of(&says) || !self.is_about_the_name() && !self.is_about_the_client())
+    }
+
+    /// Whether a refusal is about the name that was given in EHLO.
+    pub fn is_about_the_name(&self) -> bool {
+        self.speaks_of(&[
+            "fqdn",
+            "domain",
+            "hostname",
+            "host name",
+            "address literal",
+            "helo name",
+            "ehlo name",
+            "helo command rejected",
+            "host not found",
+            "5.5.4",
+        ])
+    }
+
+    /// Whether a refusal is about who asks: a policy, a list, a limit (X.7.N of RFC 3463).
+    fn is_about_the_client(&self) -> bool {
+        self.speaks_of(&["5.7.", "4.7.", "denied", "block", "too many", "limit", "reject", "listed"])
+    }
+
+    fn speaks_of(&self, words: &[&str]) -> bool {
+        let text = self.to_string().to_ascii_lowercase();
+        words.iter().any(|word| text.contains(word))
+    }
+
     /// The enhanced status code at the head of the first line (RFC 2034, 4), if there is one.
     pub fn enhanced_code(&self) -> Option<EnhancedCode> {
         let text = self.lines.first()?.as_str();

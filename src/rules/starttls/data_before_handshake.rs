@@ -33,7 +33,10 @@ fn judge(context: &Context) -> Outcome {
         (Offer::Unknown(why), ..) => Outcome::Undetermined(why),
         (Offer::Absent | Offer::Masked(_), ..) => Outcome::NotApplicable("STARTTLS is not offered".to_owned()),
         (_, Observed::Seen(reply), Observed::Failed(failure)) if let Some(text) = failure.in_clear() => {
-            let violation = Violation::new("the server goes on in the clear after it said that TLS may begin");
+            let violation = Violation::new(match reply.code {
+                220 => "the server goes on in the clear after it said that TLS may begin",
+                _ => "the server takes STARTTLS, and goes on in the clear",
+            });
             let violation = violation.evidence(format!("reply to STARTTLS: {}", short(&reply.to_string())));
             Outcome::Violated(vec![violation.evidence(format!("what came behind it: {}", short(text.as_str())))])
         }

@@ -97,7 +97,7 @@ pub fn is_masked_greeting(greeting: &Reply) -> bool {
 /// written over.
 fn masked_command(view: &View) -> Option<String> {
     match (&view.session.ehlo, view.session.greeting.seen()) {
-        (Observed::Failed(Failure::EhloRefused(reply)), _) if reply.to_string().contains("XXXX") => {
+        (Observed::Failed(Failure::EhloRefused(reply)), _) if reply.to_string().contains("\"XXXX") => {
             Some(format!("EHLO reaches the server as something else: {}", short(&reply.to_string())))
         }
         (_, Some(greeting)) if is_masked_greeting(greeting) => {

@@ -32,7 +32,7 @@ fn judge(context: &Context) -> Outcome {
     each_view(context, |view| match Offer::of(view) {
         Offer::Masked(mark) => {
             let from = view.vantage_text();
-            let violation = Violation::new("a middlebox inspects SMTP, and lets no STARTTLS through").evidence(format!("from {from}: {mark}"));
+            let violation = Violation::new("a middlebox inspects SMTP, and STARTTLS is not to be seen behind it").evidence(format!("from {from}: {mark}"));
             Outcome::Violated(vec![violation])
         }
         Offer::Unknown(why) => Outcome::Undetermined(why),

@@ -60,7 +60,7 @@ pub(super) fn is_refusal(reply: &Reply) -> bool {
     match reply.code {
         // Postfix limits new TLS sessions per client with such a 454; "too many open files" is a fault.
         454 if text.contains("too many") => !(text.contains("session") || text.contains("connection")),
-        454 => !["later", "busy", "rate", "limit"].iter().any(|word| text.contains(word)),
+        454 => !["again later", "try later", "too busy", "is busy", "rate limit", "overload"].iter().any(|word| text.contains(word)),
         code => !(400..500).contains(&code),
     }
 }

@@ -54,8 +54,9 @@ fn judge(context: &Context) -> Outcome {
 /// RFC 3207, 4 says 530; Exchange says 451. Both name the command, others name what it brings.
 fn insists(reply: &Reply) -> bool {
     let text = reply.to_string().to_ascii_lowercase();
-    let demands = text.contains("require") || text.contains("must");
-    reply.code >= 400 && (text.contains("starttls") || demands && ["tls", "encrypt", "ssl"].iter().any(|word| text.contains(word)))
+    let demands = ["require", "must", "need"].iter().any(|word| text.contains(word));
+    // X.1.N is about an address, whatever its name.
+    reply.code >= 400 && !text.contains("5.1.") && (text.contains("starttls") || demands && ["tls", "encrypt", "ssl"].iter().any(|word| text.contains(word)))
 }
 
 /// The sender's address (X.1.N of RFC 3463), or who sends.
@@ -81,6 +82,8 @@ mod tests {
     #[case(530, "5.7.1 Authentication required", "passed")]
     #[case(530, "5.7.10 Encryption required", "violated")]
     #[case(550, "5.7.1 Session encryption is required", "violated")]
+    #[case(523, "5.7.10 Encryption Needed", "violated")]
+    #[case(550, "5.1.8 sender domain tlsrequired.example does not exist", "passed")]
     #[case(550, "Administrative prohibition", "undetermined")]
     #[case(550, "5.1.7 no bounces here", "passed")]
     #[case(450, "4.7.1 greylisted", "undetermined")]

@@ -109,7 +109,7 @@ impl State {
         match unseen {
             Observed::Failed(Failure::Throttled(_)) => Self::Throttled,
             Observed::Failed(Failure::Blocked(_)) => Self::Blocked,
-            Observed::Failed(Failure::EhloRefused(_)) => Self::NameRefused,
+            Observed::Failed(Failure::EhloRefused(reply)) if reply.is_about_the_name() => Self::NameRefused,
             Observed::Failed(Failure::TimedOut { .. }) => Self::Slow,
             _ => Self::Unseen,
         }
@@ -224,7 +224,7 @@ fn clause(state: State, whom: Option<&str>, rows: &[&Visible], products: &[Produ
         State::Masked => {
             let middlebox = products.iter().find(|product| product.role == Role::Middlebox);
             let name = middlebox.map_or("a middlebox", |product| product.name);
-            format!("is not let through{} by {name}, which writes over what it does not know", whom("to"))
+            format!("is not to be seen{} behind {name}, which writes over what passes", whom("by"))
         }
         State::Flapping => {
             let (yes, no) = rows.iter().fold((0, 0), |(yes, no), row| (yes + row.advertised.yes, no + row.advertised.no));
@@ -314,7 +314,7 @@ mod tests {
             World::without_starttls(view);
             view.session.ehlo = ehlo("mx.example.test", &["PIPELINING", "XXXXXXXA"]);
         },
-        "STARTTLS is not let through to everyone who looked by Cisco ASA, which writes over what it does not know: switch off"
+        "STARTTLS is not to be seen by everyone who looked behind Cisco ASA, which writes over what passes: switch off"
     )]
     #[case::flapping(
         |views: &mut [View]| {
