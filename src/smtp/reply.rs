@@ -221,6 +221,17 @@ mod tests {
     }
 
     #[rstest]
+    #[case("502 5.5.1 Error: command not implemented\r\n", true)]
+    #[case("500 unknown command; our domain is example.org\r\n", true)]
+    #[case("502 no\r\n", true)]
+    #[case("500 5.5.4 need FQDN\r\n", false)]
+    #[case("502 5.7.1 Access denied for your network\r\n", false)]
+    #[case("550 5.7.1 Helo command rejected: Host not found\r\n", false)]
+    fn who_does_not_know_a_command_is_told_from_who_minds_the_client(#[case] wire: &str, #[case] expected: bool) {
+        assert_eq!(read(wire.as_bytes()).unwrap().unwrap().is_about_the_command(), expected);
+    }
+
+    #[rstest]
     #[case("220 mx ESMTP\r\n", "220 mx ESMTP")]
     #[case("220-mx teaser\r\n220 mx ESMTP\r\n", "220-mx teaser / 220 mx ESMTP")]
     #[case("250\r\n", "250 ")]

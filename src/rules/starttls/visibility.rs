@@ -109,7 +109,9 @@ impl State {
         match unseen {
             Observed::Failed(Failure::Throttled(_)) => Self::Throttled,
             Observed::Failed(Failure::Blocked(_)) => Self::Blocked,
-            Observed::Failed(Failure::EhloRefused(reply)) if reply.is_about_the_name() => Self::NameRefused,
+            Observed::Failed(Failure::EhloRefused(reply)) if reply.is_about_the_name() && !reply.is_about_the_command() => {
+                Self::NameRefused
+            }
             Observed::Failed(Failure::TimedOut { .. }) => Self::Slow,
             _ => Self::Unseen,
         }
