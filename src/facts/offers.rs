@@ -329,10 +329,14 @@ pub struct Intolerance {
 pub enum HelloTrait {
     /// An offer of TLS 1.3 beside older versions (RFC 8446, 4.2.1).
     Tls13,
+    /// An offer of TLS 1.2, where an older version is taken (RFC 5246, E.1).
+    Tls12,
     /// A hello of 256 to 511 bytes (RFC 7685, 1).
     MiddleSized,
     /// A hello of more than 512 bytes.
     Large,
+    /// A hello of more than 1,400 bytes, as a post-quantum key share makes it.
+    Huge,
     /// A hello in two records.
     Fragmented,
     /// An extension that it does not know (RFC 8701).

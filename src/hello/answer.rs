@@ -186,14 +186,17 @@ impl FlightReader {
     }
 
     fn take_alerts(&mut self, body: &[u8]) -> Result<(), ReadError> {
-        let &[level, description] = body else { return Err(ReadError::Malformed("alert")) };
-        match (level, Alert(description)) {
-            (1, alert) if description != 0 => self.flight.warnings.push(alert),
-            (1 | 2, alert) => {
-                self.flight.alert = Some(alert);
-                self.is_complete = true;
+        // Several may share one record up to TLS 1.2 (RFC 5246, 6.2.1); what follows the end says nothing.
+        for alert in body.chunks(2) {
+            match *alert {
+                [1, description] if description != 0 => self.flight.warnings.push(Alert(description)),
+                [1 | 2, description] => {
+                    self.flight.alert = Some(Alert(description));
+                    self.is_complete = true;
+                    break;
+                }
+                _ => return Err(ReadError::Malformed("alert")),
             }
-            _ => return Err(ReadError::Malformed("alert")),
         }
         Ok(())
     }
@@ -437,6 +440,8 @@ mod tests {
         let (is_complete, flight) = read(&[record(21, &[1, 112]), record(21, &[2, 40])].concat()).unwrap();
         assert!(is_complete);
         assert_eq!((flight.alert, flight.warnings), (Some(Alert(40)), vec![Alert(112)]));
+        let both = read(&record(21, &[1, 112, 2, 40])).unwrap().1;
+        assert_eq!((both.alert, both.warnings), (Some(Alert(40)), vec![Alert(112)]));
         assert!(!read(&record(21, &[1, 112])).unwrap().0);
         assert!(read(&record(21, &[1, 0])).unwrap().0);
     }

@@ -196,12 +196,18 @@ pub struct IntoleranceFault {
 pub enum HelloKind {
     /// One that offers TLS 1.3 beside older versions (RFC 8446, 4.2.1).
     Tls13,
+    /// One for TLS 1.2 or later, whatever it offers beside (RFC 5246, E.1).
+    Tls12,
     /// One of 256 to 511 bytes (RFC 7685, 1).
     MiddleSizedHello,
     /// One of more than 512 bytes.
     LargeHello,
+    /// One of more than 1,400 bytes.
+    HugeHello,
     /// One in more than one record.
     FragmentedHello,
+    /// One for TLS 1.3 that brings no key share, and so asks for a retry (RFC 8446, 4.2.8).
+    EmptyKeyShare,
     /// One with an extension that the server does not know (RFC 8701).
     UnknownExtension,
     /// One with more than 64 suites.

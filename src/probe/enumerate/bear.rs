@@ -16,12 +16,15 @@ use crate::{
 const ROUNDS: u32 = 5;
 /// An alert is an answer: so often is enough.
 const ALERTS: u32 = 2;
+/// What the first hello has that a plain one has not.
+pub(super) const IN_FIRST_HELLO: [HelloTrait; 4] =
+    [HelloTrait::UnknownExtension, HelloTrait::ManySuites, HelloTrait::Large, HelloTrait::Huge];
 
 impl Asker<'_> {
     /// The first question about TLS 1.2, with everything that a hello can hold. Where nothing comes back, plainer ones
     /// say why; the answer is then that to the first hello which the server bears.
     pub(super) async fn first_question(&self, tally: &mut Tally) -> (Option<First>, Observed<Vec<Intolerance>>) {
-        let hello = self.hello(Version::Tls12, &shape::suites(), Sni::Target);
+        let hello = ClientHello { padded_to: shape::HUGE, ..self.hello(Version::Tls12, &shape::suites(), Sni::Target) };
         let first = self.ask(&hello, Sni::Target, tally).await;
         let failure = match &first {
             Err(failure) => failure.clone(),
@@ -31,7 +34,7 @@ impl Asker<'_> {
             Ok(_) => return (Some(first), Observed::Seen(Vec::new())),
         };
         let mut effort = Tally::new("what the server can bear in a hello");
-        let plain = self.ask(&self.plain_hello(), Sni::Target, &mut effort).await;
+        let plain = self.ask(&self.plain_hello(Version::Tls12), Sni::Target, &mut effort).await;
         match (&first, plain) {
             (Err(_), Err(_)) => {
                 tally.absorb(effort);
@@ -49,14 +52,20 @@ impl Asker<'_> {
             (_, Ok(_)) => {}
         }
         let mut found = Vec::new();
-        for of in [HelloTrait::UnknownExtension, HelloTrait::ManySuites, HelloTrait::Large] {
-            if let Some(intolerance) = self.contrast(of, &mut effort).await {
+        for of in IN_FIRST_HELLO {
+            let is_implied = of == HelloTrait::Huge && !self.bearing().large;
+            if is_implied {
+                continue;
+            }
+            if let Some(intolerance) = self.contrast(of, Version::Tls12, &mut effort).await {
                 match of {
                     _ if intolerance.how.seen().is_none() => {}
                     HelloTrait::UnknownExtension => self.learn(|bearing| bearing.unknown_extension = false),
                     HelloTrait::ManySuites => self.learn(|bearing| bearing.many_suites = false),
                     HelloTrait::Large => self.learn(|bearing| bearing.large = false),
-                    HelloTrait::MiddleSized | HelloTrait::Fragmented | HelloTrait::Tls13 => {}
+                    // No other hello of ours is that large.
+                    HelloTrait::Huge => {}
+                    HelloTrait::MiddleSized | HelloTrait::Fragmented | HelloTrait::Tls13 | HelloTrait::Tls12 => {}
                 }
                 found.push(intolerance);
             }
@@ -70,23 +79,23 @@ impl Asker<'_> {
         (None, Observed::Seen(found))
     }
 
-    /// Whether that trait alone makes a hello unbearable; nothing where one that has it is answered, or one without it is
-    /// refused as well.
+    /// Whether that trait alone makes a hello of the version `base` unbearable; nothing where one that has it is answered,
+    /// or one without it is refused as well.
     ///
     /// Each round the other hello goes first: servers that take turns behind one address would answer an even beat.
-    pub(super) async fn contrast(&self, of: HelloTrait, tally: &mut Tally) -> Option<Intolerance> {
+    pub(super) async fn contrast(&self, of: HelloTrait, base: Version, tally: &mut Tally) -> Option<Intolerance> {
         let unclear = |failure: Failure| Some(Intolerance { of, how: Observed::Failed(failure) });
         let mut how = String::new();
         for round in 0..ROUNDS {
             let is_odd = round % 2 == 1;
             if is_odd {
-                match self.is_plain_taken(tally).await {
+                match self.is_plain_taken(base, tally).await {
                     Ok(true) => {}
                     Ok(false) => return None,
                     Err(why) => return unclear(why),
                 }
             }
-            let is_alert = match self.ask_once(&self.with_trait(of), Sni::Target, tally).await {
+            let is_alert = match self.ask_once(&self.with_trait(of, base), Sni::Target, tally).await {
                 Ok(Said::Refused(refusal @ Refusal::Alert(_), _)) => {
                     how = refusal.to_string();
                     true
@@ -100,7 +109,7 @@ impl Asker<'_> {
                 Err(lost) => return unclear(lost.failure),
             };
             if !is_odd {
-                match self.is_plain_taken(tally).await {
+                match self.is_plain_taken(base, tally).await {
                     Ok(true) => {}
                     Ok(false) => return None,
                     Err(why) => return unclear(why),
@@ -114,16 +123,17 @@ impl Asker<'_> {
     }
 
     /// Whether a hello without the trait gets an answer, other than the alert that refuses what both offer.
-    async fn is_plain_taken(&self, tally: &mut Tally) -> Result<bool, Failure> {
-        match self.ask_once(&self.plain_hello(), Sni::Target, tally).await {
+    async fn is_plain_taken(&self, base: Version, tally: &mut Tally) -> Result<bool, Failure> {
+        match self.ask_once(&self.plain_hello(base), Sni::Target, tally).await {
             Ok(said) => Ok(matches!(said, Said::Took(_) | Said::Refused(Refusal::OtherVersion(_), _))),
             Err(lost) => Err(lost.failure),
         }
     }
 
-    fn with_trait(&self, of: HelloTrait) -> ClientHello {
-        let plain = self.plain_hello();
+    fn with_trait(&self, of: HelloTrait, base: Version) -> ClientHello {
+        let plain = self.plain_hello(base);
         match of {
+            HelloTrait::Tls12 => self.plain_hello(Version::Tls12),
             HelloTrait::Tls13 => {
                 let suites = Suite::tls13().into_iter().chain(plain.suites).collect();
                 // With everything that the plain hello offers by its one number (RFC 8446, 4.2.1).
@@ -133,6 +143,7 @@ impl Asker<'_> {
             // RFC 7685, 1: some servers hang at 256 to 511 bytes, others at more.
             HelloTrait::MiddleSized => ClientHello { padded_to: 400, ..plain },
             HelloTrait::Large => ClientHello { padded_to: 700, ..plain },
+            HelloTrait::Huge => ClientHello { padded_to: shape::HUGE, ..plain },
             HelloTrait::Fragmented => ClientHello { in_two_records: true, ..plain },
             HelloTrait::UnknownExtension => {
                 let extras = plain.extras.iter().copied().chain([Extra::Unknown]).collect();

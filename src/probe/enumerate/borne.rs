@@ -8,7 +8,7 @@ use super::{
     ask::{Asker, Heard, Said, Tally, asked_version},
     cannot_bear,
     lists::curve_of,
-    shape::CHUNK,
+    shape::{CHUNK, HUGE},
     steady,
 };
 use crate::{
@@ -88,7 +88,7 @@ pub(super) async fn control(asker: &Asker<'_>, offers: &mut Offers) {
         }
         let sized = match Size::of(&hello) {
             Size::Middle if !borne.contains(&Part::Size(Size::Middle)) => {
-                asker.contrast(HelloTrait::MiddleSized, &mut tally).await
+                asker.contrast(HelloTrait::MiddleSized, Version::Tls12, &mut tally).await
             }
             _ => None,
         };
@@ -109,8 +109,10 @@ fn is_hit(known: &Intolerance, hello: &ClientHello) -> bool {
     known.how.seen().is_some()
         && match known.of {
             HelloTrait::Tls13 => hello.versions.len() > 1,
+            HelloTrait::Tls12 => asked_version(hello) >= Version::Tls12,
             HelloTrait::MiddleSized => Size::of(hello) == Size::Middle,
             HelloTrait::Large => Size::of(hello) == Size::Large,
+            HelloTrait::Huge => hello.padded_to >= HUGE,
             HelloTrait::Fragmented => hello.in_two_records,
             HelloTrait::UnknownExtension => hello.extras.contains(&Extra::Unknown),
             HelloTrait::ManySuites => hello.suites.len() > CHUNK,

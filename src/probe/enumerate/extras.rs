@@ -70,7 +70,7 @@ impl Asker<'_> {
         if matches!(said, Err(_) | Ok(Said::Refused(Refusal::Closed, _))) {
             said = self.ask(&whole, Sni::Target, &mut tally).await;
             if matches!(said, Ok(Said::Took(_) | Said::Refused(Refusal::Alert(_) | Refusal::OtherVersion(_), _))) {
-                intolerance = self.contrast(HelloTrait::Fragmented, &mut tally).await;
+                intolerance = self.contrast(HelloTrait::Fragmented, offer.version, &mut tally).await;
             } else if let Err(failure) = said.as_ref()
                 && !matches!(failure, Failure::Local(_))
             {

@@ -53,6 +53,7 @@ pub(super) async fn offers(asker: &Asker<'_>, depth: Depth, session: &Session) -
             }
         }
     }
+    tls12_intolerance(asker, &mut offers).await;
     tls13_intolerance(asker, session, &mut offers).await;
     write_evidence(asker, &mut offers);
     steady::control(asker, &mut offers).await;
@@ -265,6 +266,26 @@ async fn behind_tls13(asker: &Asker<'_>, session: &Session, offers: &mut Offers,
     run(asker, errands, offers).await;
 }
 
+/// Where nothing came back to TLS 1.2 and an older version is taken: whether that is why. Who closes is known then
+/// to refuse the version.
+async fn tls12_intolerance(asker: &Asker<'_>, offers: &mut Offers) {
+    let Some(main) = main_version(offers).filter(|main| main.version < Version::Tls12) else { return };
+    let answer = offers.version(Version::Tls12).map(|offer| &offer.answer);
+    let Some(Observed::Failed(failure @ (Failure::Closed | Failure::Reset | Failure::TimedOut { .. }))) = answer else { return };
+    let is_answer = !matches!(failure, Failure::TimedOut { .. });
+    let mut tally = Tally::new("TLSv1.2 instead of an older version");
+    if let Some(intolerance) = asker.contrast(HelloTrait::Tls12, main.version, &mut tally).await {
+        if is_answer && intolerance.how.seen().is_some() {
+            let suites = Taken { complete: vec![SuiteFamily::All], ..Taken::default() };
+            let answer = Observed::Seen(Answer::Refused(Refusal::Closed));
+            let preference = Observed::NotAttempted("not asked".to_owned());
+            write_version(offers, VersionOffer { version: Version::Tls12, answer, suites, preference });
+        }
+        cannot_bear(offers, intolerance);
+    }
+    offers.questions.extend(tally.into_question());
+}
+
 /// Where the usual handshake failed, though a hello without TLS 1.3 is answered: whether that is why.
 async fn tls13_intolerance(asker: &Asker<'_>, session: &Session, offers: &mut Offers) {
     let failures = matches!(
@@ -275,7 +296,7 @@ async fn tls13_intolerance(asker: &Asker<'_>, session: &Session, offers: &mut Of
         return;
     }
     let mut tally = Tally::new("TLSv1.3 beside older versions");
-    if let Some(intolerance) = asker.contrast(HelloTrait::Tls13, &mut tally).await {
+    if let Some(intolerance) = asker.contrast(HelloTrait::Tls13, Version::Tls12, &mut tally).await {
         cannot_bear(offers, intolerance);
     }
     offers.questions.extend(tally.into_question());
@@ -286,8 +307,7 @@ fn cannot_bear(offers: &mut Offers, intolerance: Intolerance) {
         Observed::Seen(known) => known.clone(),
         // What was asked of the others before, and got no answer, stays unknown.
         Observed::Failed(failure) => {
-            let others = [HelloTrait::UnknownExtension, HelloTrait::ManySuites, HelloTrait::Large];
-            let unclear = others.into_iter().filter(|of| *of != intolerance.of);
+            let unclear = bear::IN_FIRST_HELLO.into_iter().filter(|of| *of != intolerance.of);
             unclear.map(|of| Intolerance { of, how: Observed::Failed(failure.clone()) }).collect()
         }
         Observed::NotAttempted(_) => Vec::new(),

@@ -9,6 +9,8 @@ use crate::{
 
 /// The number of suites that some servers stop reading after.
 pub(super) const CHUNK: usize = 64;
+/// The bytes of a hello with a post-quantum key share, which no packet of 1,500 bytes holds (draft-ietf-tls-ecdhe-mlkem).
+pub(super) const HUGE: usize = 1700;
 /// A name that no mail server can have a certificate for (RFC 6761, 6.4).
 pub(super) const FOREIGN_NAME: &str = "foreign.invalid";
 
@@ -77,13 +79,15 @@ impl Asker<'_> {
     }
 
     /// A hello that nobody can take amiss: few suites, few extensions, less than 256 bytes where the name allows it.
-    pub(super) fn plain_hello(&self) -> ClientHello {
+    pub(super) fn plain_hello(&self, version: Version) -> ClientHello {
+        let schemes = [0x0403, 0x0503, 0x0804, 0x0805, 0x0401, 0x0501, 0x0601, 0x0201].map(SignatureScheme);
         ClientHello {
             server_name: Some(self.target.name.as_str().to_owned()),
             groups: USUAL_GROUPS[..4].to_vec(),
-            schemes: [0x0403, 0x0503, 0x0804, 0x0805, 0x0401, 0x0501, 0x0601, 0x0201].map(SignatureScheme).to_vec(),
+            // RFC 5246, 7.4.1.4.1: not before TLS 1.2.
+            schemes: if version < Version::Tls12 { Vec::new() } else { schemes.to_vec() },
             extras: vec![Extra::RenegotiationInfo],
-            ..ClientHello::plain(Version::Tls12, suites().into_iter().filter(is_common).collect(), rand::random())
+            ..ClientHello::plain(version, suites().into_iter().filter(is_common).collect(), rand::random())
         }
     }
 }

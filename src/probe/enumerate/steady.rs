@@ -3,9 +3,9 @@
 
 use super::ask::{Asker, Heard, Said, Tally, asked_version};
 use crate::{
-    facts::{Alpn, Answer, Failure, Observed, Offers, Refusal, Session, Sni, Taken, VersionOffer},
+    facts::{Alpn, Answer, Failure, Observed, Offers, Refusal, Session, Sni, Taken},
     hello::{ClientHello, Flight},
-    tls::{Authentication, SignatureScheme, Version},
+    tls::{Authentication, Group, SignatureScheme, Suite, Version},
 };
 
 /// Why refusals are not believed.
@@ -104,21 +104,33 @@ async fn is_repeated(asker: &Asker<'_>, before: &Heard, tally: &mut Tally) -> bo
     }
 }
 
-/// A version that the server spoke in any hello is not refused, whatever became of others for it.
+/// A version that the server spoke in any hello is taken, whatever became of others for it: some cannot bear the hellos
+/// that ask without a key share.
 pub(super) fn compare(session: &Session, heard: &[Heard], offers: &mut Offers) {
-    let spoken = session.tls.seen().map(|tls| tls.version.clone());
-    let is_heard = |version| heard.iter().any(|heard| heard.is_taken() && asked_version(&heard.asked) == version);
-    let is_spoken = |version: Version| spoken.as_deref() == Some(version.name()) || is_heard(version);
-    let why = Failure::Tls("the server took that version in one hello, and refuses others for it".to_owned());
-    let is_denied =
-        |offer: &&mut VersionOffer| matches!(offer.answer, Observed::Seen(Answer::Refused(_))) && is_spoken(offer.version);
-    for offer in offers.versions.iter_mut().filter(is_denied) {
-        offer.answer = Observed::Failed(why.clone());
+    let spoken = session.tls.seen();
+    let why = Failure::Tls("the server took that version in one hello, and not in others".to_owned());
+    for offer in &mut offers.versions {
+        let version = offer.version;
+        let is_heard = heard.iter().any(|heard| heard.is_taken() && asked_version(&heard.asked) == version);
+        let spoken = spoken.filter(|tls| tls.version == version.name());
+        if offer.answer == Observed::Seen(Answer::Accepted) || !(is_heard || spoken.is_some()) {
+            continue;
+        }
+        offer.answer = Observed::Seen(Answer::Accepted);
         forget(&mut offer.suites, &why);
-        if offer.version == Version::Tls13 {
+        if version == Version::Tls13 {
             forget(&mut offers.groups, &why);
         }
+        let Some(tls) = spoken else { continue };
+        add(&mut offer.suites.accepted, Suite::from_name(&tls.suite));
+        if version == Version::Tls13 {
+            add(&mut offers.groups.accepted, tls.group.as_deref().and_then(Group::from_name));
+        }
     }
+}
+
+fn add<T: PartialEq>(list: &mut Vec<T>, item: Option<T>) {
+    list.extend(item.filter(|item| !list.contains(item)));
 }
 
 /// Whether all answers can be those of one server: no two certificates came for the same, that is version, schemes and

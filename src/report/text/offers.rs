@@ -236,8 +236,10 @@ fn features_text(features: &Features) -> String {
 fn trait_text(of: HelloTrait) -> &'static str {
     match of {
         HelloTrait::Tls13 => "an offer of TLS 1.3",
+        HelloTrait::Tls12 => "an offer of TLS 1.2",
         HelloTrait::MiddleSized => "a hello of 256 to 511 bytes",
-        HelloTrait::Large => "a large hello",
+        HelloTrait::Large => "a hello of more than 512 bytes",
+        HelloTrait::Huge => "a hello of more than 1,400 bytes",
         HelloTrait::Fragmented => "a hello in two records",
         HelloTrait::UnknownExtension => "an unknown extension",
         HelloTrait::ManySuites => "many suites",

@@ -33,7 +33,7 @@ rule! {
 }
 
 fn judge(context: &Context) -> Outcome {
-    each_intolerance(context, &[HelloTrait::MiddleSized, HelloTrait::Large, HelloTrait::Fragmented])
+    each_intolerance(context, &[HelloTrait::MiddleSized, HelloTrait::Large, HelloTrait::Huge, HelloTrait::Fragmented])
 }
 
 #[cfg(test)]

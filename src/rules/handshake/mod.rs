@@ -30,8 +30,10 @@ fn each_intolerance(context: &Context, traits: &[HelloTrait]) -> Outcome {
                     let how = intolerance.how.seen()?;
                     let what = match intolerance.of {
                         HelloTrait::Tls13 => "that offers TLS 1.3",
+                        HelloTrait::Tls12 => "that offers TLS 1.2",
                         HelloTrait::MiddleSized => "of 256 to 511 bytes",
                         HelloTrait::Large => "of more than 512 bytes",
+                        HelloTrait::Huge => "of more than 1,400 bytes",
                         HelloTrait::Fragmented => "in two records",
                         HelloTrait::UnknownExtension => "with an extension that it does not know",
                         HelloTrait::ManySuites => "with more than 64 suites",

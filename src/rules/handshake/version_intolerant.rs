@@ -35,7 +35,7 @@ rule! {
 }
 
 fn judge(context: &Context) -> Outcome {
-    each_intolerance(context, &[HelloTrait::Tls13])
+    each_intolerance(context, &[HelloTrait::Tls13, HelloTrait::Tls12])
 }
 
 #[cfg(test)]

@@ -283,8 +283,11 @@ fn is_of_kind(hello: &Hello, kind: HelloKind) -> bool {
     match kind {
         HelloKind::Tls13 => hello.offers(Version::Tls13, true),
         HelloKind::MiddleSizedHello => (256..512).contains(&hello.size),
+        HelloKind::Tls12 => hello.offers(Version::Tls13, true) || hello.offers(Version::Tls12, true),
+        HelloKind::HugeHello => hello.size > 1400,
         HelloKind::LargeHello => hello.size > 512,
         HelloKind::FragmentedHello => hello.records > 1,
+        HelloKind::EmptyKeyShare => hello.extension(51).is_some_and(|shares| shares == [0, 0]),
         HelloKind::UnknownExtension => hello.has_unknown_extension(),
         HelloKind::ManySuites => hello.suites.len() > 64,
     }
