@@ -45,6 +45,8 @@ pub struct Greetings {
     pub blocked: Saying,
     /// To each command after that but QUIT; without it the connection is closed at once.
     pub after_blocked: Option<Saying>,
+    /// To EHLO after that, where it is answered all the same.
+    pub ehlo_after_blocked: Option<Saying>,
 }
 
 /// The reply to EHLO.
@@ -212,10 +214,11 @@ mod tests {
     use crate::smtp::ReplyReader;
 
     fn sayings(persona: &Persona) -> Vec<&Saying> {
-        let Greetings { ready, throttled, blocked, after_blocked } = &persona.greeting;
+        let Greetings { ready, throttled, blocked, after_blocked, ehlo_after_blocked } = &persona.greeting;
         let tls = &persona.starttls;
         let fixed = [ready, throttled, blocked, &tls.ready, &tls.unavailable, &tls.not_offered, &tls.already_active];
-        fixed.into_iter().chain(&tls.no_client_certificate).chain(after_blocked).chain(persona.commands.values()).collect()
+        let rare = [&tls.no_client_certificate, after_blocked, ehlo_after_blocked].into_iter().flatten();
+        fixed.into_iter().chain(rare).chain(persona.commands.values()).collect()
     }
 
     #[test]

@@ -89,7 +89,8 @@ const fn before(name: &'static str, place: Place, text: &'static str) -> Mark {
 /// In the order in which they count: of two that are as sure, the first.
 const MARKS: [Mark; 34] = [
     says("Postfix", "ESMTP Postfix"),
-    says("Exchange", "Microsoft ESMTP MAIL Service"),
+    // Not the greeting of `with_version`, which has a comma there.
+    says("Exchange", "Microsoft ESMTP MAIL Service "),
     says("Exchange", "Microsoft Exchange Internet Mail Service"),
     says("Exim", "ESMTP Exim "),
     says("Sendmail", " Sendmail "),
@@ -140,7 +141,7 @@ pub fn products(context: &Context) -> Vec<Product> {
                 add(Product { name: mark.name, role: mark.role, certainty: mark.certainty, evidence: WireText::from(evidence) });
             }
         }
-        ready_to_start(session).into_iter().for_each(&mut add);
+        ready_to_start(session).into_iter().chain(with_version(session)).for_each(&mut add);
     }
     // Who says its name is not what only its words are like.
     let is_named = |role: Role| found.iter().any(|known| known.role == role && known.certainty == Certainty::Certain);
@@ -209,6 +210,19 @@ fn ready_to_start(session: &Session) -> Option<Product> {
     Some(Product { name, role: Role::Server, certainty: Certainty::Likely, evidence })
 }
 
+/// The SMTP service of IIS says its version; Exchange 2000 and 2003 are built on it, and list what it does not have.
+fn with_version(session: &Session) -> Option<Product> {
+    const SAYS: &str = "Microsoft ESMTP MAIL Service, Version:";
+    session.greeting.seen().filter(|greeting| greeting.lines.iter().any(|line| line.as_str().contains(SAYS)))?;
+    let of_exchange =
+        ["X-LINK2STATE", "XEXCH50"].into_iter().find(|keyword| session.ehlo.seen().is_some_and(|ehlo| ehlo.offers(keyword)));
+    let (name, evidence) = match of_exchange {
+        Some(keyword) => ("Exchange", format!("the greeting says `{SAYS}`, and the reply to EHLO lists {keyword}")),
+        None => ("IIS SMTP", format!("the greeting says `{SAYS}`")),
+    };
+    Some(Product { name, role: Role::Server, certainty: Certainty::Certain, evidence: WireText::from(evidence) })
+}
+
 #[cfg(test)]
 mod tests {
     use rstest::rstest;
@@ -232,6 +246,8 @@ mod tests {
     #[case("mx ESMTP", &["HELP"], "2.0.0 Ready to start TLS", &[("OpenSMTPD", Certainty::Likely)])]
     #[case("mx ESMTP", &["STARTTLS"], "Go ahead with TLS", &[("Cisco ESA", Certainty::Likely)])]
     #[case("mx Microsoft ESMTP MAIL Service ready at X", &["X-EXPS"], "2.0.0 SMTP server ready", &[("Exchange", Certainty::Certain)])]
+    #[case("mx Microsoft ESMTP MAIL Service, Version: 10.0.1 ready at  X ", &["TURN"], "2.0.0 SMTP server ready", &[("IIS SMTP", Certainty::Certain)])]
+    #[case("mx Microsoft ESMTP MAIL Service, Version: 6.0.1 ready at  X ", &["XEXCH50"], "2.0.0 SMTP server ready", &[("Exchange", Certainty::Certain)])]
     // A name in the greeting of somebody who is not that software.
     #[case("postfix.example.test ESMTP", &["SIZE"], "go", &[])]
     #[case("mx ESMTP", &["XXXXXXXA"], "go", &[("Cisco ASA", Certainty::Certain)])]

@@ -255,7 +255,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
                     self.say(self.dialog.persona.reply_to("QUIT")).await?;
                     break;
                 }
-                self.say(&refusal.says).await?;
+                let is_ehlo = line.split(' ').next().is_some_and(|verb| verb.eq_ignore_ascii_case("EHLO"));
+                let reply = greetings.ehlo_after_blocked.as_ref().filter(|_| is_ehlo).unwrap_or(refusal);
+                self.say(&reply.says).await?;
             }
         }
         Ok((kind != GreetingPlan::Ready).then_some(Next::Close))
