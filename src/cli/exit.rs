@@ -40,6 +40,12 @@ impl Failure {
         Self { blame: Blame::Environment, text: text.into(), is_rendered: false }
     }
 
+    /// What is wrong and what to do, in words.
+    #[cfg(feature = "docker")]
+    pub(super) fn text(&self) -> &str {
+        &self.text
+    }
+
     /// Tells the person, and gives the exit code.
     pub(super) fn report(&self) -> ExitCode {
         if self.is_rendered {

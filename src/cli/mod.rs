@@ -2,6 +2,7 @@
 
 mod check;
 mod corpus;
+mod doctor;
 mod exit;
 #[cfg(feature = "docker")]
 mod images;
@@ -62,6 +63,8 @@ enum Command {
         #[command(flatten)]
         corpus: CorpusArguments,
     },
+    /// Look whether this machine and the corpus are fit for the lab.
+    Doctor(DoctorArguments),
     /// Keep a scenario running, to poke at it by hand.
     Up(UpArguments),
     /// List the labs that `up` keeps running.
@@ -301,6 +304,15 @@ struct RunArguments {
 }
 
 #[derive(Debug, Args)]
+struct DoctorArguments {
+    #[command(flatten)]
+    corpus: CorpusArguments,
+    /// The backend that must be fit; the embedded one always must.
+    #[command(flatten)]
+    backend: BackendArguments,
+}
+
+#[derive(Debug, Args)]
 struct BackendArguments {
     /// Where servers run.
     #[arg(long, value_enum, default_value_t = BackendName::Embedded)]
@@ -466,6 +478,7 @@ async fn dispatch(command: Command) -> Result<ExitCode, Failure> {
         Command::Run(arguments) => run::run(arguments).await,
         Command::List(arguments) => corpus::list(&arguments),
         Command::Show { scenario, corpus } => corpus::show(&scenario, &corpus),
+        Command::Doctor(arguments) => doctor::run(arguments).await,
         Command::Up(arguments) => up::up(arguments).await,
         Command::Ps => up::ps().await,
         Command::Down { id } => up::down(id.as_deref()).await,

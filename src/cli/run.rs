@@ -43,7 +43,7 @@ pub(super) async fn run(arguments: RunArguments) -> Result<ExitCode, Failure> {
         close(&backend).await;
         return Err(Failure::environment(exit::chain(&error)));
     }
-    let jobs = arguments.jobs.map_or_else(|| default_jobs(arguments.backend.backend), usize::from);
+    let jobs = arguments.jobs.map_or_else(|| jobs(&backend), usize::from);
     let start = Instant::now();
     let progress = progress(cases.len());
     let mut tally = Tally::default();
@@ -122,13 +122,14 @@ pub(super) async fn close(backend: &Backend) {
     }
 }
 
-fn default_jobs(backend: BackendName) -> usize {
+/// How many scenarios a backend runs at a time by default.
+pub(super) fn jobs(backend: &Backend) -> usize {
     let cores = std::thread::available_parallelism().map_or(2, usize::from);
     match backend {
-        BackendName::Embedded => cores * 8,
+        Backend::Embedded => cores * 8,
         // More containers at a time are not started any sooner.
         #[cfg(feature = "docker")]
-        BackendName::Docker => cores * 2,
+        Backend::Docker(_) => cores * 2,
     }
 }
 

@@ -19,6 +19,11 @@ pub struct Persona {
     pub family: String,
     /// The Debian release whose package it is; the snapshots are those of a real one of that release.
     pub release: Option<String>,
+    /// Whether its software is sold and not packaged, so that containers run the lab's own server with this persona.
+    #[serde(default)]
+    pub proprietary: bool,
+    /// The kind of server whose image runs it, where it is that server with other settings.
+    pub runs_on: Option<String>,
     /// What it says at connect.
     pub greeting: Greetings,
     /// Its reply to EHLO.

@@ -51,6 +51,33 @@ fn a_wrong_expectation_fails_and_shows_the_transcript() {
 }
 
 #[test]
+fn the_doctor_tells_a_good_corpus_from_a_bad_one() {
+    let without_docker = |command: &mut Command| run(command.env("DOCKER_HOST", "unix:///nowhere/docker.sock"));
+    let (code, out, err) = without_docker(mtalab().arg("doctor"));
+    assert_eq!(code, 0, "{out}{err}");
+    assert!(out.contains("✓ controls that must pass"), "{out}");
+    assert!(out.contains("✓ a control that must fail"), "{out}");
+
+    let folder = tempfile::tempdir().unwrap();
+    let topic = folder.path().join("baseline");
+    fs::create_dir(&topic).unwrap();
+    let good = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios/baseline/good.toml")).unwrap();
+    fs::write(topic.join("good.toml"), good.replace("[expect]\n", "[expect]\nmust = [\"certificate-expired\"]\n")).unwrap();
+    let (code, out, _) = without_docker(mtalab().args(["doctor", "--scenarios"]).arg(folder.path()));
+    assert_eq!(code, 1, "{out}");
+    assert!(out.contains("✗ controls that must pass"), "{out}");
+}
+
+#[test]
+#[cfg(feature = "docker")]
+fn the_doctor_says_that_an_engine_is_missing() {
+    let arguments = ["doctor", "--backend", "docker"];
+    let (code, out, _) = run(mtalab().args(arguments).env("DOCKER_HOST", "unix:///nowhere/docker.sock"));
+    assert_eq!(code, 4, "{out}");
+    assert!(out.contains("✗ docker"), "{out}");
+}
+
+#[test]
 fn a_snapshot_that_differs_fails_and_shows_the_difference() {
     let folder = tempfile::tempdir().unwrap();
     let topic = folder.path().join("baseline");

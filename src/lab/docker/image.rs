@@ -66,6 +66,8 @@ pub struct Built {
 /// Whether an image is there.
 #[derive(Clone, Debug)]
 pub struct ImageStatus {
+    /// The kind of server that it is for, or `base` for the one below all of them.
+    pub kind: &'static str,
     /// Its name and tag.
     pub image: String,
     /// Its size in bytes; nothing if it is not built.
@@ -158,8 +160,9 @@ pub async fn build(options: &ImageOptions, mut progress: impl FnMut(&str)) -> Re
 pub async fn status(release: Release) -> Result<Vec<ImageStatus>, ImageError> {
     let docker = engine::connect().await?;
     let mut found = Vec::new();
-    for image in std::iter::once(base_image(release)).chain(mta::all().map(|mta| of_mta(mta, release))) {
-        found.push(ImageStatus { image: image.to_string(), size: size(&docker, &image).await? });
+    let of_mtas = mta::all().map(|mta| (mta.kind(), of_mta(mta, release)));
+    for (kind, image) in std::iter::once(("base", base_image(release))).chain(of_mtas) {
+        found.push(ImageStatus { kind, image: image.to_string(), size: size(&docker, &image).await? });
     }
     Ok(found)
 }

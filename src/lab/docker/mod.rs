@@ -233,7 +233,7 @@ impl DockerBackend {
                 Some("whether it is ready is told by its greeting, which is at fault".to_owned())
             }
             Some(Kind::Own) => None,
-            None => Some(format!("there is no image of a real {} yet", plan.server.kind)),
+            None => Some(format!("Debian has no package of {}", plan.server.kind)),
         };
         reason.map_or(Ok(()), Err)
     }
@@ -458,7 +458,7 @@ enum Kind {
 
 impl Kind {
     fn of(kind: &str) -> Option<Self> {
-        let own = || kind.starts_with("exchange-").then_some(Self::Own);
+        let own = || Persona::find(kind).filter(|persona| persona.proprietary).map(|_| Self::Own);
         mta::find(kind).map(Self::Real).or_else(own)
     }
 }
@@ -488,7 +488,9 @@ mod tests {
     #[rstest]
     #[case("postfix", "real")]
     #[case("exim", "real")]
+    #[case("postfix-debian", "real")]
     #[case("exchange-2019", "own")]
+    #[case("domino-9", "own")]
     #[case("qmail", "none")]
     fn an_emulation_never_stands_in_for_a_real_mta(#[case] kind: &str, #[case] expected: &str) {
         let found = match Kind::of(kind) {

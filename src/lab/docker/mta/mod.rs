@@ -14,6 +14,7 @@ use std::{collections::BTreeMap, net::IpAddr};
 
 use super::{container::File, release::Release};
 use crate::{
+    lab::persona::Persona,
     name::Name,
     plan::{Answer, Credentials, Offer, Plan, ServerPlan},
     scenario::{Order, TlsVersion},
@@ -54,7 +55,8 @@ pub(super) trait Mta: Sync {
 
 /// The MTA of that kind.
 pub(super) fn find(kind: &str) -> Option<&'static dyn Mta> {
-    ALL.into_iter().find(|mta| mta.kind() == kind)
+    let runs_on = Persona::find(kind).and_then(|persona| persona.runs_on.as_deref()).unwrap_or(kind);
+    ALL.into_iter().find(|mta| mta.kind() == runs_on)
 }
 
 /// All of them.
@@ -148,13 +150,18 @@ fn versions(server: &ServerPlan, stock: &[Version]) -> Vec<Version> {
     let settings = &server.tls.settings;
     match server.tls.stack.as_ref().and_then(|stack| stack.versions.clone()) {
         Some(versions) => versions,
-        None if settings.stock.is_some() => stock.to_vec(),
+        None if settings.stock.is_some() || is_stock(server) => stock.to_vec(),
         None => {
             let range = settings.min.unwrap_or(TlsVersion::Tls12)..=settings.max.unwrap_or(TlsVersion::Tls13);
             let both = [TlsVersion::Tls12, TlsVersion::Tls13].into_iter();
             both.filter(|version| range.contains(version)).map(Version::from).collect()
         }
     }
+}
+
+/// Whether that kind of server is TLS as it comes.
+fn is_stock(server: &ServerPlan) -> bool {
+    Persona::find(&server.kind).is_some_and(|persona| persona.tls.is_none())
 }
 
 /// Whose order decides among the suites, where the plan says it.

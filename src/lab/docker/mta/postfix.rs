@@ -86,7 +86,8 @@ fn main_cf(server: &ServerPlan, vantages: &Vantages) -> String {
     };
     // The greeting has a setting of its own; the reply to EHLO says `myhostname`.
     set("myhostname", &server.ehlo_name);
-    set("smtpd_banner", &format!("{} ESMTP Postfix", server.greeting_name.replace('$', "$$")));
+    let of_debian = if server.kind == "postfix-debian" { " (Debian/GNU)" } else { "" };
+    set("smtpd_banner", &format!("{} ESMTP Postfix{of_debian}", server.greeting_name.replace('$', "$$")));
     match server.greeting {
         GreetingPlan::Ready => {}
         // The first connection is let in; it is the one that waits for the server to be ready.
