@@ -11,6 +11,17 @@ run *arguments:
 run-docker *arguments:
     cargo run --release -- run --backend docker {{arguments}}
 
+# Hold the personas to the real servers of the same release: both must give the same report, dialog included.
+fidelity *arguments:
+    cargo run --release -- run --backend docker --kind postfix --kind postfix-debian --kind exim --kind exim-fresh --kind sendmail --kind courier --kind chasquid {{arguments}}
+
+# Everything on every backend and release, with docs/matrix.md as its page. Takes about a quarter of an hour.
+lab-full:
+    cargo build --release
+    target/release/mtalab images build --release bookworm
+    target/release/mtalab images build --release trixie
+    scripts/matrix
+
 # Build the images of the Docker backend; unchanged ones are not built again.
 images *arguments:
     cargo run --release -- images build {{arguments}}
@@ -18,6 +29,10 @@ images *arguments:
 # All tests.
 test *arguments:
     cargo test {{arguments}}
+
+# Kill a Docker run at 50 random moments: the next one must leave nothing of it.
+cleanliness:
+    MTALAB_KILLS=50 cargo test --test it -- docker::a_run_may_be_killed
 
 # All tests, each in a process of its own.
 nextest *arguments:

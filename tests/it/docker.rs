@@ -3,7 +3,13 @@
 //! Without Docker, or without the images, each test says so and passes; with `CI=true` it fails.
 
 use std::{
+    fs, io,
+    net::Shutdown,
+    os::unix::net::{UnixListener, UnixStream},
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
+    sync::{Arc, Mutex},
+    thread,
     time::{Duration, Instant},
 };
 
@@ -51,7 +57,7 @@ fn start(arguments: &[&str]) -> Child {
     while belongings(child.id()).len() < 2 {
         assert!(begun.elapsed() < Duration::from_secs(60), "nothing was started");
         assert!(child.try_wait().unwrap().is_none(), "the run ended before it could be disturbed");
-        std::thread::sleep(Duration::from_millis(50));
+        thread::sleep(Duration::from_millis(50));
     }
     child
 }
@@ -89,6 +95,108 @@ fn what_a_killed_run_left_is_removed_by_the_next_and_nothing_else_is() {
     // The run beside it was still alive, and passes.
     assert!(beside.wait().unwrap().success());
     assert_eq!(belongings(beside.id()), [""; 0]);
+}
+
+/// How often a run is killed here; `just cleanliness` does it 50 times.
+fn kills() -> usize {
+    std::env::var("MTALAB_KILLS").map_or(6, |text| text.parse().expect("MTALAB_KILLS is a number"))
+}
+
+#[test]
+fn a_run_may_be_killed_at_any_moment() {
+    if !is_ready() {
+        return;
+    }
+    let arguments = ["run", "starttls", "--kind", "postfix", "--backend", "docker"];
+    let mut killed = Vec::new();
+    for _ in 0..kills() {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_mtalab"))
+            .args(arguments)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        thread::sleep(Duration::from_millis(rand::random_range(0..4000)));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        killed.push(child.id());
+    }
+    let (code, out, err) = run(mtalab().args(["run", "baseline/good", "--kind", "postfix", "--backend", "docker"]));
+    assert_eq!(code, 0, "{out}{err}");
+    // The engine may still be at work on what a killed run ordered last; the next run takes that.
+    let left = || killed.iter().flat_map(|pid| belongings(*pid)).collect::<Vec<_>>();
+    let begun = Instant::now();
+    while !left().is_empty() && begun.elapsed() < Duration::from_secs(60) {
+        run(mtalab().args(["run", "baseline/good", "--kind", "postfix", "--backend", "docker"]));
+    }
+    assert_eq!(left(), [""; 0]);
+}
+
+/// An engine that goes away in the middle, as a way to it that is cut.
+#[test]
+fn an_engine_that_stops_is_one_clear_sentence() {
+    if !is_ready() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("docker.sock");
+    let engine = std::env::var("DOCKER_HOST").unwrap_or_else(|_| "unix:///var/run/docker.sock".to_owned());
+    let Some(engine) = engine.strip_prefix("unix://") else { return };
+    let way = Way::to(engine, &socket);
+    let mut child = Command::new(env!("CARGO_BIN_EXE_mtalab"))
+        .args(["run", "starttls", "--kind", "postfix", "--backend", "docker"])
+        .env("DOCKER_HOST", format!("unix://{}", socket.display()))
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let pid = child.id();
+    let begun = Instant::now();
+    while belongings(pid).len() < 2 {
+        assert!(begun.elapsed() < Duration::from_secs(60) && child.try_wait().unwrap().is_none(), "nothing was started");
+        thread::sleep(Duration::from_millis(50));
+    }
+    way.cut();
+    let output = child.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(4), "{said}");
+    assert!(said.contains("Docker engine"), "{said}");
+    let (code, out, err) = run(mtalab().args(["run", "baseline/good", "--kind", "postfix", "--backend", "docker"]));
+    assert_eq!(code, 0, "{out}{err}");
+    assert_eq!(belongings(pid), [""; 0]);
+}
+
+/// A way to the engine's socket that can be cut.
+struct Way {
+    socket: PathBuf,
+    ends: Arc<Mutex<Vec<UnixStream>>>,
+}
+
+impl Way {
+    fn to(engine: &str, socket: &Path) -> Self {
+        let listener = UnixListener::bind(socket).unwrap();
+        let ends = Arc::new(Mutex::new(Vec::new()));
+        let (kept, engine) = (Arc::clone(&ends), engine.to_owned());
+        thread::spawn(move || {
+            for client in listener.incoming() {
+                let (Ok(client), Ok(server)) = (client, UnixStream::connect(&engine)) else { break };
+                for (from, to) in [(&client, &server), (&server, &client)] {
+                    let (mut from, mut to) = (from.try_clone().unwrap(), to.try_clone().unwrap());
+                    thread::spawn(move || {
+                        let _ = io::copy(&mut from, &mut to);
+                        let _ = to.shutdown(Shutdown::Write);
+                    });
+                }
+                kept.lock().unwrap().extend([client, server]);
+            }
+        });
+        Self { socket: socket.to_owned(), ends }
+    }
+
+    fn cut(&self) {
+        fs::remove_file(&self.socket).unwrap();
+        self.ends.lock().unwrap().iter().for_each(|end| _ = end.shutdown(Shutdown::Both));
+    }
 }
 
 /// A lab is kept only once it is up: before that, `up` owns it like any run.
