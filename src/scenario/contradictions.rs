@@ -157,6 +157,11 @@ fn tls(scenario: &Scenario, places: &Places, errors: &mut Vec<ScenarioError>) {
         let error = ScenarioError::at(places.key(&["fault", "dialog"]), "`[fault.dialog]` says nothing: that is no fault");
         errors.push(error.label("empty").help("say what goes wrong: breaks, replies, delay, …"));
     }
+    if let Some(turns) = scenario.fault.dialog.as_ref().and_then(|dialog| dialog.turns).filter(|turns| turns.times >= turns.of) {
+        let message = format!("`turns` that are all alike are none: {} of {}", turns.times, turns.of);
+        let error = ScenarioError::at(places.key(&["fault", "dialog", "turns"]), message).label("these turns");
+        errors.push(error.help("`times` is less than `of`"));
+    }
     if scenario.fault.client_certificate.is_some_and(|asked| asked.ca_bytes.is_none() && asked.required.is_none()) {
         let message = "`fault.client-certificate` says nothing: is a certificate required, or what is the list of authorities?";
         let error = ScenarioError::at(places.key(&["fault", "client-certificate"]), message).label("empty");

@@ -25,9 +25,8 @@ pub struct DialogFault {
     /// STARTTLS is accepted, though the reply to EHLO does not list it.
     #[schemars(extend("const" = true))]
     pub starttls_hidden: Option<bool>,
-    /// Each connection of so many is not offered STARTTLS: another server takes its turn.
-    #[schemars(range(min = 2, max = 100))]
-    pub starttls_missing_every: Option<u32>,
+    /// Another server, or another way to it, takes its turn.
+    pub turns: Option<TurnsFault>,
     /// So many connections at one time; more are turned away with 421.
     #[schemars(range(min = 1, max = 100))]
     pub at_once: Option<u32>,
@@ -37,6 +36,10 @@ pub struct DialogFault {
     /// Commands that come with STARTTLS in one piece are carried out inside TLS (CVE-2011-0411).
     #[schemars(extend("const" = true))]
     pub keeps_commands: Option<bool>,
+    /// STARTTLS that comes with more in one piece is not taken, which it is alone.
+    pub pair: Option<PairFault>,
+    /// Lines end in other bytes than CR LF (RFC 5321, 2.3.8).
+    pub line_ends: Option<LineEnds>,
     /// A mail transaction that was begun before TLS is still open inside it.
     #[schemars(extend("const" = true))]
     pub keeps_transaction: Option<bool>,
@@ -53,6 +56,59 @@ impl DialogFault {
     pub fn says_anything(&self) -> bool {
         *self != Self::default()
     }
+}
+
+/// Servers, or ways to one, take turns: in the first `times` of each `of` connections STARTTLS is not what it is in the others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct TurnsFault {
+    /// What becomes of it there.
+    pub starttls: InTurn,
+    /// In so many connections...
+    #[schemars(range(min = 1, max = 99))]
+    pub times: u32,
+    /// ... of so many.
+    #[schemars(range(min = 2, max = 100))]
+    pub of: u32,
+}
+
+/// What becomes of STARTTLS when it is another's turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum InTurn {
+    /// It is not offered.
+    Missing,
+    /// A middlebox writes over it.
+    Masked,
+    /// It is offered, and refused with 454.
+    Refused,
+}
+
+impl TurnsFault {
+    /// What becomes of STARTTLS in the connection of that number, from 1 on, where it is another's turn.
+    pub fn at(self, number: u32) -> Option<InTurn> {
+        (number.wrapping_sub(1) % self.of.max(1) < self.times).then_some(self.starttls)
+    }
+}
+
+/// What is done to STARTTLS with more behind it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum PairFault {
+    /// It is answered 554.
+    Refused,
+    /// The connection is closed.
+    Closed,
+}
+
+/// What lines end in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum LineEnds {
+    /// LF alone.
+    Lf,
+    /// CR alone.
+    Cr,
 }
 
 /// The dialog breaks off.
@@ -87,6 +143,10 @@ pub enum Stage {
     Starttls,
     /// The answer to the ClientHello, after a 220.
     Handshake,
+    /// The reply to QUIT, inside TLS as well.
+    Quit,
+    /// Each reply, inside TLS as well; for what comes late.
+    Every,
 }
 
 /// What a server does instead of going on.
@@ -115,4 +175,16 @@ pub enum BreakKind {
     EndlessLines,
     /// It goes on in the clear with the words of SMTP.
     Plaintext,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn turns_come_round() {
+        let turns = TurnsFault { starttls: InTurn::Missing, times: 2, of: 3 };
+        let in_turn: Vec<bool> = (1..=7).map(|number| turns.at(number).is_some()).collect();
+        assert_eq!(in_turn, [true, true, false, true, true, false, true]);
+    }
 }

@@ -21,7 +21,7 @@ pub use certificate::{
     SignatureScheme, Usage, ValidityFault, WeakHash,
 };
 pub use corpus::{Corpus, CorpusError, Entry};
-pub use dialog::{Break, BreakKind, Delay, DialogFault, Stage};
+pub use dialog::{Break, BreakKind, Delay, DialogFault, InTurn, LineEnds, PairFault, Stage, TurnsFault};
 pub use error::ScenarioErrors;
 pub use parse::{MAX_FILE_BYTES, ReadError, SourceFile, parse, read_file};
 pub use relay::{RelayAction, RelayFault, RelayStage};

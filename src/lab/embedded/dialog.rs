@@ -22,7 +22,7 @@ use super::tls::{Inside, Tls};
 use crate::{
     lab::{ServerOrder, persona::Persona},
     plan::{Answer, GreetingPlan, Offer},
-    scenario::{BreakKind, Stage},
+    scenario::{BreakKind, InTurn, LineEnds, PairFault, Stage},
 };
 
 /// What a server needs for each connection.
@@ -134,6 +134,10 @@ impl Dialog {
             }
         };
         let Some(tls) = &self.tls else { return Ok(()) };
+        if self.order.plan.dialog.breaks.is_some_and(|broken| (broken.at, broken.r#do) == (Stage::Quit, BreakKind::Reset)) {
+            // Below TLS the connection is out of reach at its end.
+            stream.set_zero_linger()?;
+        }
         let Some(stream) =
             timeout(IDLE, tls.accept(stream, self.is_among(&self.order.plan.other_certificate_to, client))).await??
         else {
@@ -153,7 +157,9 @@ impl Dialog {
             inside.say(refusal).await?;
             return inside.stream.shutdown().await;
         }
-        inside.commands().await?;
+        if inside.commands().await? == Next::Reset {
+            return Ok(());
+        }
         if self.order.plan.tls.no_close_notify {
             return inside.stream.get_mut().below().shutdown().await;
         }
@@ -276,7 +282,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
     /// What goes wrong at a stage in the clear, where it is this one; `says` is what was to be said.
     async fn trouble(&mut self, stage: Stage, says: &str) -> io::Result<Option<Next>> {
         let fault = &self.dialog.order.plan.dialog;
-        if self.in_tls && fault.implicit_tls.is_none() {
+        if self.in_tls && fault.implicit_tls.is_none() && stage != Stage::Quit {
             return Ok(None);
         }
         if let Some(delay) = fault.delay.filter(|delay| delay.of == stage) {
@@ -365,6 +371,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
                     self.say(self.dialog.persona.reply_to(".")).await?;
                 }
                 "QUIT" => {
+                    if let Some(end) = self.trouble(Stage::Quit, self.dialog.persona.reply_to("QUIT")).await? {
+                        return Ok(end);
+                    }
                     self.say(self.dialog.persona.reply_to("QUIT")).await?;
                     return Ok(Next::Close);
                 }
@@ -398,18 +407,26 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
         if let Some(end) = self.trouble(Stage::Starttls, &replies.ready.says).await? {
             return Ok(Some(end));
         }
+        match plan.dialog.pair.filter(|_| !self.stream.buffer().is_empty()) {
+            None => {}
+            Some(PairFault::Closed) => return Ok(Some(Next::Close)),
+            Some(PairFault::Refused) => {
+                self.say("554 5.5.0 Error: SMTP protocol synchronization").await?;
+                return Ok(None);
+            }
+        }
         if let Some(says) = self.other_words("STARTTLS") {
             self.say(&says).await?;
             return Ok(says.starts_with("220").then(|| self.start_tls()));
         }
         if self.in_tls {
             self.say(&replies.already_active.says).await?;
-        } else if plan.offer == Offer::Masked {
+        } else if plan.offer == Offer::Masked || self.in_turn() == Some(InTurn::Masked) {
             // The middlebox writes X over the command, so the server sees one that it does not know.
             self.say_about(self.dialog.persona.reply_to("XXXX"), "XXXX").await?;
         } else if !self.offers_starttls() && plan.dialog.starttls_hidden.is_none() {
             self.say_about(&replies.not_offered.says, "STARTTLS").await?;
-        } else if plan.answer == Answer::Unavailable {
+        } else if plan.answer == Answer::Unavailable || self.in_turn() == Some(InTurn::Refused) {
             self.say(&replies.unavailable.says).await?;
         } else {
             self.say(&replies.ready.says).await?;
@@ -426,11 +443,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
         Next::StartTls(if is_kept { self.stream.buffer().to_vec() } else { Vec::new() })
     }
 
+    /// What becomes of STARTTLS in this connection, where it is another's turn.
+    fn in_turn(&self) -> Option<InTurn> {
+        self.dialog.order.plan.dialog.turns?.at(self.visit.number)
+    }
+
     /// Whether this connection is offered STARTTLS.
     fn offers_starttls(&self) -> bool {
-        let fault = &self.dialog.order.plan.dialog;
-        let is_left_out = fault.starttls_missing_every.is_some_and(|every| self.visit.number.is_multiple_of(every));
-        self.dialog.offers_starttls_to(self.client) && !is_left_out && fault.implicit_tls.is_none()
+        let is_left_out = self.in_turn() == Some(InTurn::Missing) || self.dialog.order.plan.dialog.implicit_tls.is_some();
+        self.dialog.offers_starttls_to(self.client) && !is_left_out
     }
 
     async fn say_ehlo(&mut self) -> io::Result<()> {
@@ -441,10 +462,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
         let mut lines = vec![self.dialog.persona.ehlo.first.clone()];
         for keyword in self.dialog.persona.keywords(self.in_tls) {
             if keyword == "STARTTLS" {
-                match &plan.offer {
-                    Offer::Masked if !self.in_tls => lines.push("XXXXXXXA".to_owned()),
-                    _ if offered => lines.push(keyword.clone()),
-                    _ => {}
+                let is_masked = plan.offer == Offer::Masked || self.in_turn() == Some(InTurn::Masked);
+                if is_masked && !self.in_tls {
+                    lines.push("XXXXXXXA".to_owned());
+                } else if offered {
+                    lines.push(keyword.clone());
                 }
             } else if !plan.omit_keywords.iter().any(|omitted| omitted.eq_ignore_ascii_case(&word(keyword))) {
                 lines.push(keyword.clone());
@@ -465,7 +487,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
     }
 
     async fn say_about(&mut self, reply: &str, verb: &str) -> io::Result<()> {
+        let fault = &self.dialog.order.plan.dialog;
+        if let Some(delay) = fault.delay.filter(|delay| delay.of == Stage::Every) {
+            sleep(delay.by.0).await;
+        }
         let text = self.filled(reply, verb);
+        let text = match fault.line_ends {
+            None => text,
+            Some(LineEnds::Lf) => text.replace("\r\n", "\n"),
+            Some(LineEnds::Cr) => text.replace("\r\n", "\r"),
+        };
         self.send(text.as_bytes()).await
     }
 
