@@ -6,7 +6,7 @@ use futures::{StreamExt as _, stream};
 use time::OffsetDateTime;
 
 use crate::{
-    facts::{Certificate, Facts, Pointer, Resource, Target, Vantage, View},
+    facts::{Certificate, Depth, Facts, Pointer, Resource, Target, Vantage, View},
     probe::{self, Budget, Patience, fetch::Fetcher},
     report::Report,
     rules::{
@@ -61,14 +61,30 @@ pub async fn observe(target: Target, addresses: &[SocketAddr], vantages: &[Vanta
         let mut views = Vec::with_capacity(vantages.len());
         let budget = Budget::new(&options.patience);
         // A source of the other family cannot reach this address; another vantage point may.
-        let fitting = vantages.iter().filter(|v| v.source.is_none_or(|source| source.is_ipv4() == address.is_ipv4()));
-        for vantage in fitting {
-            views.push(probe::observe_within(target_ref, *address, vantage.clone(), &options.patience, &budget).await);
+        let is_fitting = |v: &&Vantage| v.source.is_none_or(|source| source.is_ipv4() == address.is_ipv4());
+        let fitting: Vec<&Vantage> = vantages.iter().filter(is_fitting).collect();
+        for (place, vantage) in fitting.iter().copied().enumerate() {
+            let patience =
+                Patience { max_connections: share(place, &fitting, &views, &options.patience), ..options.patience.clone() };
+            budget.turns_to_another();
+            views.push(probe::observe_within(target_ref, *address, vantage.clone(), &patience, &budget).await);
         }
         views
     });
     let views = stream::iter(per_address).buffered(16).collect::<Vec<_>>().await.into_iter().flatten().collect();
     Facts { pointers: options.pointers.clone(), installed: options.installed.clone(), ..Facts::new(target, views) }
+}
+
+/// How many connections a vantage point may open. At quick depth its source has so many for all the names that it gives in
+/// EHLO: each takes what it needs, and leaves one to each name that follows.
+fn share(place: usize, vantages: &[&Vantage], before: &[View], patience: &Patience) -> u32 {
+    if patience.depth != Depth::Quick {
+        return patience.max_connections;
+    }
+    let source = vantages[place].source;
+    let used: u32 = before.iter().filter(|view| view.vantage.source == source).map(|view| view.connections).sum();
+    let waiting = vantages[place + 1..].iter().filter(|vantage| vantage.source == source).count();
+    patience.max_connections.saturating_sub(used).saturating_sub(u32::try_from(waiting).unwrap_or(u32::MAX))
 }
 
 /// How far up a path is fetched, one issuer at a time.

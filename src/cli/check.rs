@@ -14,7 +14,7 @@ use rustls_pki_types::{CertificateDer, pem::PemObject as _};
 use super::{CheckArguments, Format, OutputArguments, TrustArguments, exit, exit::Failure, inside, out};
 use crate::{
     check::{self, CheckOptions, Fetching},
-    facts::{Certificate, Pointer, Target, Vantage},
+    facts::{Certificate, Depth, Pointer, Target, Vantage},
     name::Name,
     probe::{
         Patience, Progress, Watch,
@@ -229,11 +229,19 @@ async fn pointers(addresses: &[SocketAddr]) -> Vec<Pointer> {
 }
 
 fn vantages(arguments: &CheckArguments, addresses: &[SocketAddr]) -> Result<Vec<Vantage>, Failure> {
-    let label = arguments.vantage.as_deref().map(WireText::from);
+    let label = arguments.vantage.clone();
+    // A vantage point that cannot be taken says nothing about the server; it is told before anybody is asked.
     for source in &arguments.from {
+        std::net::UdpSocket::bind((*source, 0)).map_err(|error| {
+            Failure::environment(format!("--from {source}: this machine cannot use that source address: {error}"))
+        })?;
         if !addresses.iter().any(|address| address.is_ipv4() == source.is_ipv4()) {
             return Err(Failure::usage(format!("--from {source}: the server has no address of that family")));
         }
+    }
+    let most = Patience::default().max_connections as usize;
+    if arguments.probe == Depth::Quick && arguments.ehlo.len() > most {
+        return Err(Failure::usage(format!("at --probe quick the server is asked under {most} names at most (--ehlo)")));
     }
     // Each address under each name. What is named twice is one vantage point, and asked once.
     let mut vantages: Vec<Vantage> = Vec::new();

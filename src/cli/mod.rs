@@ -24,6 +24,7 @@ use clap::{
     Args, Parser, Subcommand, ValueEnum,
     builder::{PossibleValuesParser, TypedValueParser},
 };
+use serde::de::{DeserializeOwned, IntoDeserializer as _};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 #[cfg(feature = "docker")]
@@ -33,6 +34,9 @@ use crate::{
     name::Name,
     probe::Patience,
     rules::policy::{self, Policy},
+    scenario::{DurationText, RelayAction, RelayStage},
+    smtp::ClientName,
+    wire::WireText,
 };
 use exit::Failure;
 
@@ -152,12 +156,12 @@ struct CheckArguments {
     #[arg(long, value_name = "ADDRESS")]
     from: Vec<IpAddr>,
     /// A name for this vantage point in the report; useful with `merge`.
-    #[arg(long, value_name = "NAME", value_parser = clap::builder::NonEmptyStringValueParser::new())]
-    vantage: Option<String>,
-    /// The name to give in EHLO; the address literal of the source by default. Repeat to see whether the server treats names
-    /// differently.
+    #[arg(long, value_name = "NAME", value_parser = parse_label)]
+    vantage: Option<WireText>,
+    /// The name, or address literal, to give in EHLO; the literal of the source by default. Repeat to see whether the server
+    /// treats names differently: at --probe quick three of them at most.
     #[arg(long, value_name = "NAME")]
-    ehlo: Vec<Name>,
+    ehlo: Vec<ClientName>,
     /// How long to wait for the greeting and for each reply; RFC 5321 allows servers 5m.
     #[arg(long, value_name = "DURATION", value_parser = parse_patience, default_value = "60s")]
     patience: Duration,
@@ -193,6 +197,17 @@ struct CheckArguments {
     policy: PolicyArguments,
     #[command(flatten)]
     output: OutputArguments,
+}
+
+/// A value as a scenario file has it.
+fn parse_word<T: DeserializeOwned>(text: &str) -> Result<T, String> {
+    T::deserialize(text.into_deserializer()).map_err(|error: serde::de::value::Error| error.to_string())
+}
+
+/// A name that a reader can see and tell from others.
+fn parse_label(text: &str) -> Result<WireText, String> {
+    let is_seen = |c: char| !c.is_whitespace() && textwrap::core::display_width(c.encode_utf8(&mut [0; 4])) > 0;
+    if text.chars().any(is_seen) { Ok(WireText::from(text.trim())) } else { Err("there is nothing to be seen in it".to_owned()) }
 }
 
 fn parse_resolved(text: &str) -> Result<((String, u16), SocketAddr), String> {
@@ -386,8 +401,21 @@ struct RelayArguments {
     #[arg(long)]
     lower_case: bool,
     /// Be a Cisco ASA that inspects ESMTP: write over the greeting, unknown keywords and STARTTLS.
-    #[arg(long, conflicts_with = "lower_case")]
+    #[arg(long, conflicts_with_all = ["lower_case", "at", "do"])]
     asa: bool,
+    /// Interfere at this stage of what the server says, as `[fault.relay]` of a scenario does: `greeting`, `ehlo:3` (a line of
+    /// the reply), `starttls` (the reply to it), `record:1` (a record of the handshake).
+    #[arg(long, value_name = "STAGE", value_parser = parse_word::<RelayStage>, requires = "do", conflicts_with = "lower_case")]
+    at: Option<RelayStage>,
+    /// What to do there: `delay` (--by), `drip`, `split`, `close`, `reset`, `replace` (--with) or `remove`.
+    #[arg(long, value_name = "ACTION", value_parser = parse_word::<RelayAction>, requires = "at")]
+    r#do: Option<RelayAction>,
+    /// How long to hold back what is delayed.
+    #[arg(long, value_name = "DURATION", value_parser = parse_word::<DurationText>, requires = "do")]
+    by: Option<DurationText>,
+    /// The line to say instead, without its end.
+    #[arg(long, value_name = "LINE", requires = "do")]
+    with: Option<String>,
 }
 
 /// The images of the Docker backend.

@@ -9,6 +9,12 @@ use crate::{
 };
 
 pub(super) async fn run(arguments: RelayArguments) -> Result<ExitCode, Failure> {
+    let asa = arguments.asa.then_some(true);
+    let fault = RelayFault { asa, at: arguments.at, r#do: arguments.r#do, by: arguments.by, with: arguments.with };
+    let fault = (fault != RelayFault::default()).then_some(fault);
+    if let Some(why) = fault.as_ref().and_then(RelayFault::contradiction) {
+        return Err(Failure::usage(why.to_owned()));
+    }
     let options = RelayOptions {
         round_trip: arguments.round_trip,
         greeting_delay: arguments.greeting_delay,
@@ -16,7 +22,7 @@ pub(super) async fn run(arguments: RelayArguments) -> Result<ExitCode, Failure> 
         total: arguments.total,
         per_minute: arguments.per_minute,
         lower_case: arguments.lower_case,
-        fault: arguments.asa.then(|| RelayFault { asa: Some(true), ..RelayFault::default() }),
+        fault,
         faulty: 0,
     };
     let listen = arguments.listen;

@@ -29,7 +29,7 @@ pub use offers::{
 
 use crate::{
     name::Name,
-    smtp::{Ehlo, Reply},
+    smtp::{ClientName, Ehlo, Reply},
     wire::WireText,
 };
 
@@ -213,10 +213,10 @@ pub struct Vantage {
     /// The source address that was asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<IpAddr>,
-    /// The name to give in EHLO; without one it is the address literal of the source (RFC 5321, 4.1.4), which every
+    /// The name, or address literal, to give in EHLO; without one it is the address literal of the source (RFC 5321, 4.1.4), which every
     /// server can check.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ehlo: Option<Name>,
+    pub ehlo: Option<ClientName>,
 }
 
 /// Evidence, its absence, or the fact that nobody asked: never to be confused.

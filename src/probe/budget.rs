@@ -96,6 +96,11 @@ impl Budget {
         }
     }
 
+    /// Another vantage point is about to ask: its pauses begin anew, since it was turned away by nobody yet.
+    pub(crate) fn turns_to_another(&self) {
+        self.state().losses = 0;
+    }
+
     /// Why nothing more is asked, where that is so.
     pub(super) fn closed(&self) -> Option<Failure> {
         self.state().closed.clone()
@@ -265,6 +270,18 @@ mod tests {
             permit.unwrap().answered();
         }
         assert!(start.elapsed() >= Duration::from_millis(60));
+    }
+
+    #[tokio::test]
+    async fn pauses_grow_for_one_vantage_point_only() {
+        let budget = Budget::new(&Patience { backoff: Duration::from_millis(20), ..patience() });
+        let start = Instant::now();
+        for _ in 0..4 {
+            budget.turns_to_another();
+            budget.permit().await.unwrap().turned_away(&Failure::Refused);
+        }
+        // 20, 40 and 80 ms it would be otherwise.
+        assert!(start.elapsed() < Duration::from_millis(130), "{:?}", start.elapsed());
     }
 
     #[tokio::test]

@@ -143,18 +143,28 @@ impl<'a> Dialog<'a, TcpStream> {
     }
 
     /// Sends a command along with STARTTLS, and listens whether it is answered: by whom it came the server cannot know.
-    pub(super) async fn inject(mut self, name: &Name, ehlo: &str) -> Result<Injection, Failure> {
+    /// None where the server hangs up on the two, which it may do by accident.
+    pub(super) async fn inject(mut self, name: &Name, ehlo: &str) -> Result<Option<Injection>, Failure> {
         if !self.greeted(ehlo).await?.offers("STARTTLS") {
             return Err(Failure::Tls("STARTTLS was not offered".to_owned()));
         }
         let asked = Instant::now();
         self.stream.write_all(b"STARTTLS\r\nNOOP\r\n").await.map_err(|error| io_failure(&error))?;
-        let reply = self.read_reply(self.patience.reply).await?;
-        if !reply.is_positive() {
-            return Err(Failure::Blocked(reply));
+        let reply = match self.read_reply(self.patience.reply).await {
+            Err(Failure::Closed | Failure::Reset) => return Ok(None),
+            reply => reply?,
+        };
+        match reply.code {
+            200..300 => {}
+            // It takes STARTTLS alone, and not with more behind it: nothing is carried out in a TLS that is not begun.
+            500.. => {
+                self.leave().await;
+                return Ok(Some(Injection::BrokeOff));
+            }
+            _ => return Err(Failure::Throttled(reply)),
         }
         if !self.buffer.is_empty() {
-            return Ok(Injection::AnsweredInClear(WireText::from_bytes(&self.buffer[..self.buffer.len().min(200)])));
+            return Ok(Some(Injection::AnsweredInClear(WireText::from_bytes(&self.buffer[..self.buffer.len().min(200)]))));
         }
         // Who is slow to answer one command is slow to answer the other.
         let patience = INJECTION_PATIENCE.max(asked.elapsed() * 2).min(self.patience.reply);
@@ -177,7 +187,7 @@ impl<'a> Dialog<'a, TcpStream> {
             stream.shutdown().await
         })
         .await;
-        Ok(answer)
+        Ok(Some(answer))
     }
 
     /// Asks in the clear whether mail may be sent; no recipient is named and no message follows.
@@ -245,6 +255,10 @@ impl<'a> Dialog<'a, TcpStream> {
             session.starttls = Observed::NotAttempted(View::IMPLICIT.to_owned());
         }
         let secured = self.is_implicit || self.until_starttls(ehlo, session).await;
+        if !secured && self.bytes == 0 && matches!(session.greeting, Observed::Failed(Failure::TimedOut { .. })) {
+            self.hello_instead(name, session).await;
+            return None;
+        }
         if !secured {
             self.ask_why(ehlo, session).await;
             self.quit(session).await;
@@ -301,6 +315,21 @@ impl<'a> Dialog<'a, TcpStream> {
         refusal
     }
 
+    /// Where no greeting came in its time, the server may have waited for a ClientHello. It gets one on the connection that
+    /// would be closed now; what it says of TLS there is nothing that a sender would see.
+    async fn hello_instead(mut self, name: &Name, session: &mut Session) {
+        let result = handshake::connect(self.stream, &handshake::Wanted::usual(name), QUIT_PATIENCE).await;
+        if result.outcome.is_ok() || result.certificates.is_some() || result.refusal.is_some() {
+            let failure = Failure::NotSmtp("the server speaks TLS from the first byte".to_owned());
+            self.transcript.push(line(Speaker::Event, failure.to_string().as_bytes(), self.start));
+            session.greeting = Observed::Failed(failure);
+        }
+        if let Ok((mut stream, _)) = result.outcome {
+            let _ = timeout(QUIT_PATIENCE, stream.shutdown()).await;
+        }
+        session.transcript = self.transcript;
+    }
+
     /// Where STARTTLS is not offered: what people take for evidence, and what the server says to the command all the same.
     /// A server that does not know EHLO is greeted in the old way.
     async fn ask_why(&mut self, ehlo: &str, session: &mut Session) {
@@ -353,7 +382,7 @@ impl<'a> Dialog<'a, TcpStream> {
         let Observed::Seen(offered) = &session.ehlo else { return false };
         // What follows the last line of the reply may be the rest of it, by a server that does not know how to say so.
         if !offered.offers("STARTTLS") && !self.buffer.is_empty() {
-            session.ehlo = Observed::Failed(self.unsolicited());
+            session.ehlo = Observed::Failed(self.behind_the_reply());
             return false;
         }
         if !offered.offers("STARTTLS") {
@@ -452,10 +481,23 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Dialog<'_, S> {
         Failure::Unsolicited(WireText::from_bytes(&self.buffer[..self.buffer.len().min(200)]))
     }
 
+    /// What came after a reply that was the last for now. A server may say at any time that it closes (RFC 5321, 3.8).
+    fn behind_the_reply(&self) -> Failure {
+        let mut reader = ReplyReader::default();
+        for byte in &self.buffer {
+            match reader.push(*byte) {
+                Ok(None) => {}
+                Ok(Some(reply)) if reply.code == 421 => return Failure::Throttled(reply),
+                Ok(Some(_)) | Err(_) => break,
+            }
+        }
+        self.unsolicited()
+    }
+
     /// Sends one command and reads its reply.
     async fn ask(&mut self, command: &str) -> Observed<Reply> {
         if !self.buffer.is_empty() {
-            return Observed::Failed(self.unsolicited());
+            return Observed::Failed(self.behind_the_reply());
         }
         self.transcript.push(line(Speaker::Client, command.as_bytes(), self.start));
         let wire = format!("{command}\r\n");

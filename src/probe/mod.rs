@@ -17,6 +17,7 @@ pub mod resolve;
 
 use std::{
     net::{IpAddr, SocketAddr},
+    sync::atomic::{AtomicU32, Ordering},
     time::Duration,
 };
 
@@ -28,9 +29,9 @@ use tokio::{
 pub use budget::{Budget, Progress, Watch};
 
 use crate::{
-    facts::{Connection, Depth, Failure, Observed, Session, Target, Vantage, View},
+    facts::{Connection, Depth, Failure, Injection, Observed, Session, Target, Vantage, View},
     name::Name,
-    smtp::Reply,
+    smtp::{ClientName, Reply},
     wire::WireText,
 };
 use dialog::Dialog;
@@ -123,7 +124,10 @@ pub async fn observe_within(
     let mut sessions = Vec::new();
     let mut connections = 0;
     let mut refusal = None;
-    loop {
+    if patience.max_connections == 0 {
+        sessions.push(Session::not_attempted("no connection was left for it at this depth"));
+    }
+    while connections < patience.max_connections {
         match hold_within(target, address, vantage.source, ehlo, patience, budget).await {
             Ok((session, refused)) => {
                 connections += 1;
@@ -138,7 +142,7 @@ pub async fn observe_within(
                 break;
             }
         }
-        if connections >= patience.max_connections || !is_worth_another(target, patience.depth, &sessions) {
+        if sessions.last().is_none_or(|last| !is_worth_another(target, last)) {
             break;
         }
     }
@@ -170,30 +174,31 @@ pub async fn observe_within(
             enumerate::is_not_alike(offers);
         }
     }
-    let one = One { address, source: vantage.source, ehlo, patience, budget };
+    let opened = AtomicU32::new(connections + asker.connections());
+    let one = One { address, source: vantage.source, ehlo, patience, budget, opened };
     let is_offered = session.ehlo.seen().is_some_and(|ehlo| ehlo.offers("STARTTLS"));
-    let is_left = patience.depth != Depth::Quick || connections + asker.connections() < patience.max_connections;
-    if target.is_implicit() && matches!(session.tls, Observed::Failed(_)) && refusal.is_none() && is_left {
+    if target.is_implicit() && matches!(session.tls, Observed::Failed(_)) && refusal.is_none() {
         let asked = async { one.dialog().await?.0.greeting().await };
-        connections += 1;
-        if let Observed::Seen(greeting) = one.ask("whether the server speaks in the clear", asked).await {
-            let was_in_clear = matches!(&session.tls, Observed::Failed(failure) if failure.in_clear().is_some());
-            // Whoever turns clients away before TLS begins may do so in the clear.
-            match failure::refusal(&greeting) {
-                Some(_) if was_in_clear => {}
+        let was_greeted = matches!(&session.tls, Observed::Failed(failure) if failure.in_clear().is_some_and(|text| text.as_str().starts_with('2')));
+        match one.ask("whether the server speaks in the clear", asked).await {
+            Observed::Seen(greeting) => match failure::refusal(&greeting) {
+                // Whoever turns clients away before TLS begins may do so in the clear; who greeted one of two is no TLS server.
+                Some(_) if was_greeted => {}
                 Some(turned_away) => session.tls = Observed::Failed(turned_away),
                 None => {
                     session.tls = Observed::Failed(Failure::Unsolicited(WireText::from(greeting.to_string())));
                     session.greeting = Observed::Seen(greeting);
                 }
-            }
+            },
+            // Another server than one for mail: it says which by itself.
+            Observed::Failed(failure @ Failure::NotSmtp(_)) if !was_greeted => session.tls = Observed::Failed(failure),
+            _ => {}
         }
     }
     let mail_in_clear = match patience.depth {
         _ if target.is_implicit() => Observed::NotAttempted(View::IMPLICIT.to_owned()),
         Depth::Quick => View::no_mail(),
         _ if is_offered => {
-            connections += 1;
             let asked = async {
                 let (dialog, ehlo) = one.dialog().await?;
                 dialog.mail_in_clear(&ehlo).await
@@ -208,17 +213,11 @@ pub async fn observe_within(
             (Observed::NotAttempted(why.clone()), Observed::NotAttempted(why))
         }
         Observed::Seen(_) if patience.active => {
-            connections += 2;
-            let injected = async {
-                let (dialog, ehlo) = one.dialog().await?;
-                dialog.inject(&target.name, &ehlo).await
-            };
             let kept = async {
                 let (dialog, ehlo) = one.dialog().await?;
                 dialog.transaction(&target.name, &ehlo).await
             };
-            let injection = one.ask("a command that comes with STARTTLS", injected).await;
-            (injection, one.ask("a transaction begun before TLS", kept).await)
+            (one.injection(&target.name).await, one.ask("a transaction begun before TLS", kept).await)
         }
         Observed::Seen(_) => (View::no_injection(), View::no_transaction()),
         _ => {
@@ -226,7 +225,7 @@ pub async fn observe_within(
             (Observed::NotAttempted(why.clone()), Observed::NotAttempted(why))
         }
     };
-    let connections = connections + asker.connections();
+    let connections = one.opened.into_inner();
     View { vantage, address, connections, session, earlier: sessions, offers, mail_in_clear, injection, transaction }
 }
 
@@ -241,7 +240,7 @@ async fn hold_within(
     target: &Target,
     address: SocketAddr,
     source: Option<IpAddr>,
-    ehlo: Option<&Name>,
+    ehlo: Option<&ClientName>,
     patience: &Patience,
     budget: &Budget,
 ) -> Result<(Session, Option<Refused>), Failure> {
@@ -262,19 +261,25 @@ async fn hold_within(
 struct One<'a> {
     address: SocketAddr,
     source: Option<IpAddr>,
-    ehlo: Option<&'a Name>,
+    ehlo: Option<&'a ClientName>,
     patience: &'a Patience,
     budget: &'a Budget,
+    /// Connections opened for this view so far.
+    opened: AtomicU32,
 }
 
 impl<'a> One<'a> {
-    /// Asks once, if the budget allows it.
+    /// Asks once, if the depth and the budget allow it.
     async fn ask<T>(&self, what: &str, question: impl Future<Output = Result<T, Failure>>) -> Observed<T> {
+        if self.patience.depth == Depth::Quick && self.opened.load(Ordering::SeqCst) >= self.patience.max_connections {
+            return Observed::NotAttempted(format!("no connection was left for it at --probe {}", Depth::Quick.name()));
+        }
         self.patience.watch.asks(what);
         let permit = match self.budget.permit().await {
             Ok(permit) => permit,
             Err(failure) => return Observed::Failed(failure),
         };
+        self.opened.fetch_add(1, Ordering::SeqCst);
         let asked = tokio::select! {
             asked = question => asked,
             () = self.patience.watch.stopped() => Err(budget::interrupted()),
@@ -291,6 +296,26 @@ impl<'a> One<'a> {
         }
     }
 
+    /// What becomes of a command that comes with STARTTLS.
+    async fn injection(&self, name: &Name) -> Observed<Injection> {
+        let ask = || {
+            self.ask("a command that comes with STARTTLS", async {
+                let (dialog, ehlo) = self.dialog().await?;
+                dialog.inject(name, &ehlo).await
+            })
+        };
+        match ask().await {
+            Observed::Seen(Some(injection)) => Observed::Seen(injection),
+            // Once may be an accident; who hangs up each time does so because of the command.
+            Observed::Seen(None) => match ask().await {
+                Observed::Seen(again) => Observed::Seen(again.unwrap_or(Injection::BrokeOff)),
+                _ => Observed::Failed(Failure::Closed),
+            },
+            Observed::Failed(failure) => Observed::Failed(failure),
+            Observed::NotAttempted(why) => Observed::NotAttempted(why),
+        }
+    }
+
     /// A new connection, and the name to give in EHLO.
     async fn dialog(&self) -> Result<(Dialog<'a, TcpStream>, String), Failure> {
         let patience = self.patience;
@@ -300,7 +325,7 @@ impl<'a> One<'a> {
             Err(_) => return Err(timed_out(patience.connect)),
         };
         let source = stream.local_addr().map_err(|error| Failure::Local(error.to_string()))?;
-        let ehlo = self.ehlo.map_or_else(|| address_literal(source.ip()), ToString::to_string);
+        let ehlo = self.ehlo.map_or_else(|| ClientName::Literal(source.ip()).to_string(), ToString::to_string);
         Ok((Dialog::new(stream, patience, false), ehlo))
     }
 }
@@ -313,16 +338,16 @@ fn is_ready_for_tls(target: &Target, session: &Session, refusal: Option<Refused>
     }
 }
 
-/// Whether another connection may show more than the last one did.
-fn is_worth_another(target: &Target, depth: Depth, sessions: &[Session]) -> bool {
-    let Some(last) = sessions.last() else { return false };
-    let offers = |session: &Session| match session.helo.seen() {
-        Some(reply) if reply.is_positive() => Some(false),
-        _ => session.ehlo.seen().map(|ehlo| ehlo.offers("STARTTLS")),
+/// Whether another connection may show more than this one did.
+fn is_worth_another(target: &Target, last: &Session) -> bool {
+    let is_offered = match last.helo.seen() {
+        Some(reply) if reply.is_positive() => false,
+        _ => last.ehlo.seen().is_none_or(|ehlo| ehlo.offers("STARTTLS")),
     };
-    // Servers may take turns behind one address: that one of them does not offer it is not said after a single look.
-    let looks = if depth == Depth::Quick { 2 } else { 3 };
-    let is_doubtful = offers(last) == Some(false) && !target.is_implicit() && sessions.iter().filter_map(offers).count() < looks;
+    let is_refused = last.starttls.seen().is_some_and(|reply| !reply.is_positive() && !reply.asks_to_come_back());
+    // Servers may take turns behind one address: what one of them does not offer, or refuses, is not said of the address
+    // while another look is left.
+    let is_doubtful = !target.is_implicit() && (!is_offered || is_refused);
     worth_a_retry(last).is_some() || is_doubtful
 }
 
@@ -361,7 +386,7 @@ async fn hold(
     target: &Target,
     address: SocketAddr,
     source: Option<IpAddr>,
-    ehlo: Option<&Name>,
+    ehlo: Option<&ClientName>,
     patience: &Patience,
 ) -> (Session, Option<Refused>) {
     let mut session = Session::not_attempted("the dialog did not get that far");
@@ -384,7 +409,7 @@ async fn hold(
         }
     };
     session.connection = Observed::Seen(Connection { source });
-    let ehlo = ehlo.map_or_else(|| address_literal(source.ip()), ToString::to_string);
+    let ehlo = ehlo.map_or_else(|| ClientName::Literal(source.ip()).to_string(), ToString::to_string);
     let refusal = Dialog::new(stream, patience, target.is_implicit()).hold(&target.name, &ehlo, &mut session).await;
     (session, refusal)
 }
@@ -417,12 +442,4 @@ fn connect_failure(error: &std::io::Error, patience: Duration) -> Failure {
 
 fn timed_out(after: Duration) -> Failure {
     Failure::TimedOut { millis: u64::try_from(after.as_millis()).unwrap_or(u64::MAX) }
-}
-
-/// RFC 5321, 4.1.3: `[192.0.2.1]`, `[IPv6:2001:db8::1]`.
-fn address_literal(address: IpAddr) -> String {
-    match address {
-        IpAddr::V4(v4) => format!("[{v4}]"),
-        IpAddr::V6(v6) => format!("[IPv6:{v6}]"),
-    }
 }

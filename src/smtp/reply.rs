@@ -57,6 +57,20 @@ impl Reply {
         self.speaks_of(&["5.7.", "4.7.", "denied", "block", "too many", "limit", "reject", "listed"])
     }
 
+    /// Whether a refusal of STARTTLS asks to come back later: the server is busy, or this client has met a limit. 454 is its
+    /// code for any passing trouble of TLS (RFC 3207, 4), and that may last: Postfix limits new TLS sessions with it, and
+    /// says it where its key cannot be read.
+    pub fn asks_to_come_back(&self) -> bool {
+        if !self.is_transient() {
+            return false;
+        }
+        // "Too many open files" is a fault.
+        match self.speaks_of(&["too many"]) {
+            true => self.speaks_of(&["session", "connection"]),
+            false => self.speaks_of(&["again later", "try later", "too busy", "is busy", "rate limit", "overload"]),
+        }
+    }
+
     fn speaks_of(&self, words: &[&str]) -> bool {
         let text = self.to_string().to_ascii_lowercase();
         words.iter().any(|word| text.contains(word))

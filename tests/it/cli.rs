@@ -1,6 +1,12 @@
 //! The command line, through its binary: what a person types and reads.
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    io::{BufRead as _, BufReader, Write as _},
+    net::{TcpListener, TcpStream},
+    path::Path,
+    process::Stdio,
+};
 
 use assert_cmd::Command;
 use rstest::rstest;
@@ -128,10 +134,58 @@ fn a_port_where_nobody_listens_is_inconclusive() {
 
 #[test]
 fn a_source_that_this_machine_does_not_have_is_its_own_fault() {
-    let (code, out, _) = run(mtalab().args(["check", "mx.example.test", "--connect", "127.0.0.1:1", "--from", "192.0.2.77"]));
-    assert_eq!(code, 3, "{out}");
-    let words = out.split_whitespace().collect::<Vec<_>>().join(" ");
-    assert!(words.contains("cannot use the source address 192.0.2.77"), "{out}");
+    let (code, out, err) = run(mtalab().args(["check", "mx.example.test", "--connect", "127.0.0.1:1", "--from", "192.0.2.77"]));
+    assert_eq!(code, 4, "{out}{err}");
+    assert!(err.contains("--from 192.0.2.77: this machine cannot use that source address"), "{err}");
+}
+
+#[rstest]
+#[case("--vantage", " ", "nothing to be seen")]
+#[case("--vantage", "\u{200b}\u{2060}", "nothing to be seen")]
+#[case("--ehlo", "[2001:db8::1]", "an address literal is")]
+fn labels_and_names_that_are_none_are_refused(#[case] option: &str, #[case] value: &str, #[case] why: &str) {
+    let (code, out, err) = run(mtalab().args(["check", "mx.example.test", "--connect", "127.0.0.1:1", option, value]));
+    assert_eq!(code, 2, "{out}{err}");
+    assert!(err.contains(why), "{err}");
+}
+
+#[test]
+fn an_address_literal_is_a_name_for_ehlo() {
+    let literal = ["--ehlo", "[192.0.2.1]", "--ehlo", "[IPv6:2001:db8::1]"];
+    let (code, out, err) = run(mtalab().args(["check", "mx.example.test", "--connect", "127.0.0.1:1"]).args(literal));
+    assert_eq!(code, 3, "{out}{err}");
+    assert!(out.contains("as [192.0.2.1]") && out.contains("as [IPv6:2001:db8::1]"), "{out}");
+}
+
+#[test]
+fn a_relay_interferes_where_it_is_told_to() {
+    let server = TcpListener::bind("127.0.0.1:0").unwrap();
+    let to = server.local_addr().unwrap().to_string();
+    std::thread::spawn(move || server.accept().map(|(mut stream, _)| stream.write_all(b"220 mx.example.test ESMTP\r\n")));
+    let program = std::process::Command::new(env!("CARGO_BIN_EXE_mtalab"))
+        .args(["relay", &to, "--at", "greeting", "--do", "replace", "--with", "554 not you"])
+        .stdout(Stdio::piped())
+        .spawn();
+    let mut relay = program.unwrap();
+    let mut line = String::new();
+    BufReader::new(relay.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+    let place: serde_json::Value = serde_json::from_str(&line).unwrap();
+    let mut said = String::new();
+    BufReader::new(TcpStream::connect(place["address"].as_str().unwrap()).unwrap()).read_line(&mut said).unwrap();
+    relay.kill().unwrap();
+    relay.wait().unwrap();
+    assert_eq!(said, "554 not you\r\n");
+}
+
+#[rstest]
+#[case(&["--at", "ehlo:0", "--do", "split"], "`ehlo:0` is none of")]
+#[case(&["--at", "greeting", "--do", "shout"], "unknown variant `shout`")]
+#[case(&["--at", "greeting", "--do", "delay"], "`by` belongs to")]
+#[case(&["--at", "greeting"], "--do")]
+fn a_relay_is_told_what_a_scenario_tells_it(#[case] arguments: &[&str], #[case] why: &str) {
+    let (code, out, err) = run(mtalab().args(["relay", "127.0.0.1:1"]).args(arguments));
+    assert_eq!(code, 2, "{out}{err}");
+    assert!(err.contains(why), "{err}");
 }
 
 #[test]

@@ -190,7 +190,8 @@ fn throttling_in_answer_to_starttls_is_asked_again() {
         converse(&mut stream, b"220 mx.example.test ESMTP\r\n", &[EHLO, starttls, b"221 bye\r\n"]);
     });
     let (code, out, err) = check(address);
-    assert_eq!((code, connections.load(Ordering::Relaxed)), (1, 2), "{out}{err}");
+    // The refusal is heard twice before it is believed.
+    assert_eq!((code, connections.load(Ordering::Relaxed)), (1, 3), "{out}{err}");
     assert!(out.contains("starttls-refused"), "{out}");
 }
 
@@ -261,4 +262,61 @@ fn converse(stream: &mut TcpStream, greeting: &[u8], replies: &[&[u8]]) {
         }
     }
     let _ = stream.read(&mut line);
+}
+
+/// Holds the dialog up to QUIT; EHLO is answered by the name that it gives.
+fn knows_names(mut stream: TcpStream) {
+    let mut line = [0; 512];
+    let _ = stream.write_all(b"220 mx.example.test ESMTP\r\n");
+    while let Ok(read @ 1..) = stream.read(&mut line) {
+        let said = match &line[..read] {
+            b"EHLO known.example.test\r\n" => "250-mx.example.test\r\n250 STARTTLS\r\n",
+            said if said.starts_with(b"EHLO") => "250 mx.example.test\r\n",
+            b"STARTTLS\r\n" => "454 4.7.0 TLS not available\r\n",
+            _ => "502 5.5.1 no\r\n",
+        };
+        let _ = stream.write_all(said.as_bytes());
+    }
+}
+
+/// All names that one source gives share its three connections; nobody is asked more often for having several.
+#[test]
+fn several_names_are_given_in_three_connections() {
+    let connections: &'static AtomicUsize = Box::leak(Box::new(AtomicUsize::new(0)));
+    let address = serve(move |stream| {
+        connections.fetch_add(1, Ordering::Relaxed);
+        knows_names(stream);
+    });
+    let names = ["--ehlo", "known.example.test", "--ehlo", "other.example.test"];
+    let (code, out, err) = run(mtalab().args(["check", "mx.example.test", "--connect", &address.to_string()]).args(names));
+    assert_eq!((code, connections.load(Ordering::Relaxed)), (1, 3), "{out}{err}");
+    let words = out.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(words.contains("it is off for 127.0.0.1 as other.example.test"), "{out}");
+    let four = ["--ehlo", "a.test", "--ehlo", "b.test", "--ehlo", "c.test", "--ehlo", "d.test"];
+    let (code, _, err) = run(mtalab().args(["check", "mx.example.test", "--connect", &address.to_string()]).args(four));
+    assert!(code == 2 && err.contains("under 3 names at most"), "{err}");
+}
+
+/// The pauses of one name are not those of the next.
+#[test]
+fn a_throttled_server_is_soon_left_alone_under_several_names() {
+    let connections: &'static AtomicUsize = Box::leak(Box::new(AtomicUsize::new(0)));
+    let address = serve(|mut stream| {
+        connections.fetch_add(1, Ordering::Relaxed);
+        let _ = stream.write_all(b"421 4.7.0 mx.example.test Error: too many connections\r\n");
+    });
+    let names = ["--ehlo", "a.example.test", "--ehlo", "b.example.test", "--ehlo", "c.example.test"];
+    let start = std::time::Instant::now();
+    let (code, out, err) = run(mtalab().args(["check", "mx.example.test", "--connect", &address.to_string()]).args(names));
+    assert_eq!((code, connections.load(Ordering::Relaxed)), (3, 3), "{out}{err}");
+    assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
+}
+
+/// Nothing that a closing server says behind a complete reply is taken for the absence of one.
+#[test]
+fn a_421_behind_the_reply_is_told_as_one() {
+    let address = serve(|mut stream| {
+        converse(&mut stream, b"220 mx.example.test ESMTP\r\n", &[b"250 mx\r\n421 4.3.2 closing\r\n"]);
+    });
+    assert_inconclusive(check(address), "the server asks to come back later: 421 4.3.2 closing");
 }

@@ -15,15 +15,15 @@ use super::shape::Bearing;
 use crate::{
     facts::{Failure, Question, Refusal, Sni, Target, Turns},
     hello::{ClientHello, Flight},
-    name::Name,
     probe::{
-        Patience, address_literal,
+        Patience,
         budget::{Budget, interrupted},
         connect, connect_failure,
         dialog::{Dialog, Exchange},
         handshake::{Handshake, Wanted},
         timed_out,
     },
+    smtp::ClientName,
     tls::{Alert, Version},
 };
 
@@ -39,7 +39,7 @@ pub(in crate::probe) struct Asker<'a> {
     pub target: &'a Target,
     pub address: SocketAddr,
     pub source: Option<IpAddr>,
-    pub ehlo: Option<&'a Name>,
+    pub ehlo: Option<&'a ClientName>,
     pub patience: &'a Patience,
     pub budget: &'a Budget,
     heard: Mutex<Vec<Heard>>,
@@ -143,7 +143,7 @@ impl<'a> Asker<'a> {
         target: &'a Target,
         address: SocketAddr,
         source: Option<IpAddr>,
-        ehlo: Option<&'a Name>,
+        ehlo: Option<&'a ClientName>,
         patience: &'a Patience,
         budget: &'a Budget,
     ) -> Self {
@@ -373,7 +373,7 @@ impl<'a> Asker<'a> {
             Err(_) => return Err(timed_out(self.patience.connect)),
         };
         let source = stream.local_addr().map_err(|error| Failure::Local(error.to_string()))?;
-        let ehlo = self.ehlo.map_or_else(|| address_literal(source.ip()), ToString::to_string);
+        let ehlo = self.ehlo.map_or_else(|| ClientName::Literal(source.ip()).to_string(), ToString::to_string);
         Ok((stream, ehlo))
     }
 }

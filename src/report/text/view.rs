@@ -31,14 +31,15 @@ impl Text<'_> {
         if !matches!(view.mail_in_clear, Observed::NotAttempted(_)) {
             self.observed("MAIL, no TLS", &view.mail_in_clear, &mut unasked, |text, reply| text.reply(reply));
         }
-        if !matches!(view.transaction, Observed::NotAttempted(_)) {
+        let is_active = !matches!(view.injection, Observed::NotAttempted(_));
+        if is_active || !matches!(view.transaction, Observed::NotAttempted(_)) {
             self.observed("transaction", &view.transaction, &mut unasked, |text, transaction| match transaction {
                 Transaction::Forgotten => "one that was begun before TLS was forgotten".to_owned(),
                 Transaction::Kept(reply) => format!("one that was begun before TLS is open inside it: {}", text.reply(reply)),
                 Transaction::NoTls(reply) => format!("TLS cannot be begun within one: {}", text.reply(reply)),
             });
         }
-        if !matches!(view.injection, Observed::NotAttempted(_)) {
+        if is_active {
             self.observed("injection", &view.injection, &mut unasked, |text, injection| match injection {
                 Injection::Discarded => "a command that came with STARTTLS was forgotten".to_owned(),
                 Injection::BrokeOff => "the server went no further when a command came with STARTTLS".to_owned(),
@@ -82,8 +83,11 @@ impl Text<'_> {
                 format!("{} (proves nothing about STARTTLS)", text.reply(reply))
             });
         }
-        for (what, reply) in [("HELO", &session.helo), ("STARTTLS anyway", &session.unoffered_starttls)] {
-            if !matches!(reply, Observed::NotAttempted(_)) {
+        // Where HELP was asked, the command was due after it.
+        let is_helped = !matches!(session.help, Observed::NotAttempted(_));
+        for (what, reply, is_due) in [("HELO", &session.helo, false), ("STARTTLS anyway", &session.unoffered_starttls, is_helped)]
+        {
+            if is_due || !matches!(reply, Observed::NotAttempted(_)) {
                 self.observed(what, reply, unasked, |text, reply| text.reply(reply));
             }
         }

@@ -7,10 +7,10 @@ use crate::{
 };
 
 impl Text<'_> {
-    /// One sentence, and where several looked one table. A single view in which it works, or which saw nothing, says so itself.
+    /// One sentence, and where several looked one table. A single view in which it works says so itself.
     pub(super) fn visibility(&mut self) {
         let visibility = &self.report.visibility;
-        if matches!(visibility.rows.as_slice(), [] | [Visible { state: State::Works | State::Unseen, .. }]) {
+        if matches!(visibility.rows.as_slice(), [] | [Visible { state: State::Works, .. }]) {
             return;
         }
         self.page.heading("Who sees STARTTLS");
@@ -23,7 +23,11 @@ impl Text<'_> {
         for row in &visibility.rows {
             let from = self.report.facts.views.get(row.view).map(|view| self.view_name(view)).unwrap_or_default();
             let tls = if row.is_encrypted { "yes" } else { "no" };
-            let reply = row.reply.as_ref().map_or_else(|| "none".to_owned(), ToString::to_string);
+            let reply = match (&row.reply, row.accepted) {
+                (None, _) => "none".to_owned(),
+                (Some(_), Turns { yes, no }) if yes > 0 && no > 0 => format!("accepted in {yes} of {}", yes + no),
+                (Some(reply), _) => reply.to_string(),
+            };
             rows.push(vec![
                 self.show(&from, MAX_NAME),
                 row.state.word().to_owned(),

@@ -34,8 +34,8 @@ fn judge(context: &Context) -> Outcome {
         (Offer::Absent | Offer::Masked(_), ..) => Outcome::NotApplicable("STARTTLS is not offered".to_owned()),
         (_, Observed::Seen(reply), Observed::Failed(failure)) if let Some(text) = failure.in_clear() => {
             let violation = Violation::new(match reply.code {
-                220 => "the server goes on in the clear after it said that TLS may begin",
-                _ => "the server takes STARTTLS, and goes on in the clear",
+                220 => "the server goes on in the clear after it said that TLS may begin".to_owned(),
+                code => format!("the server answers STARTTLS with {code} where 220 is due, and goes on in the clear"),
             });
             let violation = violation.evidence(format!("reply to STARTTLS: {}", short(&reply.to_string())));
             Outcome::Violated(vec![violation.evidence(format!("what came behind it: {}", short(text.as_str())))])

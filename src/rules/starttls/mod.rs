@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use super::{Context, rules, short, tried, why_not};
 use crate::{
-    facts::{Failure, Observed, Turns, View},
+    facts::{Failure, Observed, Session, Turns, View},
     smtp::Reply,
 };
 
@@ -55,7 +55,7 @@ impl Offer {
         }
         let Some(ehlo) = view.session.ehlo.seen() else {
             let why = why_not(view, &view.session.ehlo);
-            return Self::Unknown(format!("{} gave no reply to EHLO to {}: {why}", view.address, view.vantage_text()));
+            return Self::Unknown(format!("{} gave no usable reply to EHLO to {}: {why}", view.address, view.vantage_text()));
         };
         if ehlo.offers("STARTTLS") {
             return Self::Offered;
@@ -68,14 +68,15 @@ impl Offer {
                 short(keyword.name.as_str())
             ));
         }
-        if let Some(keyword) = ehlo.keywords.iter().find(|keyword| is_masked_keyword(keyword.name.as_str())) {
-            return Self::Masked(format!("the reply to EHLO lists {}, which has as many letters as STARTTLS", keyword.name));
-        }
-        match view.session.greeting.seen().filter(|greeting| is_masked_greeting(greeting)) {
-            Some(greeting) => Self::Masked(format!("the greeting is overwritten: {}", short(&greeting.to_string()))),
-            None => Self::Absent,
-        }
+        // A greeting that is written over says nothing of keywords that can be read.
+        masked_keyword(&view.session).map_or(Self::Absent, Self::Masked)
     }
+}
+
+/// The mark of a middlebox in the reply to EHLO.
+fn masked_keyword(session: &Session) -> Option<String> {
+    let keyword = session.ehlo.seen()?.keywords.iter().find(|keyword| is_masked_keyword(keyword.name.as_str()))?;
+    Some(format!("the reply to EHLO lists {}, which has as many letters as STARTTLS", keyword.name))
 }
 
 /// Whether a Cisco ASA or PIX wrote this over an EHLO keyword of the length of STARTTLS:
@@ -141,14 +142,27 @@ impl<'a> Address<'a> {
     }
 }
 
+/// The dialogs of a view, oldest first.
+fn sessions(view: &View) -> impl Iterator<Item = &Session> {
+    view.earlier.iter().chain([&view.session])
+}
+
 /// In how many connections of a view STARTTLS was offered, and in how many not.
 fn turns(view: &View) -> Turns {
-    let sessions = view.earlier.iter().chain([&view.session]);
     let mut turns = view.offers.seen().map(|offers| offers.starttls).unwrap_or_default();
-    for ehlo in sessions.filter_map(|session| session.ehlo.seen()) {
+    for ehlo in sessions(view).filter_map(|session| session.ehlo.seen()) {
         *(if ehlo.offers("STARTTLS") { &mut turns.yes } else { &mut turns.no }) += 1;
     }
     turns
+}
+
+/// In how many connections of a view STARTTLS was accepted when asked for, and in how many refused; and the last refusal.
+fn answers(view: &View) -> (Turns, Option<&Reply>) {
+    let replies = || sessions(view).filter_map(|session| session.starttls.seen());
+    let refusals = || replies().filter(|reply| starttls_refused::is_refusal(reply));
+    let count = |replies: usize| u32::try_from(replies).unwrap_or(u32::MAX);
+    let turns = Turns { yes: count(replies().filter(|reply| reply.is_positive()).count()), no: count(refusals().count()) };
+    (turns, refusals().last())
 }
 
 /// The vantage points that were offered STARTTLS at one time and not at another, by their places:
@@ -205,7 +219,9 @@ fn help_evidence(views: &[(usize, &View)]) -> Option<String> {
 
 /// That a handshake was begun, and why it is not known what would have come of it.
 fn not_finished<T>(view: &View, tls: &Observed<T>) -> String {
-    format!("the TLS handshake with {} was not finished: {}", view.address, why_not(view, tls))
+    let odd = view.session.starttls.seen().filter(|reply| reply.is_positive() && reply.code != 220);
+    let odd = odd.map(|reply| format!(", which was begun though STARTTLS was answered `{}`,", short(&reply.to_string())));
+    format!("the TLS handshake with {}{} was not finished: {}", view.address, odd.unwrap_or_default(), why_not(view, tls))
 }
 
 #[cfg(test)]

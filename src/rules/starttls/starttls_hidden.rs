@@ -1,6 +1,6 @@
 use super::Offer;
 use crate::{
-    facts::Observed,
+    facts::{Observed, Session},
     rules::{Context, Outcome, Violation, each_view, rule, short},
     smtp::Reply,
 };
@@ -10,7 +10,8 @@ rule! {
     ///
     /// ## What it checks
     ///
-    /// The reply to EHLO does not list STARTTLS, and the command is answered with 220.
+    /// The reply to EHLO does not list STARTTLS, and the command is answered with 220. Who answers HELP with 220 as well says
+    /// so to anything, and it is left open.
     ///
     /// ## Why it matters
     ///
@@ -37,10 +38,18 @@ fn judge(context: &Context) -> Outcome {
     each_view(context, |view| match (Offer::of(view), &view.session.unoffered_starttls) {
         (Offer::Unknown(why), _) => Outcome::Undetermined(why),
         (Offer::Offered, _) => Outcome::NotApplicable("STARTTLS is offered".to_owned()),
-        (_, Observed::Seen(reply)) if reply.code == 220 => Outcome::Violated(vec![violation(reply)]),
-        (_, Observed::Seen(_)) => Outcome::Passed(String::new()),
+        (_, Observed::Seen(reply)) if reply.code != 220 => Outcome::Passed(String::new()),
+        (_, Observed::Seen(reply)) => match says_it_to_anything(&view.session) {
+            None => Outcome::Violated(vec![violation(reply)]),
+            Some(help) => Outcome::Undetermined(format!("220 answers STARTTLS, and HELP as well: {}", short(&help.to_string()))),
+        },
         (_, unseen) => Outcome::NotApplicable(format!("the command was not tried: {}", short(&unseen.why_not()))),
     })
+}
+
+/// What is said to HELP, where that is 220 as well: whatever such a server says to STARTTLS proves nothing.
+pub(super) fn says_it_to_anything(session: &Session) -> Option<&Reply> {
+    session.help.seen().filter(|reply| reply.code == 220)
 }
 
 fn violation(reply: &Reply) -> Violation {
@@ -64,6 +73,16 @@ mod tests {
             views[0].session.unoffered_starttls = Observed::Seen(reply(code, "words"));
         });
         assert_eq!(kind(&outcome), expected);
+    }
+
+    #[test]
+    fn who_says_220_to_anything_is_not_believed() {
+        let outcome = World::correct().judge_from(1, &RULE, |views| {
+            World::without_starttls(&mut views[0]);
+            views[0].session.help = Observed::Seen(reply(220, "ok"));
+            views[0].session.unoffered_starttls = Observed::Seen(reply(220, "ok"));
+        });
+        assert_eq!(kind(&outcome), "undetermined");
     }
 
     #[test]

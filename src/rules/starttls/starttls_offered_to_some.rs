@@ -1,4 +1,4 @@
-use super::{Address, Offer, changed, help_evidence, turns, vantage_points};
+use super::{Address, Offer, changed, help_evidence, masked_keyword, sessions, turns, vantage_points};
 use crate::facts::Turns;
 use crate::rules::{Context, Outcome, ResultType, Violation, nothing_tried, rule};
 
@@ -63,6 +63,8 @@ fn violation(address: &Address) -> Option<Violation> {
         let counted = changed.iter().map(|(_, view)| turns(view));
         let sum = counted.fold(Turns::default(), |sum, turns| Turns { yes: sum.yes + turns.yes, no: sum.no + turns.no });
         violation.evidence.push(format!("it was offered in {} of {} connections", sum.yes, sum.yes + sum.no));
+        let mask = changed.iter().find_map(|(_, view)| sessions(view).find_map(masked_keyword));
+        violation.evidence.extend(mask.map(|mark| format!("where it was not: {mark}")));
         violation.views = changed.iter().map(|(index, _)| *index).collect();
         return Some(violation);
     }

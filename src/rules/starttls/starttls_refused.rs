@@ -1,6 +1,6 @@
-use super::Offer;
+use super::{Offer, answers};
 use crate::{
-    facts::Observed,
+    facts::{Observed, Turns},
     rules::{Context, Outcome, ResultType, Violation, each_view, rule, short, why_not},
     smtp::Reply,
 };
@@ -11,7 +11,8 @@ rule! {
     /// ## What it checks
     ///
     /// The reply to EHLO lists STARTTLS, and the reply to the command STARTTLS is 454 or a permanent
-    /// refusal. A 421, or a 454 that speaks of too many sessions, asks to come back later and is no refusal.
+    /// refusal, in each of several connections or in some of them. A 421, or a 454 that speaks of too many sessions, asks to
+    /// come back later and is no refusal; other temporary replies say nothing about TLS, and leave it open.
     ///
     /// ## Why it matters
     ///
@@ -40,28 +41,32 @@ fn judge(context: &Context) -> Outcome {
     each_view(context, |view| match Offer::of(view) {
         Offer::Unknown(why) => Outcome::Undetermined(why),
         Offer::Absent | Offer::Masked(_) => Outcome::NotApplicable("STARTTLS is not offered".to_owned()),
-        Offer::Offered => match &view.session.starttls {
-            Observed::Seen(reply) if reply.is_positive() => Outcome::Passed(String::new()),
-            Observed::Seen(reply) if is_refusal(reply) => {
-                let violation = Violation::new("STARTTLS is offered, and refused when asked for");
+        Offer::Offered => match (answers(view), &view.session.starttls) {
+            ((Turns { yes, no }, Some(reply)), _) => {
+                let violation = Violation::new(match yes {
+                    0 => "STARTTLS is offered, and refused when asked for".to_owned(),
+                    _ => format!("STARTTLS is offered, and refused in {no} of {} connections", yes + no),
+                });
                 Outcome::Violated(vec![violation.evidence(format!("reply to STARTTLS: {}", short(&reply.to_string())))])
             }
-            Observed::Seen(reply) => {
+            (_, Observed::Seen(reply)) if reply.is_positive() => Outcome::Passed(String::new()),
+            (_, Observed::Seen(reply)) if reply.asks_to_come_back() => {
                 Outcome::Undetermined(format!("the server asks to come back later: {}", short(&reply.to_string())))
             }
-            other => Outcome::Undetermined(format!("no reply to STARTTLS was seen: {}", why_not(view, other))),
+            (_, Observed::Seen(reply)) => Outcome::Undetermined(format!(
+                "STARTTLS is put off with another reply than 454 (RFC 3207, 4), which says nothing about TLS: {}",
+                short(&reply.to_string())
+            )),
+            (_, other) => Outcome::Undetermined(format!("no reply to STARTTLS was seen: {}", why_not(view, other))),
         },
     })
 }
 
-/// RFC 3207, 4 knows 501 and 454; whatever else does not ask to come back later is no consent.
+/// RFC 3207, 4 knows 501 and 454; of other temporary replies nobody knows whether they are about TLS.
 pub(super) fn is_refusal(reply: &Reply) -> bool {
-    let text = reply.to_string().to_ascii_lowercase();
     match reply.code {
-        // Postfix limits new TLS sessions per client with such a 454; "too many open files" is a fault.
-        454 if text.contains("too many") => !(text.contains("session") || text.contains("connection")),
-        454 => !["again later", "try later", "too busy", "is busy", "rate limit", "overload"].iter().any(|word| text.contains(word)),
-        code => !(400..500).contains(&code),
+        454 => !reply.asks_to_come_back(),
+        code => !(200..300).contains(&code) && !(400..500).contains(&code),
     }
 }
 
@@ -72,7 +77,7 @@ mod tests {
     use super::*;
     use crate::{
         facts::Failure,
-        rules::test_facts::{World, kind, reply},
+        rules::test_facts::{World, kind, messages, reply},
     };
 
     #[rstest]
@@ -85,6 +90,7 @@ mod tests {
     #[case(454, "4.3.0 TLS not available: too many open files", "violated")]
     #[case(421, "4.7.0 too many connections", "undetermined")]
     #[case(451, "4.3.0 later", "undetermined")]
+    #[case(450, "4.2.0 mailbox busy", "undetermined")]
     #[case(454, "4.7.0 Error: too many new TLS sessions from mx.other.test", "undetermined")]
     fn replies_are_told_apart(#[case] code: u16, #[case] text: &str, #[case] expected: &str) {
         let answer = Observed::Seen(reply(code, text));
@@ -97,6 +103,16 @@ mod tests {
         let answer = Observed::Seen(reply(454, "4.7.0 TLS not available due to local problem"));
         let outcome = World::correct().judge_from(1, &RULE, |views| views[0].session.starttls = answer);
         assert!(format!("{outcome:?}").contains("reply to STARTTLS: 454 4.7.0 TLS not available due to local problem"));
+    }
+
+    #[test]
+    fn refusals_in_some_connections_are_counted() {
+        let outcome = World::correct().judge_from(1, &RULE, |views| {
+            let mut refused = views[0].session.clone();
+            refused.starttls = Observed::Seen(reply(454, "4.7.0 TLS not available"));
+            views[0].earlier = vec![refused];
+        });
+        assert_eq!(messages(&outcome), ["STARTTLS is offered, and refused in 1 of 2 connections"]);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 
 use serde::Serialize;
 
-use super::{Offer, starttls_refused, turns};
+use super::{Offer, answers, masked_keyword, sessions, starttls_hidden, starttls_refused, turns, why_not};
 use crate::{
     facts::{Failure, Observed, Turns, View},
     rules::{Context, Product, Role, listed, short},
@@ -26,6 +26,8 @@ pub struct Visible {
     pub view: usize,
     /// In how many connections the reply to EHLO listed it, and in how many not.
     pub advertised: Turns,
+    /// In how many connections the command was accepted when asked for, and in how many refused.
+    pub accepted: Turns,
     /// The reply to the command, where it was given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reply: Option<WireText>,
@@ -47,12 +49,14 @@ pub enum State {
     Hidden,
     /// Something before the server writes over it.
     Masked,
-    /// It is advertised in some connections and not in others.
+    /// It is advertised in some connections and not in others, or accepted in some and refused in others.
     Flapping,
     /// The name given in EHLO is refused.
     NameRefused,
     /// It is advertised, and refused when asked for.
     Refused,
+    /// It is advertised, and a temporary reply that may be about anything puts it off.
+    PutOff,
     /// It is accepted, and no handshake was finished.
     Broken,
     /// The server asks to come back later.
@@ -76,6 +80,7 @@ impl State {
             Self::Flapping => "comes and goes",
             Self::NameRefused => "name refused",
             Self::Refused => "refused",
+            Self::PutOff => "put off",
             Self::Broken => "handshake fails",
             Self::Throttled => "throttled",
             Self::Blocked => "blocked",
@@ -86,17 +91,19 @@ impl State {
 
     fn of(view: &View, offer: &Offer) -> Self {
         let session = &view.session;
-        let Turns { yes, no } = turns(view);
+        let is_mixed = |turns: Turns| turns.yes > 0 && turns.no > 0;
+        let is_taken = session.unoffered_starttls.seen().is_some_and(|reply| reply.code == 220);
         match offer {
-            _ if yes > 0 && no > 0 => Self::Flapping,
+            _ if is_mixed(turns(view)) || is_mixed(answers(view).0) => Self::Flapping,
             Offer::Masked(_) => Self::Masked,
-            Offer::Absent if session.unoffered_starttls.seen().is_some_and(|reply| reply.code == 220) => Self::Hidden,
+            Offer::Absent if is_taken && starttls_hidden::says_it_to_anything(session).is_none() => Self::Hidden,
             Offer::Absent => Self::Off,
             Offer::Offered => match (&session.starttls, &session.tls) {
                 (_, Observed::Seen(_)) => Self::Works,
                 (Observed::Seen(reply), _) if reply.is_positive() => Self::Broken,
                 (Observed::Seen(reply), _) if starttls_refused::is_refusal(reply) => Self::Refused,
-                (Observed::Seen(_), _) => Self::Throttled,
+                (Observed::Seen(reply), _) if reply.asks_to_come_back() => Self::Throttled,
+                (Observed::Seen(_), _) => Self::PutOff,
                 (unseen, _) => Self::without(unseen),
             },
             Offer::Unknown(_) if session.connection.seen().is_none() => Self::without(&session.connection),
@@ -130,6 +137,7 @@ pub fn visibility(context: &Context, products: &[Product]) -> Visibility {
         Visible {
             view: index,
             advertised: turns(view),
+            accepted: answers(view).0,
             reply: reply.map(|reply| WireText::from(short(&reply.to_string()))),
             is_encrypted: session.tls.seen().is_some(),
             state: State::of(view, &Offer::of(view)),
@@ -166,7 +174,7 @@ fn meaning(views: &[View], rows: &[Visible], products: &[Product]) -> String {
                 Some(listed(names.iter(), 5, ", "))
             }
         };
-        clause(*state, whom.as_deref(), &of_state, products)
+        clause(*state, whom.as_deref(), &of_state, views, products)
     });
     let clauses: Vec<String> = clauses.collect();
     if clauses.is_empty() {
@@ -185,6 +193,12 @@ fn meaning(views: &[View], rows: &[Visible], products: &[Product]) -> String {
             ": what inspects stands on the way of that client, at either end"
         }
         _ if states.contains(&State::Masked) => ": switch off the inspection there; only then it shows what the server offers",
+        _ if rows
+            .iter()
+            .any(|row| row.state == State::Flapping && sessions(&views[row.view]).any(|s| masked_keyword(s).is_some())) =>
+        {
+            ": one of several ways to the server is inspected, and what inspects it writes over the keyword"
+        }
         _ if states.contains(&State::Flapping) => {
             ": look for the one of several servers behind the address that has no certificate"
         }
@@ -197,7 +211,7 @@ fn meaning(views: &[View], rows: &[Visible], products: &[Product]) -> String {
         _ if states.contains(&State::Refused) && has_no_tls(rows) => {
             ": the usual cause is the server's key or certificate file; its log says which"
         }
-        _ if states.contains(&State::Refused) => ": the reply to the command says why",
+        _ if states.contains(&State::Refused) || states.contains(&State::PutOff) => ": the reply to the command says why",
         ([State::Throttled], _) => "; ask again later, with fewer connections (--rate)",
         ([State::Blocked], _) => "; ask from another address (--from), or have this one let in",
         ([State::NameRefused], _) => "; give another (--ehlo)",
@@ -214,7 +228,7 @@ fn has_no_tls(rows: &[Visible]) -> bool {
 }
 
 /// What becomes of it for whom; for nobody in particular where one vantage point is all there is.
-fn clause(state: State, whom: Option<&str>, rows: &[&Visible], products: &[Product]) -> String {
+fn clause(state: State, whom: Option<&str>, rows: &[&Visible], views: &[View], products: &[Product]) -> String {
     let is_for_all = whom == Some(EVERYONE);
     let whom = |preposition: &str| whom.map_or_else(String::new, |whom| format!(" {preposition} {whom}"));
     let is_advertised = rows.iter().any(|row| row.advertised.yes > 0);
@@ -229,10 +243,26 @@ fn clause(state: State, whom: Option<&str>, rows: &[&Visible], products: &[Produ
             format!("is not to be seen{} behind {name}, which writes over what passes", whom("by"))
         }
         State::Flapping => {
-            let (yes, no) = rows.iter().fold((0, 0), |(yes, no), row| (yes + row.advertised.yes, no + row.advertised.no));
-            format!("comes and goes{}, advertised in {yes} of {} connections", whom("for"), yes + no)
+            let sum = |turns: fn(&Visible) -> Turns| {
+                rows.iter().map(|row| turns(row)).fold((0, 0), |(yes, all), turns| (yes + turns.yes, all + turns.yes + turns.no))
+            };
+            let (word, (yes, all)) = match sum(|row| row.advertised) {
+                (yes, all) if yes < all => ("advertised", (yes, all)),
+                _ => ("accepted", sum(|row| row.accepted)),
+            };
+            format!("comes and goes{}, {word} in {yes} of {all} connections", whom("for"))
         }
         State::Refused => format!("is advertised{}, and refused when asked for", whom("to")),
+        State::PutOff => format!("is advertised{}, and put off when asked for", whom("to")),
+        State::Broken
+            if let Some(reply) =
+                rows.iter().find_map(|row| row.reply.as_ref()).filter(|reply| !reply.as_str().starts_with("220")) =>
+        {
+            format!(
+                "is advertised{}, and asked for it answers `{reply}` instead of 220; no usual handshake was finished",
+                whom("to")
+            )
+        }
         State::Broken => format!("is accepted{}, and no usual handshake was finished", whom("from")),
         State::Throttled if is_advertised => {
             format!("is advertised{}, and the server asks to come back later for it", whom("to"))
@@ -243,7 +273,10 @@ fn clause(state: State, whom: Option<&str>, rows: &[&Visible], products: &[Produ
         State::Throttled => format!("could not be seen{}: the server asks to come back later", whom("by")),
         State::Blocked => format!("could not be seen{}: the server turns the client away", whom("by")),
         State::Slow => format!("could not be seen{}: no answer came in time", whom("by")),
-        State::Unseen => format!("could not be seen{}", whom("by")),
+        State::Unseen => {
+            let why = rows.first().map(|row| &views[row.view]).map(|view| short(&why_not(view, &view.session.ehlo)));
+            format!("could not be seen{}: {}", whom("by"), why.unwrap_or_default())
+        }
     }
 }
 
@@ -325,6 +358,51 @@ mod tests {
             views[0].earlier = vec![offered.clone(), offered];
         },
         "STARTTLS comes and goes for 192.0.2.1, advertised in 2 of 3 connections; it works for 192.0.2.2: look for the one"
+    )]
+    #[case::refused_in_turns(
+        |views: &mut [View]| {
+            let mut refused = views[0].session.clone();
+            refused.starttls = Observed::Seen(reply(454, "4.7.0 TLS not available"));
+            views[0].earlier = vec![refused.clone(), refused];
+        },
+        "STARTTLS comes and goes for 192.0.2.1, accepted in 1 of 3 connections; it works for 192.0.2.2: look for the one"
+    )]
+    #[case::masked_in_turns(
+        |views: &mut [View]| for view in views {
+            let mut masked = view.session.clone();
+            masked.ehlo = ehlo("mx.example.test", &["PIPELINING", "XXXXXXXA"]);
+            view.earlier = vec![masked];
+        },
+        "STARTTLS comes and goes for everyone who looked, advertised in 2 of 4 connections: one of several ways"
+    )]
+    #[case::a_masked_greeting_alone(
+        |views: &mut [View]| for view in views {
+            World::without_starttls(view);
+            view.session.greeting = Observed::Seen(reply(220, "*****************************"));
+        },
+        "STARTTLS is off for everyone who looked"
+    )]
+    #[case::everything_is_220(
+        |views: &mut [View]| for view in views {
+            World::without_starttls(view);
+            view.session.help = Observed::Seen(reply(220, "ok"));
+            view.session.unoffered_starttls = Observed::Seen(reply(220, "ok"));
+        },
+        "STARTTLS is off for everyone who looked"
+    )]
+    #[case::put_off(
+        |views: &mut [View]| for view in views {
+            view.session.starttls = Observed::Seen(reply(451, "4.3.0 local error"));
+            view.session.tls = Observed::NotAttempted("put off".to_owned());
+        },
+        "STARTTLS is advertised to everyone who looked, and put off when asked for: the reply"
+    )]
+    #[case::not_220(
+        |views: &mut [View]| for view in views {
+            view.session.starttls = Observed::Seen(reply(214, "help"));
+            view.session.tls = Observed::Failed(Failure::TimedOut { millis: 1000 });
+        },
+        "STARTTLS is advertised to everyone who looked, and asked for it answers `214 help` instead of 220; no usual"
     )]
     #[case::by_name(
         |views: &mut [View]| {
