@@ -45,7 +45,7 @@ use self::{
     engine::LaunchError,
     image::ImageName,
     mta::{Mta, Vantages},
-    ready::wait_until_ready,
+    ready::{Sign, wait_until_ready},
     sweep::{LABEL_KEPT, LABEL_OWNER, LABEL_RUN, remove_run, sweep},
 };
 use super::{ServerOrder, owner::Owner};
@@ -258,7 +258,7 @@ impl DockerBackend {
         Ok(())
     }
 
-    /// Starts the server of a plan and waits for its greeting.
+    /// Starts the server of a plan and waits until it answers.
     pub async fn start(&self, plan: &Plan) -> Result<Running, DockerError> {
         self.possible(plan).map_err(DockerError::NotPossible)?;
         let (vantages, helpers) = self.vantages_of(plan).await?;
@@ -272,8 +272,12 @@ impl DockerBackend {
         let (container, address) = with_address(container, &what).await?;
         let address = SocketAddr::new(address, 25);
         let lets_one_in = matches!(kind, Some(Kind::Real(mta)) if mta.lets_one_in());
-        let is_let_in_once = plan.server.greeting == GreetingPlan::Throttled && lets_one_in;
-        if let Err(why) = wait_until_ready(&container, address, is_let_in_once).await {
+        let sign = match plan.server.dialog.implicit_tls {
+            Some(_) => Sign::Record,
+            None if plan.server.greeting == GreetingPlan::Throttled && lets_one_in => Sign::SecondGreeting,
+            None => Sign::Greeting,
+        };
+        if let Err(why) = wait_until_ready(&container, address, sign).await {
             return Err(not_ready(container, &what, why).await);
         }
         Ok(Running { address, vantages, container, helpers })

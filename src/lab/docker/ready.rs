@@ -1,4 +1,4 @@
-//! Ready means that the greeting was read: not that a port opened or a log line appeared.
+//! Ready means that the server answered, by its greeting or by TLS: not that a port opened or a log line appeared.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -17,17 +17,35 @@ const PAUSE: Duration = Duration::from_millis(10);
 /// How long one connection may take to greet, a container's first one included.
 const GREETING: Duration = Duration::from_secs(5);
 
-/// Waits for a reply line; an error says what was seen instead. An open port is no sign, since
+/// What a server is known to be ready by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sign {
+    /// It greets, with whatever code.
+    Greeting,
+    /// It lets one client in, and turns away the next.
+    SecondGreeting,
+    /// It answers a ClientHello with a record: TLS begins with the first byte.
+    Record,
+}
+
+/// A ClientHello of TLS 1.2 with one suite and nothing else (RFC 5246, 7.4.1.2): whoever speaks TLS takes it, or says with an
+/// alert that not.
+fn hello() -> Vec<u8> {
+    let (head, random, tail) = ([22, 3, 1, 0, 45, 1, 0, 0, 41, 3, 3], [0; 32], [0, 0, 2, 0xc0, 0x2f, 1, 0]);
+    [&head[..], &random, &tail].concat()
+}
+
+/// Waits for the sign; an error says what was seen instead. An open port is none, since
 /// Docker's proxies and a starting server open it before anything answers.
-pub(super) async fn wait_until_ready(container: &Container, address: SocketAddr, is_let_in_once: bool) -> Result<(), String> {
+pub(super) async fn wait_until_ready(container: &Container, address: SocketAddr, sign: Sign) -> Result<(), String> {
     let deadline = Instant::now() + READY;
     let mut next_look = Instant::now() + Duration::from_millis(500);
     let mut seen = "no connection".to_owned();
     while Instant::now() < deadline {
-        match greeting(address).await {
-            Ok(line) if is_let_in_once && line.starts_with("220") => continue,
-            Ok(line) if is_reply(&line) => return Ok(()),
-            Ok(line) => seen = format!("no greeting but `{}`", crate::wire::WireText::from(line.as_str())),
+        match first_words(address, sign).await {
+            Ok(said) if sign == Sign::SecondGreeting && said.starts_with(b"220") => continue,
+            Ok(said) if is_sign(sign, &said) => return Ok(()),
+            Ok(said) => seen = format!("nothing that it is known by but `{}`", crate::wire::WireText::from_bytes(&said)),
             Err(error) => seen = error.to_string(),
         }
         if Instant::now() >= next_look {
@@ -41,13 +59,16 @@ pub(super) async fn wait_until_ready(container: &Container, address: SocketAddr,
     Err(format!("{seen}, for {} seconds", READY.as_secs()))
 }
 
-/// The first line that a server says, at most 512 bytes of it.
-async fn greeting(address: SocketAddr) -> std::io::Result<String> {
+/// What a server says first, to a hello where it waits for one: up to the end of a line or a record's head, at most 512 bytes.
+async fn first_words(address: SocketAddr, sign: Sign) -> std::io::Result<Vec<u8>> {
     let attempt = async {
         let mut stream = TcpStream::connect(address).await?;
         let mut said = Vec::new();
         let mut chunk = [0; 512];
-        while !said.contains(&b'\n') && said.len() < chunk.len() {
+        if sign == Sign::Record {
+            stream.write_all(&hello()).await?;
+        }
+        while !is_sign(sign, &said) && !said.contains(&b'\n') && said.len() < chunk.len() {
             let read = stream.read(&mut chunk).await?;
             if read == 0 {
                 break;
@@ -55,17 +76,22 @@ async fn greeting(address: SocketAddr) -> std::io::Result<String> {
             said.extend_from_slice(&chunk[..read]);
         }
         // It is well-mannered to leave with QUIT; a server that has hung up need not hear it.
-        let _ = stream.write_all(b"QUIT\r\n").await;
-        Ok(String::from_utf8_lossy(&said).into_owned())
+        if sign != Sign::Record {
+            let _ = stream.write_all(b"QUIT\r\n").await;
+        }
+        Ok(said)
     };
     tokio::time::timeout(GREETING, attempt).await.unwrap_or_else(|_| Err(std::io::ErrorKind::TimedOut.into()))
 }
 
-/// Whether a line is the start of a reply (RFC 5321, 4.2).
-fn is_reply(line: &str) -> bool {
-    let mut bytes = line.bytes();
-    let has_code = bytes.by_ref().take(3).filter(u8::is_ascii_digit).count() == 3;
-    has_code && matches!(bytes.next(), Some(b' ' | b'-' | b'\r')) && line.ends_with('\n')
+/// Whether it is a whole line of a reply (RFC 5321, 4.2), or a record that answers a hello: a handshake or an alert
+/// (RFC 8446, 5.1).
+fn is_sign(sign: Sign, said: &[u8]) -> bool {
+    match (sign, said) {
+        (Sign::Record, said) => matches!(said, [21 | 22, 3, ..]),
+        (_, [code @ .., b'\n']) => matches!(code, [b'0'..=b'9', b'0'..=b'9', b'0'..=b'9', b' ' | b'-' | b'\r', ..]),
+        _ => false,
+    }
 }
 
 #[cfg(test)]
@@ -75,12 +101,15 @@ mod tests {
     use super::*;
 
     #[rstest]
-    #[case("220 mx.lab.test ESMTP\r\n", true)]
-    #[case("554-mx.lab.test\r\n", true)]
-    #[case("220 mx", false)]
-    #[case("SSH-2.0-x\r\n", false)]
-    #[case("", false)]
-    fn only_a_whole_reply_line_is_a_greeting(#[case] line: &str, #[case] is_one: bool) {
-        assert_eq!(is_reply(line), is_one);
+    #[case(Sign::Greeting, b"220 mx.lab.test ESMTP\r\n", true)]
+    #[case(Sign::Greeting, b"554-mx.lab.test\r\n", true)]
+    #[case(Sign::Greeting, b"220 mx", false)]
+    #[case(Sign::Greeting, b"SSH-2.0-x\r\n", false)]
+    #[case(Sign::Greeting, b"", false)]
+    #[case(Sign::Greeting, b"\x16\x03\x03\x00\x02", false)]
+    #[case(Sign::Record, b"\x15\x03\x03\x00\x02\x02\x28", true)]
+    #[case(Sign::Record, b"220 mx.lab.test ESMTP\r\n", false)]
+    fn only_a_whole_reply_line_or_a_record_is_one(#[case] sign: Sign, #[case] said: &[u8], #[case] is_one: bool) {
+        assert_eq!(is_sign(sign, said), is_one);
     }
 }

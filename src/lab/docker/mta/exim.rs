@@ -58,6 +58,10 @@ impl Mta for Exim {
         }
     }
 
+    fn begins_with_tls(&self) -> bool {
+        true
+    }
+
     fn files(&self, server: &ServerPlan, vantages: &Vantages) -> Vec<File> {
         let readable = |path, content| File { path, mode: 0o644, content };
         let mut files = vec![readable(CONFIGURATION, configuration(server, vantages).into_bytes())];
@@ -88,6 +92,10 @@ fn configuration(server: &ServerPlan, vantages: &Vantages) -> String {
             None => "*".to_owned(),
         },
     );
+    if server.dialog.implicit_tls.is_some() {
+        // The port that it listens at in its container, whatever the scenario calls it.
+        set("tls_on_connect_ports", "25");
+    }
     // Without the file it says that TLS is not available.
     let chain = if server.second.is_some() { format!("{CHAIN} : {SECOND}") } else { CHAIN.to_owned() };
     set("tls_certificate", &chain);
@@ -162,6 +170,7 @@ mod tests {
     }
 
     #[rstest]
+    #[case::implicit_tls(|p: &mut Plan| p.server.dialog.implicit_tls = Some(true), "tls_on_connect_ports = 25")]
     #[case::nobody(|p: &mut Plan| p.server.offer = Offer::Nobody, "tls_advertise_hosts = ")]
     #[case::only_to(|p: &mut Plan| p.server.offer = Offer::OnlyTo(vec!["there".to_owned()]), "tls_advertise_hosts = 172.18.0.2")]
     #[case::required(|p: &mut Plan| p.server.tls.required = true, "acl_smtp_mail = tls_required")]

@@ -17,7 +17,7 @@ use crate::{
     lab::persona::Persona,
     name::Name,
     plan::{Answer, Credentials, Offer, Plan, ServerPlan},
-    scenario::{Order, TlsVersion},
+    scenario::{DialogFault, Order, TlsVersion},
     tls::{Group, Version},
 };
 
@@ -47,6 +47,11 @@ pub(super) trait Mta: Sync {
     /// The files of one scenario.
     fn files(&self, server: &ServerPlan, vantages: &Vantages) -> Vec<File>;
 
+    /// Whether it can begin with TLS, as on port 465 (RFC 8314, 3.3).
+    fn begins_with_tls(&self) -> bool {
+        false
+    }
+
     /// Whether it lets the first connection in where it is to say that there are too many.
     fn lets_one_in(&self) -> bool {
         false
@@ -66,6 +71,9 @@ pub(super) fn all() -> impl Iterator<Item = &'static dyn Mta> {
 
 /// Why an MTA of a release cannot do what is planned; nothing if it can.
 pub(super) fn impossible(mta: &dyn Mta, release: Release, plan: &Plan) -> Option<String> {
+    if plan.server.dialog.implicit_tls.is_some() && !mta.begins_with_tls() {
+        return Some(format!("not possible on {}: its settings for TLS from the first byte are not written", mta.kind()));
+    }
     if let Some(reason) = unlike_any(plan).or_else(|| mta.unlike_it(plan)) {
         return Some(format!("no real {} does this: {reason}", mta.product()));
     }
@@ -108,9 +116,7 @@ fn unlike_any(plan: &Plan) -> Option<&'static str> {
         "its list of authorities is as long as their names are"
     } else if let Some(reason) = unlike_any_library(server) {
         reason
-    } else if plan.port == 465 {
-        "the harness waits for its greeting in the clear"
-    } else if server.dialog.says_anything() {
+    } else if (DialogFault { implicit_tls: None, plaintext: None, ..server.dialog.clone() }).says_anything() {
         "its dialog is in order"
     } else if !server.blocks.is_empty() || !server.other_certificate_to.is_empty() {
         "it has one greeting and one set of certificates for each listener"

@@ -73,6 +73,10 @@ impl Mta for Postfix {
         files
     }
 
+    fn begins_with_tls(&self) -> bool {
+        true
+    }
+
     fn lets_one_in(&self) -> bool {
         true
     }
@@ -104,6 +108,9 @@ fn main_cf(server: &ServerPlan, vantages: &Vantages) -> String {
     }
 
     set("smtpd_tls_security_level", security_level(server));
+    if server.dialog.implicit_tls.is_some() {
+        set("smtpd_tls_wrappermode", "yes");
+    }
     if has_key(server) {
         set("smtpd_tls_chain_files", CHAIN);
     }
@@ -147,7 +154,8 @@ fn tls_settings(server: &ServerPlan) -> Vec<(&'static str, String)> {
     if openssl::dh_parameters(server).is_some() {
         settings.push(("smtpd_tls_dh1024_param_file", DH_FILE.to_owned()));
     }
-    if security_level(server) == "encrypt" {
+    // Where TLS comes first it is as mandatory, smtpd_tls_wrappermode in postconf(5).
+    if security_level(server) == "encrypt" || server.dialog.implicit_tls.is_some() {
         settings.push(("smtpd_tls_mandatory_protocols", protocols(server)));
     }
     match server.tls.client_certificate {
@@ -214,6 +222,7 @@ mod tests {
         |p: &mut Plan| p.server.offer = Offer::OnlyTo(vec!["there".to_owned()]),
         "smtpd_discard_ehlo_keyword_address_maps = inline:{ { 172.18.0.1 = starttls, silent-discard } }"
     )]
+    #[case::implicit_tls(|p: &mut Plan| p.server.dialog.implicit_tls = Some(true), "smtpd_tls_wrappermode = yes")]
     #[case::throttled(|p: &mut Plan| p.server.greeting = GreetingPlan::Throttled, "smtpd_client_connection_rate_limit = 1")]
     #[case::blocked(|p: &mut Plan| p.server.greeting = GreetingPlan::Blocked, "smtpd_client_restrictions = reject")]
     fn each_knob_has_its_setting(#[case] change: fn(&mut Plan), #[case] setting: &str) {
