@@ -320,7 +320,7 @@ fn fetching(scenario: &Scenario, running: &Running, patience: &Patience) -> Fetc
 
 async fn look_and_fetch(running: &Running, plan: &Plan, scenario: &Scenario) -> Result<Facts, CaseError> {
     let patience = patience(scenario);
-    let mut facts = look(running, plan, &patience).await?;
+    let mut facts = look(running, plan, scenario, &patience).await?;
     facts.installed = plan.installed.iter().map(|der| Certificate::from_der(der)).collect();
     let resolver = Resolver::Static(hosts(running, plan));
     facts.pointers = vec![resolver.pointer(running.address.ip()).await];
@@ -336,12 +336,13 @@ fn hosts(running: &Running, plan: &Plan) -> Hosts {
 }
 
 /// Looks at the running server from each of its vantage points.
-async fn look(running: &Running, plan: &Plan, patience: &Patience) -> Result<Facts, CaseError> {
+async fn look(running: &Running, plan: &Plan, scenario: &Scenario, patience: &Patience) -> Result<Facts, CaseError> {
     // The scenario's port, as far as its report is concerned; see the redactor.
     let target = Target { name: plan.server.host.clone(), port: plan.port };
     let mut views = Vec::new();
     for vantage in &running.vantages {
-        let asked = Vantage { label: Some(WireText::from(vantage.name.as_str())), source: Some(vantage.source), ehlo: None };
+        let ehlo = scenario.vantage.get(&vantage.name).and_then(|spec| spec.ehlo.clone()).map(Into::into);
+        let asked = Vantage { label: Some(WireText::from(vantage.name.as_str())), source: Some(vantage.source), ehlo };
         let view = if vantage.is_remote {
             look_from_afar(running, &target, &vantage.name, asked, patience).await?
         } else {
@@ -365,7 +366,8 @@ async fn look_from_afar(
         (patience.depth.name(), format!("{}ms", patience.reply.as_millis()), running.address.to_string());
     let active = if patience.active { &["--active"][..] } else { &[] };
     let arguments = [&["observe", "--probe", depth, "--patience", &wait][..], active, &[target.name.as_str(), &address]].concat();
-    let arguments: Vec<String> = arguments.into_iter().map(str::to_owned).collect();
+    let mut arguments: Vec<String> = arguments.into_iter().map(str::to_owned).collect();
+    arguments.extend(asked.ehlo.iter().map(|name| format!("--ehlo={name}")));
     let printed = running.exec(name, &arguments).await?;
     let view: View = serde_json::from_slice(&printed)
         .map_err(|error| CaseError::Vantage { vantage: name.to_owned(), why: error.to_string() })?;

@@ -8,6 +8,7 @@ use crate::{
     lab::{ServerOrder, embedded},
     name::Name,
     probe::{self, Patience},
+    smtp::ClientName,
 };
 
 /// Serves until the process is told to end.
@@ -24,9 +25,15 @@ pub(super) async fn serve(plan: &Path, listen: SocketAddr) -> Result<ExitCode, F
 }
 
 /// Prints what one address shows, for a harness that stands elsewhere.
-pub(super) async fn observe(name: Name, address: SocketAddr, patience: &Patience) -> Result<ExitCode, Failure> {
+pub(super) async fn observe(
+    name: Name,
+    address: SocketAddr,
+    ehlo: Option<ClientName>,
+    patience: &Patience,
+) -> Result<ExitCode, Failure> {
     let target = Target { name, port: address.port() };
-    let view = probe::observe(&target, address, Vantage::default(), patience).await;
+    let vantage = Vantage { ehlo, ..Vantage::default() };
+    let view = probe::observe(&target, address, vantage, patience).await;
     let json = serde_json::to_string(&view).map_err(|error| Failure::environment(error.to_string()))?;
     out::print(&json);
     Ok(ExitCode::SUCCESS)

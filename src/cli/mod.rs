@@ -129,6 +129,9 @@ enum Command {
         name: Name,
         /// Its address.
         address: SocketAddr,
+        /// The name to give in EHLO.
+        #[arg(long, value_name = "NAME")]
+        ehlo: Option<ClientName>,
         /// How much to ask.
         #[arg(long, value_name = "DEPTH", value_parser = parse_depth())]
         probe: Depth,
@@ -519,9 +522,9 @@ async fn dispatch(command: Command) -> Result<ExitCode, Failure> {
         #[cfg(feature = "docker")]
         Command::Images(command) => images::run(command).await,
         Command::Serve { plan, listen } => inside::serve(&plan, listen).await,
-        Command::Observe { name, address, probe, active, patience } => {
+        Command::Observe { name, address, ehlo, probe, active, patience } => {
             let patience = Patience { depth: probe, active, ..Patience::lab() }.waiting(patience);
-            inside::observe(name, address, &patience).await
+            inside::observe(name, address, ehlo, &patience).await
         }
         Command::Idle => inside::idle().await,
     }

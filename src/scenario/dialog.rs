@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::types::DurationText;
+use crate::name::Name;
 
 /// The dialog in the clear goes wrong; each key is one way.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -36,6 +37,9 @@ pub struct DialogFault {
     /// Commands that come with STARTTLS in one piece are carried out inside TLS (CVE-2011-0411).
     #[schemars(extend("const" = true))]
     pub keeps_commands: Option<bool>,
+    /// STARTTLS is offered to those only who give one of these names in EHLO.
+    #[schemars(length(min = 1, max = 8), extend("uniqueItems" = true))]
+    pub starttls_only_for: Option<Vec<Name>>,
     /// STARTTLS that comes with more in one piece is not taken, which it is alone.
     pub pair: Option<PairFault>,
     /// Lines end in other bytes than CR LF (RFC 5321, 2.3.8).

@@ -115,6 +115,8 @@ pub struct VantageSpec {
     /// Who stands there.
     #[schemars(length(min = 1, max = 100))]
     pub title: String,
+    /// The name that it gives in EHLO; its address literal if absent.
+    pub ehlo: Option<Name>,
 }
 
 /// What is wrong with the world: each key is a fault. Two faults need `compound`;

@@ -55,6 +55,12 @@ impl fmt::Display for ClientName {
     }
 }
 
+impl From<Name> for ClientName {
+    fn from(name: Name) -> Self {
+        Self::Host(name)
+    }
+}
+
 impl TryFrom<String> for ClientName {
     type Error = ClientNameError;
     fn try_from(text: String) -> Result<Self, ClientNameError> {

@@ -450,7 +450,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
 
     /// Whether this connection is offered STARTTLS.
     fn offers_starttls(&self) -> bool {
-        let is_left_out = self.in_turn() == Some(InTurn::Missing) || self.dialog.order.plan.dialog.implicit_tls.is_some();
+        let fault = &self.dialog.order.plan.dialog;
+        let is_stranger =
+            fault.starttls_only_for.as_ref().is_some_and(|names| !names.iter().any(|name| name.as_str() == self.helo));
+        let is_left_out = self.in_turn() == Some(InTurn::Missing) || is_stranger || fault.implicit_tls.is_some();
         self.dialog.offers_starttls_to(self.client) && !is_left_out
     }
 
