@@ -32,7 +32,8 @@ const GREETING_PATIENCE: Duration = Duration::from_secs(10);
 /// How long a server has at least to answer what it should have forgotten.
 const INJECTION_PATIENCE: Duration = Duration::from_secs(2);
 
-/// A dialog in progress. It never speaks before it was spoken to (RFC 5321, 4.3.1).
+/// A dialog in progress. It never speaks before it was spoken to (RFC 5321, 4.3.1): only where the time to greet is over, a
+/// ClientHello ends it.
 pub(super) struct Dialog<'a, S> {
     stream: S,
     /// What was received and not yet read as a reply.
