@@ -171,7 +171,7 @@ struct CheckArguments {
     /// How much to ask: one handshake in at most 3 connections, grouped questions in about 25 more, or complete lists.
     #[arg(long, value_name = "DEPTH", value_parser = parse_depth(), default_value = "quick")]
     probe: Depth,
-    /// Try what a server may take for an attack: whether it carries out a command that comes with STARTTLS in one piece.
+    /// Try what a server may take for an attack: a command in one piece with STARTTLS, a ClientHello where no greeting comes.
     #[arg(long)]
     active: bool,
     /// How many connections to one address at a time.

@@ -32,8 +32,8 @@ const GREETING_PATIENCE: Duration = Duration::from_secs(10);
 /// How long a server has at least to answer what it should have forgotten.
 const INJECTION_PATIENCE: Duration = Duration::from_secs(2);
 
-/// A dialog in progress. It never speaks before it was spoken to (RFC 5321, 4.3.1): only where the time to greet is over, a
-/// ClientHello ends it.
+/// A dialog in progress. It never speaks before it was spoken to (RFC 5321, 4.3.1): only `--active`
+/// ends a silent one with a ClientHello.
 pub(super) struct Dialog<'a, S> {
     stream: S,
     /// What was received and not yet read as a reply.
@@ -256,7 +256,11 @@ impl<'a> Dialog<'a, TcpStream> {
             session.starttls = Observed::NotAttempted(View::IMPLICIT.to_owned());
         }
         let secured = self.is_implicit || self.until_starttls(ehlo, session).await;
-        if !secured && self.bytes == 0 && matches!(session.greeting, Observed::Failed(Failure::TimedOut { .. })) {
+        if !secured
+            && self.patience.active
+            && self.bytes == 0
+            && matches!(session.greeting, Observed::Failed(Failure::TimedOut { .. }))
+        {
             self.hello_instead(name, session).await;
             return None;
         }
@@ -316,8 +320,8 @@ impl<'a> Dialog<'a, TcpStream> {
         refusal
     }
 
-    /// Where no greeting came in its time, the server may have waited for a ClientHello. It gets one on the connection that
-    /// would be closed now; what it says of TLS there is nothing that a sender would see.
+    /// Where no greeting came in its time, the server may have waited for a ClientHello. With `--active` it gets one on the
+    /// connection that would be closed now; what it says of TLS there is nothing that a sender would see.
     async fn hello_instead(mut self, name: &Name, session: &mut Session) {
         let result = handshake::connect(self.stream, &handshake::Wanted::usual(name), QUIT_PATIENCE).await;
         if result.outcome.is_ok() || result.certificates.is_some() || result.refusal.is_some() {
