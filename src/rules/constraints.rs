@@ -4,6 +4,7 @@
 
 use x509_parser::{
     certificate::X509Certificate,
+    der_parser::{asn1_rs::Oid, oid},
     extensions::{KeyUsage, ParsedExtension, X509Extension},
     prelude::FromDer as _,
 };
@@ -54,7 +55,7 @@ pub fn faults(chain: &[Certificate], judgement: &Judgement) -> Vec<String> {
         faults.extend(authority(what, certificate, below(place)));
         faults.extend(names(what, certificate, &path[..place]));
     }
-    if let Some(anchor) = judgement.anchor.as_ref().and_then(parsed) {
+    if let Some(anchor) = judgement.anchor_above(chain).and_then(parsed) {
         faults.extend(root(&anchor, below(path.len().max(1)), &path));
     }
     faults
@@ -138,7 +139,7 @@ fn names(what: &str, authority: &X509Certificate, below: &[(String, X509Certific
 /// What OpenSSL and GnuTLS hold against a root, though it is trusted; others take it for no more than a name and a key
 /// (RFC 5280, 6.1.1). One of version 1 cannot say that it is a CA, and is believed.
 fn root(anchor: &X509Certificate, below: usize, path: &[(String, X509Certificate)]) -> Vec<String> {
-    let what = "the root";
+    let what = if anchor.subject().as_raw() == anchor.issuer().as_raw() { "the root" } else { "the trust anchor" };
     let mut faults: Vec<String> = names(what, anchor, path).into_iter().collect();
     if anchor.version().0 >= 2 {
         faults.extend(authority(what, anchor, below));
@@ -156,9 +157,25 @@ fn root(anchor: &X509Certificate, below: usize, path: &[(String, X509Certificate
 /// enough (RFC 5280, 4.2.1.12), and for OpenSSL and rustls it is not.
 fn is_for_servers(certificate: &X509Certificate) -> bool {
     match certificate.extended_key_usage() {
-        Ok(Some(usage)) => usage.value.server_auth,
+        Ok(Some(usage)) => usage.value.server_auth || usage.value.other.iter().any(is_gated),
         _ => true,
     }
+}
+
+/// Whether a usage is the server-gated cryptography of Netscape or Microsoft, which OpenSSL takes for that of TLS servers
+/// (`check_purpose_ssl_server`).
+fn is_gated(usage: &Oid) -> bool {
+    *usage == oid!(2.16.840.1.113730.4.1) || *usage == oid!(1.3.6.1.4.1.311.10.3.3)
+}
+
+/// The certificates of the path and the root above it that are meant for TLS servers by server-gated cryptography alone.
+pub fn gated(chain: &[Certificate], judgement: &Judgement) -> Vec<String> {
+    let is_gated_alone = |certificate: &Certificate| match parsed(certificate)?.extended_key_usage() {
+        Ok(Some(usage)) => Some(!usage.value.server_auth && usage.value.other.iter().any(is_gated)),
+        _ => None,
+    };
+    let gated = links(chain, judgement).into_iter().filter(|(_, certificate)| is_gated_alone(certificate) == Some(true));
+    gated.map(|(what, _)| what).collect()
 }
 
 /// Whether all names of the server's certificate can be read: then [`faults`] has the last word on them.

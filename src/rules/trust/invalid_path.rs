@@ -48,8 +48,7 @@ fn judge(context: &Context) -> Outcome {
         if !matches!(judgement.end, End::Trusted { .. }) {
             return Outcome::NotApplicable("the path does not reach a trust anchor".to_owned());
         }
-        let is_anchor = context.stores.iter().flat_map(|store| &store.anchors).any(|anchor| **anchor == *chain[0].der());
-        if is_anchor {
+        if judgement.anchor.as_ref().is_some_and(|anchor| anchor.der() == chain[0].der()) {
             return Outcome::Passed(String::new());
         }
         match (&judgement.misled, constrained(context, chain, judgement)) {
@@ -100,7 +99,11 @@ fn constrained(context: &Context, chain: &[Certificate], judgement: &Judgement) 
         }
         // What OpenSSL knows is a matter of its own.
         (Opinion::RefusesExtension, true) => return Outcome::Passed(String::new()),
-        (Opinion::Refuses(why), true) => (vec![why], None),
+        // Likewise.
+        (Opinion::RefusesUsage(_), true) if !constraints::gated(chain, judgement).is_empty() => {
+            return Outcome::Passed(String::new());
+        }
+        (Opinion::Refuses(why) | Opinion::RefusesUsage(why), true) => (vec![why], None),
         (Opinion::Accepts, false) => (faults, Some("rustls-webpki accepts the path all the same".to_owned())),
         (_, false) => (faults, None),
     };
@@ -164,6 +167,17 @@ mod tests {
 
     fn only(domain: &str) -> NameConstraints {
         NameConstraints { permitted_subtrees: vec![GeneralSubtree::DnsName(domain.to_owned())], excluded_subtrees: Vec::new() }
+    }
+
+    /// A CA that is a trust anchor itself does not stand below itself.
+    #[test]
+    fn an_intermediate_that_is_an_anchor_counts_once() {
+        let mut world = World::correct();
+        let issuing = world.root.intermediate_with("Issuing CA", |p| p.is_ca = IsCa::Ca(BasicConstraints::Constrained(0)));
+        world.chain = vec![issuing.leaf(|_| {}), issuing.certificate.clone()];
+        world.stores[0].anchors = vec![issuing.certificate.der().to_vec().into()];
+        let outcome = world.judge(&RULE);
+        assert_eq!(kind(&outcome), "passed", "{outcome:?}");
     }
 
     /// What OpenSSL holds against a root that is trusted.
