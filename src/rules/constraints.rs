@@ -4,8 +4,12 @@
 
 use x509_parser::{
     certificate::X509Certificate,
-    der_parser::{asn1_rs::Oid, oid},
+    der_parser::{
+        asn1_rs::{Oid, Tag},
+        oid,
+    },
     extensions::{KeyUsage, ParsedExtension, X509Extension},
+    oid_registry::OID_KEY_TYPE_EC_PUBLIC_KEY,
     prelude::FromDer as _,
 };
 
@@ -90,6 +94,7 @@ fn form(what: &str, certificate: &X509Certificate) -> Vec<String> {
     if let Some(flaw) = dates::flaws(certificate.as_raw()).first() {
         faults.push(format!("{what} has a date that OpenSSL does not read: {flaw}"));
     }
+    faults.extend(spelled_out(what, certificate));
     // RFC 5280, 4.2
     let extensions = certificate.extensions();
     let is_repeated = |index: usize| extensions[..index].iter().any(|earlier| earlier.oid == extensions[index].oid);
@@ -97,6 +102,14 @@ fn form(what: &str, certificate: &X509Certificate) -> Vec<String> {
         faults.push(format!("{what} has an extension twice: {}", short(&extensions[twice].oid.to_id_string())));
     }
     faults
+}
+
+/// A curve by its parameters instead of its name (RFC 5480, 2.1.1), which OpenSSL refuses anywhere on a path (`check_curve`).
+fn spelled_out(what: &str, certificate: &X509Certificate) -> Option<String> {
+    let algorithm = &certificate.public_key().algorithm;
+    let is_explicit = algorithm.algorithm == OID_KEY_TYPE_EC_PUBLIC_KEY
+        && algorithm.parameters().is_some_and(|parameters| parameters.tag() == Tag::Sequence);
+    is_explicit.then(|| format!("{what} has a key whose curve is spelled out, and OpenSSL takes curves by name only"))
 }
 
 /// What keeps a certificate from being that of a CA; `below` is how many CAs stand between it and the server's certificate.
@@ -140,7 +153,7 @@ fn names(what: &str, authority: &X509Certificate, below: &[(String, X509Certific
 /// (RFC 5280, 6.1.1). One of version 1 cannot say that it is a CA, and is believed.
 fn root(anchor: &X509Certificate, below: usize, path: &[(String, X509Certificate)]) -> Vec<String> {
     let what = if anchor.subject().as_raw() == anchor.issuer().as_raw() { "the root" } else { "the trust anchor" };
-    let mut faults: Vec<String> = names(what, anchor, path).into_iter().collect();
+    let mut faults: Vec<String> = names(what, anchor, path).into_iter().chain(spelled_out(what, anchor)).collect();
     if anchor.version().0 >= 2 {
         faults.extend(authority(what, anchor, below));
     }

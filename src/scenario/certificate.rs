@@ -133,6 +133,9 @@ pub enum OddKey {
     /// ECDSA on brainpoolP384r1.
     #[serde(rename = "ecdsa-brainpool-p384r1")]
     EcdsaBrainpoolP384r1,
+    /// ECDSA on P-256, whose parameters stand in place of its name (RFC 5480, 2.1.1, forbids it).
+    #[serde(rename = "ecdsa-explicit")]
+    EcdsaExplicit,
 }
 
 impl OddKey {

@@ -16,7 +16,8 @@ rule! {
     ///
     /// The path reaches a trust anchor, and verifiers refuse it all the same: an issuer is not a CA or
     /// may not sign certificates, the path is longer than a CA allows, a name is outside of a CA's
-    /// name constraints, a certificate is not meant for TLS servers, or a critical extension is unknown.
+    /// name constraints, a certificate is not meant for TLS servers, a critical extension is unknown, or a curve is
+    /// spelled out.
     /// Or OpenSSL does not find the path: it takes the first certificate sent that has the issuer's name
     /// and key identifier, does not go back from there, and that one leads nowhere.
     ///
@@ -137,7 +138,7 @@ mod tests {
     use time::Duration;
 
     use super::*;
-    use crate::rules::test_facts::{Authority, Hash, Key, NOW, World, kind, messages};
+    use crate::rules::test_facts::{Authority, Hash, Key, NOW, World, kind, messages, wrap};
 
     type Params = rcgen::CertificateParams;
     type Change = fn(&mut Params);
@@ -178,6 +179,22 @@ mod tests {
         world.stores[0].anchors = vec![issuing.certificate.der().to_vec().into()];
         let outcome = world.judge(&RULE);
         assert_eq!(kind(&outcome), "passed", "{outcome:?}");
+    }
+
+    /// The curve is P-256, by its equation.
+    #[test]
+    fn a_curve_that_is_spelled_out_is_found() {
+        let mut world = World::correct();
+        world.chain[0] = world.issuing.reissue(&world.chain[0], |fields| {
+            const EC_PUBLIC_KEY: [u8; 9] = [6, 7, 0x2a, 0x86, 0x48, 0xce, 0x3d, 2, 1];
+            let parameters = include_bytes!("../../../lab/keys/p256-parameters.der");
+            let algorithm = wrap(0x30, &[&EC_PUBLIC_KEY[..], parameters].concat());
+            // Its own point, behind an algorithm of 21 bytes and the header of 2.
+            let point = fields[6][23..].to_vec();
+            fields[6] = wrap(0x30, &[algorithm, point].concat());
+        });
+        let outcome = world.judge(&RULE);
+        assert!(messages(&outcome)[0].contains("has a key whose curve is spelled out"), "{outcome:?}");
     }
 
     /// What OpenSSL holds against a root that is trusted.
