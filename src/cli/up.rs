@@ -33,9 +33,22 @@ struct Lab {
     address: String,
     /// The root to trust.
     ca_file: PathBuf,
+    /// The certificate on the server's disk, where that is not what it presents.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    certificate_file: Option<PathBuf>,
+    /// The CA's web server, where it publishes something.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    web: Option<LabWeb>,
     vantages: Vec<LabVantage>,
     /// The process that holds it.
     owner: String,
+}
+
+/// Issuers, lists and answers of OCSP are to be had of it; certificates name its host.
+#[derive(Debug, Serialize, Deserialize)]
+struct LabWeb {
+    host: String,
+    address: String,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -57,6 +70,10 @@ impl Lab {
             format!("MTALAB_PORT={port}"),
             format!("MTALAB_CA_FILE='{ca_file}'"),
         ];
+        if let Some(file) = &self.certificate_file {
+            lines.push(format!("MTALAB_CERTIFICATE_FILE='{}'", file.display().to_string().replace('\'', r"'\''")));
+        }
+        lines.extend(self.web.iter().map(|web| format!("MTALAB_WEB={}:80={}", web.host, web.address)));
         let variable = |name: &str| name.to_ascii_uppercase().replace('-', "_");
         lines.extend(self.vantages.iter().map(|v| format!("MTALAB_FROM_{}={}", variable(&v.name), v.source)));
         lines.join("\n")
@@ -118,6 +135,9 @@ pub(super) async fn up(arguments: UpArguments) -> Result<ExitCode, Failure> {
     if let Some(web) = &running.web {
         let (host, address) = (web.host, web.address);
         out::note(&format!("the CA's web server: mtalab check --revocation --fetch-issuers --resolve {host}:80={address} …"));
+    }
+    if let Some(file) = &state.lab.certificate_file {
+        out::note(&format!("the renewed certificate on its disk: mtalab check --certificate {} …", file.display()));
     }
     ended.await;
     running.stop().await;
@@ -204,6 +224,11 @@ impl State {
         let folder = folder()?;
         let ca_file = folder.join(format!("{id}.pem"));
         write_private(&ca_file, plan.trust.to_pem().as_bytes())?;
+        let certificate_file = plan.installed.as_ref().map(|_| folder.join(format!("{id}.certificate.pem")));
+        if let (Some(file), Some(der)) = (&certificate_file, &plan.installed) {
+            write_private(file, pem::encode(&pem::Pem::new("CERTIFICATE", der.as_slice())).as_bytes())?;
+        }
+        let web = running.web.as_ref().map(|web| LabWeb { host: web.host.to_string(), address: web.address.to_string() });
         let vantage = |v: &crate::lab::RunningVantage| LabVantage { name: v.name.clone(), source: v.source.to_string() };
         let lab = Lab {
             id: id.clone(),
@@ -213,6 +238,8 @@ impl State {
             host: plan.server.host.to_string(),
             address: running.address.to_string(),
             ca_file,
+            certificate_file,
+            web,
             vantages: running.vantages.iter().map(vantage).collect(),
             owner: Owner::me().to_string(),
         };
@@ -274,6 +301,7 @@ impl State {
 
     fn remove(&self) {
         let _ = fs::remove_file(&self.lab.ca_file);
+        let _ = self.lab.certificate_file.as_ref().map(fs::remove_file);
         let _ = fs::remove_file(&self.path);
     }
 }

@@ -4,7 +4,12 @@
 
 use x509_parser::{
     certificate::X509Certificate,
+    der_parser::{
+        asn1_rs::{Oid, Tag},
+        oid,
+    },
     extensions::{KeyUsage, ParsedExtension, X509Extension},
+    oid_registry::OID_KEY_TYPE_EC_PUBLIC_KEY,
     prelude::FromDer as _,
 };
 
@@ -54,7 +59,7 @@ pub fn faults(chain: &[Certificate], judgement: &Judgement) -> Vec<String> {
         faults.extend(authority(what, certificate, below(place)));
         faults.extend(names(what, certificate, &path[..place]));
     }
-    if let Some(anchor) = judgement.anchor.as_ref().and_then(parsed) {
+    if let Some(anchor) = judgement.anchor_above(chain).and_then(parsed) {
         faults.extend(root(&anchor, below(path.len().max(1)), &path));
     }
     faults
@@ -89,6 +94,7 @@ fn form(what: &str, certificate: &X509Certificate) -> Vec<String> {
     if let Some(flaw) = dates::flaws(certificate.as_raw()).first() {
         faults.push(format!("{what} has a date that OpenSSL does not read: {flaw}"));
     }
+    faults.extend(spelled_out(what, certificate));
     // RFC 5280, 4.2
     let extensions = certificate.extensions();
     let is_repeated = |index: usize| extensions[..index].iter().any(|earlier| earlier.oid == extensions[index].oid);
@@ -96,6 +102,14 @@ fn form(what: &str, certificate: &X509Certificate) -> Vec<String> {
         faults.push(format!("{what} has an extension twice: {}", short(&extensions[twice].oid.to_id_string())));
     }
     faults
+}
+
+/// A curve by its parameters instead of its name (RFC 5480, 2.1.1), which OpenSSL refuses anywhere on a path (`check_curve`).
+fn spelled_out(what: &str, certificate: &X509Certificate) -> Option<String> {
+    let algorithm = &certificate.public_key().algorithm;
+    let is_explicit = algorithm.algorithm == OID_KEY_TYPE_EC_PUBLIC_KEY
+        && algorithm.parameters().is_some_and(|parameters| parameters.tag() == Tag::Sequence);
+    is_explicit.then(|| format!("{what} has a key whose curve is spelled out, and OpenSSL takes curves by name only"))
 }
 
 /// What keeps a certificate from being that of a CA; `below` is how many CAs stand between it and the server's certificate.
@@ -138,8 +152,8 @@ fn names(what: &str, authority: &X509Certificate, below: &[(String, X509Certific
 /// What OpenSSL and GnuTLS hold against a root, though it is trusted; others take it for no more than a name and a key
 /// (RFC 5280, 6.1.1). One of version 1 cannot say that it is a CA, and is believed.
 fn root(anchor: &X509Certificate, below: usize, path: &[(String, X509Certificate)]) -> Vec<String> {
-    let what = "the root";
-    let mut faults: Vec<String> = names(what, anchor, path).into_iter().collect();
+    let what = if anchor.subject().as_raw() == anchor.issuer().as_raw() { "the root" } else { "the trust anchor" };
+    let mut faults: Vec<String> = names(what, anchor, path).into_iter().chain(spelled_out(what, anchor)).collect();
     if anchor.version().0 >= 2 {
         faults.extend(authority(what, anchor, below));
     }
@@ -156,9 +170,25 @@ fn root(anchor: &X509Certificate, below: usize, path: &[(String, X509Certificate
 /// enough (RFC 5280, 4.2.1.12), and for OpenSSL and rustls it is not.
 fn is_for_servers(certificate: &X509Certificate) -> bool {
     match certificate.extended_key_usage() {
-        Ok(Some(usage)) => usage.value.server_auth,
+        Ok(Some(usage)) => usage.value.server_auth || usage.value.other.iter().any(is_gated),
         _ => true,
     }
+}
+
+/// Whether a usage is the server-gated cryptography of Netscape or Microsoft, which OpenSSL takes for that of TLS servers
+/// (`check_purpose_ssl_server`).
+fn is_gated(usage: &Oid) -> bool {
+    *usage == oid!(2.16.840.1.113730.4.1) || *usage == oid!(1.3.6.1.4.1.311.10.3.3)
+}
+
+/// The certificates of the path and the root above it that are meant for TLS servers by server-gated cryptography alone.
+pub fn gated(chain: &[Certificate], judgement: &Judgement) -> Vec<String> {
+    let is_gated_alone = |certificate: &Certificate| match parsed(certificate)?.extended_key_usage() {
+        Ok(Some(usage)) => Some(!usage.value.server_auth && usage.value.other.iter().any(is_gated)),
+        _ => None,
+    };
+    let gated = links(chain, judgement).into_iter().filter(|(_, certificate)| is_gated_alone(certificate) == Some(true));
+    gated.map(|(what, _)| what).collect()
 }
 
 /// Whether all names of the server's certificate can be read: then [`faults`] has the last word on them.

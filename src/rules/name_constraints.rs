@@ -49,8 +49,13 @@ fn presented<'a>(certificate: &'a X509Certificate<'a>, is_leaf: bool) -> (Option
     (directory_name, others)
 }
 
+/// Whether OpenSSL takes a common name for a host's (`cn2dnsid`): two labels or more, none with a hyphen at its end.
 fn is_host(name: &str) -> bool {
-    name.contains('.') && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_'))
+    let is_label = |label: &str| {
+        let is_text = label.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
+        is_text && !label.is_empty() && !label.starts_with('-') && !label.ends_with('-')
+    };
+    name.contains('.') && name.split('.').all(is_label)
 }
 
 /// Why a name is not permitted; none where it is.
@@ -63,13 +68,16 @@ fn limit(name: &GeneralName, permitted: &[GeneralSubtree], excluded: &[GeneralSu
     let limits = |list: &[(String, Option<bool>)]| listed(list.iter().map(|(base, _)| base), 3, ", ");
     if permitted.iter().chain(&excluded).any(|(_, is_below)| is_below.is_none()) {
         // RFC 5280, 6.1.4 g: who cannot compare must refuse.
-        Some("they limit names of this kind, which OpenSSL does not compare".to_owned())
-    } else if excluded.iter().any(|(base, _)| base.is_empty()) {
+        Some("they limit names of this kind, and OpenSSL does not compare this one".to_owned())
+    } else if excluded.iter().any(|(base, is_below)| base.is_empty() && *is_below == Some(true)) {
         Some("no DNS name is permitted".to_owned())
     } else if excluded.iter().any(|(_, is_below)| *is_below == Some(true)) {
         Some(format!("all but {} are permitted", limits(&excluded)))
     } else if !permitted.is_empty() && permitted.iter().all(|(_, is_below)| *is_below == Some(false)) {
-        Some(format!("only {} are permitted", limits(&permitted)))
+        // As certtool of GnuTLS 3.7 accepts them.
+        let is_openssl_alone = matches!(name, GeneralName::DirectoryName(_) | GeneralName::URI(_));
+        let others = if is_openssl_alone { "; GnuTLS does not compare names of this kind" } else { "" };
+        Some(format!("only {} are permitted{others}", limits(&permitted)))
     } else {
         None
     }
@@ -109,7 +117,7 @@ fn address(bytes: &[u8]) -> Option<String> {
     Some(format!("{}/{}", one(network)?, if is_prefix { ones.to_string() } else { one(mask)? }))
 }
 
-/// Whether a name is below a subtree of its kind; none where names of that kind are not compared.
+/// Whether a name is below a subtree of its kind; none where names of that kind or form are not compared.
 fn is_below(name: &GeneralName, base: &GeneralName) -> Option<bool> {
     Some(match (name, base) {
         (GeneralName::DNSName(name), GeneralName::DNSName(base)) => {
@@ -118,21 +126,22 @@ fn is_below(name: &GeneralName, base: &GeneralName) -> Option<bool> {
         // As names are compared elsewhere: without regard to case, spaces and kinds of string (RFC 5280, 7.1).
         (GeneralName::DirectoryName(name), GeneralName::DirectoryName(base)) => canonical(name).starts_with(&canonical(base)),
         (GeneralName::RFC822Name(mail), GeneralName::RFC822Name(base)) => {
-            let (mail, base) = (mail.to_ascii_lowercase(), base.to_ascii_lowercase());
-            let host = mail.rsplit_once('@').map_or("", |(_, host)| host);
-            match (base.contains('@'), base.starts_with('.')) {
-                (true, _) => mail == base,
-                (false, true) => host.ends_with(&base),
-                (false, false) => host == base,
+            let (local, host) = mail.rsplit_once('@')?;
+            match base.rsplit_once('@') {
+                // `@host` is what some CAs write for `host`; the part before the `@` is a matter of case (RFC 5321, 2.4).
+                Some((of, base)) => (of.is_empty() || local == of) && host.eq_ignore_ascii_case(base),
+                None => is_host_below(host, base),
             }
         }
+        // As it stands between the slashes and a colon or a slash: a user before it belongs to it.
         (GeneralName::URI(uri), GeneralName::URI(base)) => {
-            let rest = uri.split_once("://").map_or("", |(_, rest)| rest);
-            let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-            let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
-            let host = host.split(':').next().unwrap_or_default().to_ascii_lowercase();
-            let base = base.to_ascii_lowercase();
-            if base.starts_with('.') { host.ends_with(&base) } else { host == base }
+            let (_, rest) = uri.split_once(':')?;
+            let rest = rest.strip_prefix("//")?;
+            let host = rest.split_once(':').or_else(|| rest.split_once('/')).map_or(rest, |(host, _)| host);
+            if host.is_empty() {
+                return None;
+            }
+            is_host_below(host, base)
         }
         (GeneralName::IPAddress(address), GeneralName::IPAddress(base)) => {
             let (network, mask) = base.split_at(base.len() / 2);
@@ -142,6 +151,12 @@ fn is_below(name: &GeneralName, base: &GeneralName) -> Option<bool> {
         }
         _ => return None,
     })
+}
+
+/// Whether a host is the one that a subtree names, or behind a dot, one below it.
+fn is_host_below(host: &str, base: &str) -> bool {
+    let (host, base) = (host.to_ascii_lowercase(), base.to_ascii_lowercase());
+    if base.starts_with('.') { host.ends_with(&base) } else { host == base }
 }
 
 /// Whether a name is that of the subtree or one below it; behind a dot, only one below it.
@@ -257,6 +272,63 @@ mod tests {
         world.chain = vec![issuing.leaf(|params| params.subject_alt_names.clear()), issuing.certificate];
         let outcome = world.judge(crate::rules::find("invalid-path").unwrap());
         assert!(messages(&outcome)[0].contains("may not certify mx.example.test"), "{outcome:?}");
+    }
+
+    /// Each as `openssl verify` of OpenSSL 3.0 judges it.
+    #[rstest]
+    #[case::host("example.test", "a@EXAMPLE.test", Some(true))]
+    #[case::host("example.test", "a@sub.example.test", Some(false))]
+    #[case::host_behind_at("@example.test", "a@example.test", Some(true))]
+    #[case::host_behind_at("@example.test", "a@sub.example.test", Some(false))]
+    #[case::domain(".example.test", "a@sub.example.test", Some(true))]
+    #[case::domain(".example.test", "a@example.test", Some(false))]
+    #[case::mailbox("a@example.test", "a@EXAMPLE.test", Some(true))]
+    #[case::mailbox("a@example.test", "A@example.test", Some(false))]
+    #[case::no_host("example.test", "nobody", None)]
+    #[case::nothing("@", "a@example.test", Some(false))]
+    #[case::empty("", "a@example.test", Some(false))]
+    fn mail_addresses_are_compared_as_openssl_does(#[case] base: &str, #[case] mail: &str, #[case] expected: Option<bool>) {
+        assert_eq!(is_below(&GeneralName::RFC822Name(mail), &GeneralName::RFC822Name(base)), expected);
+    }
+
+    /// Likewise.
+    #[rstest]
+    #[case("example.test", "https://EXAMPLE.test/a", Some(true))]
+    #[case("example.test", "https://example.test:8/a", Some(true))]
+    #[case(".example.test", "https://a.example.test:8/", Some(true))]
+    #[case(".example.test", "https://example.test/", Some(false))]
+    #[case("example.test", "https://user@example.test/", Some(false))]
+    #[case("example.test", "https://example.test?a", Some(false))]
+    #[case("example.test", "urn:example.test", None)]
+    #[case("example.test", "https:///a", None)]
+    fn hosts_of_uris_are_compared_as_openssl_does(#[case] base: &str, #[case] uri: &str, #[case] expected: Option<bool>) {
+        assert_eq!(is_below(&GeneralName::URI(uri), &GeneralName::URI(base)), expected);
+    }
+
+    #[rstest]
+    #[case("mx.example.test", true)]
+    #[case("mx_1.example.test", true)]
+    #[case("mx.example.test.", false)]
+    #[case("mx-.example.test", false)]
+    #[case("*.example.test", false)]
+    #[case("mx", false)]
+    fn a_common_name_is_a_host_where_openssl_takes_it_for_one(#[case] name: &str, #[case] expected: bool) {
+        assert_eq!(is_host(name), expected);
+    }
+
+    /// An empty subtree of hosts holds all of them, one of mail addresses none.
+    #[rstest]
+    #[case(GeneralSubtree::DnsName(String::new()), "violated")]
+    #[case(GeneralSubtree::Rfc822Name(String::new()), "passed")]
+    fn an_empty_subtree_is_one_of_its_kind(#[case] excluded: GeneralSubtree, #[case] expected: &str) {
+        let mut world = World::correct();
+        let issuing = world.root.intermediate_with("Issuing CA", |params| {
+            params.name_constraints = Some(NameConstraints { permitted_subtrees: Vec::new(), excluded_subtrees: vec![excluded] });
+        });
+        let leaf = issuing.leaf(|p| p.subject_alt_names.push(SanType::Rfc822Name("a@example.test".try_into().unwrap())));
+        world.chain = vec![leaf, issuing.certificate];
+        let outcome = world.judge(crate::rules::find("invalid-path").unwrap());
+        assert_eq!(kind(&outcome), expected, "{outcome:?}");
     }
 
     #[rstest]

@@ -15,9 +15,9 @@ use time::OffsetDateTime;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 use self::first::Climb;
-pub use self::first::{DeadEnd, Misled};
+pub use self::first::{DeadEnd, Misled, is_self_signed};
 use super::{
-    certificate_text, key_identifiers,
+    certificate_text, key_identifiers, short,
     signature::{self, Checked},
     spelling::alike,
 };
@@ -125,6 +125,12 @@ impl Judgement {
         self.path.get(1..).unwrap_or_default()
     }
 
+    /// The trust anchor above the path; none where the last certificate of the path is one itself.
+    pub fn anchor_above(&self, chain: &[Certificate]) -> Option<&Certificate> {
+        let top = self.path.last().and_then(|top| chain.get(*top));
+        self.anchor.as_ref().filter(|anchor| top.is_none_or(|top| top.der() != anchor.der()))
+    }
+
     /// Whether the path was sent bottom up (RFC 8446, 4.4.2; RFC 5246, 7.4.2).
     pub fn is_in_order(&self) -> bool {
         let climb: Vec<usize> = self.path.iter().copied().chain(self.root).collect();
@@ -135,13 +141,38 @@ impl Judgement {
 /// The certificates of a path with their names in words, bottom up, the root of the store above them.
 pub fn links<'a>(chain: &'a [Certificate], judgement: &'a Judgement) -> Vec<(String, &'a Certificate)> {
     let sent = |index: &usize| (certificate_text(chain, *index), &chain[*index]);
-    let root = match (&judgement.anchor, &judgement.root) {
-        // Of one CA, the store may have another certificate than the server: verifiers look at their own.
-        (Some(anchor), Some(root)) if anchor.der() != chain[*root].der() => Some(("the root of the store".to_owned(), anchor)),
-        (Some(anchor), None) => Some(("the root".to_owned(), anchor)),
-        (_, root) => root.as_ref().map(sent),
+    judgement.path.iter().map(sent).chain(root_above(chain, judgement)).collect()
+}
+
+/// The root above a path with its name in words: that of the store, or one that was sent and that nobody trusts.
+pub fn root_above<'a>(chain: &'a [Certificate], judgement: &'a Judgement) -> Option<(String, &'a Certificate)> {
+    let of_store = |what: &str, anchor: &'a Certificate| {
+        let subject =
+            anchor.details().map_or_else(|_| String::new(), |details| format!(" ({})", short(details.subject.as_str())));
+        Some((format!("{what}{subject}"), anchor))
     };
-    judgement.path.iter().map(sent).chain(root).collect()
+    match (judgement.anchor_above(chain), judgement.root) {
+        // Of one CA, the store may have another certificate than the server: verifiers look at their own.
+        (Some(anchor), Some(root)) if anchor.der() != chain[root].der() => of_store("the root of the store", anchor),
+        (Some(anchor), None) if is_self_signed(anchor) => of_store("the root", anchor),
+        (Some(anchor), None) => of_store("the trust anchor", anchor),
+        (_, root) => root.map(|root| (certificate_text(chain, root), &chain[root])),
+    }
+}
+
+/// Where the path ends for OpenSSL, which takes no certificate of a store for its end but a self-signed one, unless it is told
+/// to (`X509_V_FLAG_PARTIAL_CHAIN`). The others of the stores are links for it, as what was sent.
+pub fn end_at_a_root(chain: &[Certificate], stores: &[TrustStore], now: OffsetDateTime) -> End {
+    let (mut links, mut roots) = (chain.to_vec(), stores.to_vec());
+    for store in &mut roots {
+        store.anchors.retain(|anchor| {
+            let anchor = Certificate::from_der(anchor);
+            let is_root = is_self_signed(&anchor);
+            links.extend((!is_root).then_some(anchor));
+            is_root
+        });
+    }
+    judge(&links, &roots, now).end
 }
 
 /// Finds the path of a chain as sent; `now` prefers certificates that are valid then.
@@ -398,8 +429,11 @@ impl<'a> Search<'a> {
         }
     }
 
+    /// Whether a certificate is itself in a store. That makes a CA an anchor, and the server only if it is self-signed: nobody
+    /// stops at another one unasked.
     fn is_anchor(&self, index: usize, anchor: usize) -> bool {
-        self.sent[index].as_ref().is_some_and(|certificate| certificate.as_raw() == self.anchors[anchor].1.as_raw())
+        let is_it = |certificate: &X509Certificate| certificate.as_raw() == self.anchors[anchor].1.as_raw();
+        self.sent[index].as_ref().is_some_and(is_it) && (index != 0 || self.fits(0, Issuer::Sent(0)))
     }
 
     fn certificate(&self, issuer: Issuer) -> Option<&X509Certificate<'a>> {

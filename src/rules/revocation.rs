@@ -62,6 +62,8 @@ pub struct Subject<'a> {
     issuer: Option<&'a Certificate>,
 }
 
+/// The reason of a revocation that may be taken back.
+const HOLD: &str = "certificateHold";
 /// Clocks of responders are not those of their readers.
 const SKEW: Duration = Duration::minutes(5);
 /// An answer that names no end is believed so long: what CAs give their answers at the most.
@@ -74,7 +76,7 @@ const MAX_RESPONDERS: usize = 4;
 
 /// The certificates of a path that a CA can take back, bottom up; a root cannot be.
 pub fn subjects<'a>(facts: &'a Facts, chain: &'a [Certificate], judgement: &'a path::Judgement) -> Vec<Subject<'a>> {
-    let above = judgement.root.and_then(|root| chain.get(root)).or(judgement.anchor.as_ref());
+    let above = judgement.root.and_then(|root| chain.get(root)).or(judgement.anchor_above(chain));
     let is_root = |certificate: &Certificate| parsed(certificate).is_some_and(|c| c.subject().as_raw() == c.issuer().as_raw());
     let path = judgement.path.iter().enumerate();
     let subjects = path.filter_map(|(place, index)| {
@@ -264,16 +266,17 @@ impl Subject<'_> {
             Checked::Wrong => return nothing("neither the CA nor a responder of the CA signed the answer"),
             Checked::Unknown => return nothing("the signature of the answer cannot be verified by this build"),
         }
-        // A revocation is for good; only "not revoked" goes out of date.
-        if let RevocationStatus::Revoked { at, reason } = &answer.status {
-            return Learned::Revoked(*at, *reason);
-        }
-        if let Some(why) = out_of_date(answer.this_update, answer.next_update, now) {
-            return Learned::Nothing(format!("the answer {why}"));
-        }
-        match answer.status {
+        let learned = match &answer.status {
+            RevocationStatus::Revoked { at, reason } => Learned::Revoked(*at, *reason),
             RevocationStatus::Good => Learned::Good(answer.next_update),
             _ => nothing("the responder does not know the certificate"),
+        };
+        // A revocation is for good; "not revoked" goes out of date, and a hold may have been lifted (RFC 5280, 5.3.1).
+        match out_of_date(answer.this_update, answer.next_update, now) {
+            Some(why) if !matches!(learned, Learned::Revoked(_, reason) if reason != Some(HOLD)) => {
+                Learned::Nothing(format!("the answer {why}"))
+            }
+            _ => learned,
         }
     }
 
@@ -312,16 +315,21 @@ impl Subject<'_> {
         if list.iter_revoked_certificates().any(|entry| entry.extensions().iter().any(is_unknown)) {
             return nothing("an entry of the list has a critical extension that is not known here");
         }
+        let mut held = None;
         for entry in list.iter_revoked_certificates().filter(|entry| entry.raw_serial() == child.raw_serial()) {
             let reason = entry.reason_code().and_then(|(_, code)| reason_name(code.0));
-            // A hold that was lifted (RFC 5280, 5.3.1).
-            if reason != Some("removeFromCRL") {
-                return Learned::Revoked(entry.revocation_date.to_datetime(), reason);
+            let revoked = Learned::Revoked(entry.revocation_date.to_datetime(), reason);
+            match reason {
+                // A hold that was lifted (RFC 5280, 5.3.1), and one that may have been since.
+                Some("removeFromCRL") => {}
+                Some(HOLD) => held = Some(revoked),
+                _ => return revoked,
             }
         }
-        match out_of_date(details.this_update, details.next_update, now) {
-            Some(why) => Learned::Nothing(format!("the list {why}")),
-            None => Learned::Good(details.next_update),
+        match (out_of_date(details.this_update, details.next_update, now), held) {
+            (Some(why), _) => Learned::Nothing(format!("the list {why}")),
+            (None, Some(held)) => held,
+            (None, None) => Learned::Good(details.next_update),
         }
     }
 }
@@ -452,11 +460,14 @@ fn is_whole(scope: &IssuingDistributionPoint, value: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use rcgen::{CertificateRevocationListParams, CrlIssuingDistributionPoint, Issuer, KeyPair, KeyUsagePurpose, SerialNumber};
+    use rcgen::{
+        CertificateRevocationListParams, CrlIssuingDistributionPoint, Issuer, KeyPair, KeyUsagePurpose, RevocationReason,
+        RevokedCertParams, SerialNumber,
+    };
     use rstest::rstest;
 
     use super::*;
-    use crate::rules::test_facts::World;
+    use crate::rules::test_facts::{NOW, World};
 
     /// A list for those certificates that point to `http://ca.test/part7`.
     fn list_of_a_part() -> Vec<u8> {
@@ -475,6 +486,39 @@ mod tests {
         };
         let key = KeyPair::generate().unwrap();
         params.signed_by(&Issuer::new(issuer, key)).unwrap().der().to_vec()
+    }
+
+    /// A hold counts as long as the list holds: the next one may have lifted it. A revocation counts ever after.
+    #[rstest]
+    #[case(RevocationReason::CertificateHold, 1, "revoked")]
+    #[case(RevocationReason::CertificateHold, 9, "nothing")]
+    #[case(RevocationReason::KeyCompromise, 9, "revoked")]
+    #[case(RevocationReason::RemoveFromCrl, 1, "good")]
+    #[case(RevocationReason::RemoveFromCrl, 9, "nothing")]
+    fn a_hold_may_be_lifted(#[case] reason: RevocationReason, #[case] days: i64, #[case] expected: &str) {
+        let world = World::correct();
+        let serial = hex_bytes(&world.chain[0].details().unwrap().serial);
+        let list = Crl::from_der(&world.issuing.list(|params| {
+            params.revoked_certs = vec![RevokedCertParams {
+                serial_number: SerialNumber::from(serial),
+                revocation_time: NOW - Duration::DAY,
+                reason_code: Some(reason),
+                invalidity_date: None,
+            }];
+        }));
+        let judgement = path::judge(&world.chain, &world.stores, NOW);
+        let facts = world.facts(1);
+        let subject = &subjects(&facts, &world.chain, &judgement)[0];
+        let learned = match subject.of_crl(&list, "", NOW + Duration::days(days)) {
+            Learned::Good(_) => "good",
+            Learned::Revoked(..) => "revoked",
+            Learned::Nothing(_) => "nothing",
+        };
+        assert_eq!(learned, expected);
+    }
+
+    fn hex_bytes(text: &str) -> Vec<u8> {
+        (0..text.len()).step_by(2).map(|at| u8::from_str_radix(&text[at..at + 2], 16).unwrap()).collect()
     }
 
     /// The same list with a name below that of the CA instead of the address: CN=part 7 of all.

@@ -28,6 +28,8 @@ pub enum Opinion {
     RefusesNames,
     /// It does not know a critical extension.
     RefusesExtension,
+    /// It takes a certificate not to be meant for TLS servers; the text says so.
+    RefusesUsage(String),
     /// It refuses for a reason that another rule reports, or that only this judge is strict about.
     RefusesForOtherReasons,
     /// It cannot tell; the text says why.
@@ -100,7 +102,7 @@ fn opinion(error: Error) -> Opinion {
         Error::PathLenConstraintViolated => "there are more certificates below a CA than its path length allows",
         Error::NameConstraintViolation => return Opinion::RefusesNames,
         Error::RequiredEkuNotFound | Error::RequiredEkuNotFoundContext(_) => {
-            "a certificate is not meant for TLS servers, by its extended key usage"
+            return Opinion::RefusesUsage("a certificate is not meant for TLS servers, by its extended key usage".to_owned());
         }
         Error::EmptyEkuExtension => "the extended key usage of a certificate is empty",
         Error::UnsupportedCriticalExtension => return Opinion::RefusesExtension,

@@ -7,8 +7,8 @@ use std::{
 };
 
 use rcgen::{
-    BasicConstraints, CertificateParams, CustomExtension, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer,
-    KeyPair, KeyUsagePurpose, PublicKeyData, SignatureAlgorithm, SigningKey,
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, CustomExtension, DistinguishedName, DnType,
+    ExtendedKeyUsagePurpose, IsCa, Issuer, KeyIdMethod, KeyPair, KeyUsagePurpose, PublicKeyData, SignatureAlgorithm, SigningKey,
 };
 use rsa::{pkcs1::EncodeRsaPublicKey as _, pkcs1v15::Pkcs1v15Sign};
 use sha2::{Digest as _, Sha256};
@@ -296,6 +296,11 @@ impl Authority {
         self.leaf_with(key, |_| {})
     }
 
+    /// The server's certificate with the CA's own key.
+    pub fn leaf_of_its_own_key(&self) -> Certificate {
+        self.sign(&leaf_params(), &self.key)
+    }
+
     /// The server's certificate with that kind of key, and with changes.
     pub fn leaf_with(&self, key: Key, change: impl FnOnce(&mut CertificateParams)) -> Certificate {
         let mut params = leaf_params();
@@ -342,6 +347,20 @@ impl Authority {
         let signature = wrap(3, &[&[0][..], &self.key.sign(&signed).unwrap()].concat());
         let whole = fields(&certificate.der()[header(certificate.der())..]);
         Certificate::from_der(&wrap(0x30, &[signed, whole[1].clone(), signature].concat()))
+    }
+
+    /// A list of the revoked for a week, with changes.
+    pub fn list(&self, change: impl FnOnce(&mut CertificateRevocationListParams)) -> Vec<u8> {
+        let mut params = CertificateRevocationListParams {
+            this_update: NOW,
+            next_update: NOW + Duration::days(7),
+            crl_number: 1_u64.into(),
+            issuing_distribution_point: None,
+            revoked_certs: Vec::new(),
+            key_identifier_method: KeyIdMethod::Sha256,
+        };
+        change(&mut params);
+        params.signed_by(&Issuer::from_params(&self.params, &*self.key)).unwrap().der().to_vec()
     }
 
     fn params(name: &str) -> CertificateParams {

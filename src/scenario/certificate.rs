@@ -38,6 +38,32 @@ pub struct CertificateSpec {
     pub must_staple: Option<bool>,
     /// How its CA signs it; ECDSA if absent.
     pub signature: Option<SignatureScheme>,
+    /// Its CA may certify a name of this kind only, which it has; any name if absent.
+    pub issuer_permits: Option<NameKind>,
+}
+
+/// A kind of name besides host names that a CA can be limited to (RFC 5280, 4.2.1.10).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum NameKind {
+    /// The subject.
+    Subject,
+    /// A mail address.
+    Mail,
+    /// The host in a URI.
+    Uri,
+    /// An IP address.
+    Address,
+}
+
+/// What a trust store may hold instead of a root.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum AnchorFault {
+    /// The intermediate that signed.
+    Intermediate,
+    /// The server's certificate.
+    Certificate,
 }
 
 /// A kind of key that is strong enough.
@@ -107,6 +133,9 @@ pub enum OddKey {
     /// ECDSA on brainpoolP384r1.
     #[serde(rename = "ecdsa-brainpool-p384r1")]
     EcdsaBrainpoolP384r1,
+    /// ECDSA on P-256, whose parameters stand in place of its name (RFC 5480, 2.1.1, forbids it).
+    #[serde(rename = "ecdsa-explicit")]
+    EcdsaExplicit,
 }
 
 impl OddKey {
@@ -167,6 +196,10 @@ pub enum ChainFault {
     ExpiredCrossCertificate,
     /// Two CAs certify each other, and nobody else certifies either.
     Cycle,
+    /// Of two certificates of the CA that signed, the first says that it is no CA, and the second is right.
+    BadAlternativeFirst,
+    /// The same the other way round, which does no harm.
+    BadAlternativeLast,
 }
 
 /// What is wrong with the certificate of the CA that signed.
@@ -196,6 +229,10 @@ pub enum IssuerFault {
     Sha1,
     /// The server's certificate writes its name otherwise than it does itself.
     SpelledOtherwise,
+    /// Its extended key usage is server-gated cryptography, as in the nineties.
+    GatedUsage,
+    /// Its key is the server's RSA key.
+    SameKey,
 }
 
 /// A certificate that is not formed as it should be.
@@ -229,6 +266,8 @@ pub enum ExtensionFault {
     EnciphermentOnly,
     /// The extended key usage is for anything (anyExtendedKeyUsage), and for TLS servers not by name.
     AnyUsage,
+    /// The extended key usage is server-gated cryptography, as in the nineties.
+    GatedUsage,
     /// The key usage allows nothing that TLS needs.
     NoUseInTls,
     /// A critical extension that nobody knows.
@@ -292,6 +331,8 @@ pub enum DefaultCertificate {
     Snakeoil,
     /// Exim: two hours, of the `Exim Developers`.
     Exim,
+    /// Plesk: a year, for nobody, of its maker.
+    Plesk,
     /// Exchange: five years, signed with SHA-1, for the machine's short name and its name inside.
     Exchange,
 }

@@ -17,8 +17,8 @@ mod tls;
 mod types;
 
 pub use certificate::{
-    CertificateSpec, ChainFault, DefaultCertificate, ExtensionFault, FormFault, IssuerFault, Key, NamesFault, OddKey,
-    SignatureScheme, Usage, ValidityFault, WeakHash,
+    AnchorFault, CertificateSpec, ChainFault, DefaultCertificate, ExtensionFault, FormFault, IssuerFault, Key, NameKind,
+    NamesFault, OddKey, SignatureScheme, Usage, ValidityFault, WeakHash,
 };
 pub use corpus::{Corpus, CorpusError, Entry};
 pub use dialog::{Break, BreakKind, Delay, DialogFault, InTurn, LineEnds, PairFault, Stage, TurnsFault};

@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     certificate::{
-        CertificateSpec, ChainFault, DefaultCertificate, ExtensionFault, FormFault, IssuerFault, NamesFault, OddKey,
-        ValidityFault, WeakHash,
+        AnchorFault, CertificateSpec, ChainFault, DefaultCertificate, ExtensionFault, FormFault, IssuerFault, NameKind,
+        NamesFault, OddKey, ValidityFault, WeakHash,
     },
     dialog::DialogFault,
     relay::RelayFault,
@@ -169,8 +169,17 @@ pub struct Faults {
     pub chain: Option<ChainFault>,
     /// The certificate of the CA that signed is wrong.
     pub issuer: Option<IssuerFault>,
+    /// The CA that signed may certify other names of this kind only; the certificate has one.
+    pub issuer_forbids: Option<NameKind>,
     /// The root of the trust store expired so long ago.
     pub root_expired: Option<DurationText>,
+    /// The root of the trust store expires so soon, before the certificate itself.
+    pub root_expires_in: Option<DurationText>,
+    /// The root has an RSA key of so many bits, 512 to 2047.
+    #[schemars(range(min = 512, max = 2047))]
+    pub weak_root_key: Option<u16>,
+    /// The trust store holds another certificate than the root.
+    pub anchor: Option<AnchorFault>,
     /// The certificate is not formed as it should be.
     pub form: Option<FormFault>,
     /// An extension of the certificate says the wrong thing.
@@ -306,7 +315,11 @@ fault_table! {
     unrelated_certificate: "unrelated-certificate" => Chain,
     chain: "chain" => Chain,
     issuer: "issuer" => Issuer,
+    issuer_forbids: "issuer-forbids" => Issuer,
     root_expired: "root-expired" => RootValidity,
+    root_expires_in: "root-expires-in" => RootValidity,
+    weak_root_key: "weak-root-key" => RootKey,
+    anchor: "anchor" => Anchor,
     form: "form" => Form,
     extension: "extension" => Usage,
     client_only: "client-only" => Usage,
@@ -378,6 +391,10 @@ pub enum Knob {
     Issuer,
     /// When the root is valid.
     RootValidity,
+    /// The key of the root.
+    RootKey,
+    /// What the trust store holds.
+    Anchor,
     /// How it is formed.
     Form,
     /// What it may be used for.
@@ -446,6 +463,8 @@ impl Knob {
             Self::Chain => "who signed the certificate and what is sent with it",
             Self::Issuer => "what the certificate of the issuer says",
             Self::RootValidity => "when the root is valid",
+            Self::RootKey => "the key of the root",
+            Self::Anchor => "what the trust store holds",
             Self::Form => "how the certificate is formed",
             Self::Usage => "what the certificate may be used for",
             Self::Names => "what the certificate names",

@@ -219,12 +219,16 @@ fn snapshots_are_not_written_where_they_cannot_be() {
 
 /// `mtalab up` of the story, with its state in a folder of its own, and what it says of itself.
 fn story(home: &Path, kind: &str) -> (std::process::Child, serde_json::Value) {
+    up(home, "vantage/the-story", kind)
+}
+
+fn up(home: &Path, scenario: &str, kind: &str) -> (std::process::Child, serde_json::Value) {
     use std::{
         io::{BufRead as _, BufReader},
         process::Stdio,
     };
     let mut up = std::process::Command::new(env!("CARGO_BIN_EXE_mtalab"))
-        .args(["up", "vantage/the-story", "--kind", kind])
+        .args(["up", scenario, "--kind", kind])
         .env("XDG_RUNTIME_DIR", home)
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
@@ -260,6 +264,24 @@ fn a_lab_stays_up_until_it_is_told_to_end() {
     let (code, ps, _) = in_lab(&["ps"]);
     assert!(code == 0 && !ps.contains(id), "{ps}");
     assert!(!Path::new(lab["ca_file"].as_str().unwrap()).exists());
+}
+
+/// What a checker has to be told besides the address: the file on the server's disk, and the CA's web server.
+#[test]
+fn a_lab_that_is_up_says_what_it_has_besides_the_server() {
+    let home = tempfile::tempdir().unwrap();
+    let (mut server, lab) = up(home.path(), "certificate/not-reloaded", "postfix");
+    let text = |key: &str| lab[key].as_str().unwrap().to_owned();
+    let check = ["check", &text("host"), "--connect", &text("address"), "--trust", &text("ca_file")];
+    let (_, report, err) = run(mtalab().args(check).args(["--certificate", &text("certificate_file")]));
+    assert!(report.contains("certificate-not-reloaded"), "{report}{err}");
+    server.kill().unwrap();
+    server.wait().unwrap();
+    let (mut server, lab) = up(home.path(), "revocation/revoked-by-ocsp", "postfix");
+    assert!(lab["certificate_file"].is_null() && lab["web"]["host"].is_string(), "{lab}");
+    assert!(lab["web"]["address"].as_str().unwrap().parse::<std::net::SocketAddr>().is_ok(), "{lab}");
+    server.kill().unwrap();
+    server.wait().unwrap();
 }
 
 #[test]

@@ -29,6 +29,8 @@ pub(super) fn generate(kind: OddKey, mint: &Mint) -> Result<Option<CurveKey>, Pl
         OddKey::EcdsaSecp256k1 => generate!(mint, k256::SecretKey),
         OddKey::EcdsaBrainpoolP256r1 => generate!(mint, bp256::r1::SecretKey),
         OddKey::EcdsaBrainpoolP384r1 => generate!(mint, bp384::r1::SecretKey),
-        OddKey::Exponent3 | OddKey::ClosePrimes | OddKey::Roca | OddKey::Published | OddKey::PssAlone => None,
+        OddKey::EcdsaExplicit | OddKey::Exponent3 | OddKey::ClosePrimes | OddKey::Roca | OddKey::Published | OddKey::PssAlone => {
+            None
+        }
     })
 }

@@ -34,6 +34,8 @@ type Make = fn(&mut ChaCha20Rng) -> Result<PrivateKey, PlanError>;
 
 /// id-RSASSA-PSS (RFC 4055, 3.1).
 const RSASSA_PSS: &[u64] = &[1, 2, 840, 113_549, 1, 1, 10];
+/// id-ecPublicKey (RFC 5480, 2.1.1).
+const EC_PUBLIC_KEY: &[u64] = &[1, 2, 840, 10_045, 2, 1];
 
 /// A private key of the lab, of any strength.
 pub(super) enum LabKey {
@@ -115,6 +117,7 @@ impl LabKey {
         match kind {
             OddKey::Published => return Self::rsa_from_pem(include_str!("../../../lab/keys/rsa-published.pem")),
             OddKey::PssAlone => return Self::pss_alone(mint),
+            OddKey::EcdsaExplicit => return Self::explicit(mint),
             _ => {}
         }
         let (name, make): (_, Make) = match kind {
@@ -149,6 +152,23 @@ impl LabKey {
             });
         });
         Ok(Self::Other { stand_in: Box::new(key), pem: private_key_pem(pkcs8), info })
+    }
+
+    /// A key on P-256 whose certificate spells the curve out.
+    fn explicit(mint: &Mint) -> Result<Self, PlanError> {
+        let key = Self::ephemeral(mint)?;
+        let info = yasna::construct_der(|writer| {
+            writer.write_sequence(|out| {
+                out.next().write_sequence(|algorithm| {
+                    algorithm.next().write_oid(&ObjectIdentifier::from_slice(EC_PUBLIC_KEY));
+                    algorithm.next().write_der(include_bytes!("../../../lab/keys/p256-parameters.der"));
+                });
+                let point = rcgen::PublicKeyData::der_bytes(&key);
+                out.next().write_bitvec_bytes(point, point.len() * 8);
+            });
+        });
+        let pem = key.to_pem()?;
+        Ok(Self::Other { stand_in: Box::new(key), pem, info })
     }
 
     /// The SubjectPublicKeyInfo that the certificate is to have instead of the one that rcgen gives it.

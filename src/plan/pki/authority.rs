@@ -53,6 +53,14 @@ impl Authority {
         self.sign(&params, &other.key)
     }
 
+    /// What this CA says of another one as of somebody who is none.
+    pub fn certify_as_no_ca(&self, other: &Self) -> Result<Vec<u8>, PlanError> {
+        let mut params = other.params.clone();
+        params.use_authority_key_identifier_extension = true;
+        params.is_ca = IsCa::ExplicitNoCa;
+        self.sign(&params, &other.key)
+    }
+
     /// From now on it signs under its name in capitals, which its own certificate does not have.
     pub fn spell_otherwise(&mut self) {
         let mut name = DistinguishedName::new();

@@ -1,6 +1,6 @@
 //! The certificates that products make when they are installed.
 
-use rcgen::{CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, KeyUsagePurpose};
+use rcgen::{CertificateParams, DistinguishedName, DnType, DnValue, ExtendedKeyUsagePurpose, IsCa, KeyUsagePurpose};
 
 use super::{
     super::{keys::LabKey, mint::Mint},
@@ -8,6 +8,9 @@ use super::{
     reissue::{Body, Scheme},
 };
 use crate::scenario::{DefaultCertificate, WeakHash};
+
+/// emailAddress of PKCS#9 (RFC 2985, 5.2.1).
+const EMAIL_ADDRESS: &[u64] = &[1, 2, 840, 113_549, 1, 9, 1];
 
 /// In DER, as if the product was installed a month ago; Exim makes its own at start, and again every two hours.
 pub(super) fn certificate(product: DefaultCertificate, host: &str, key: &LabKey, mint: &Mint) -> Result<Vec<u8>, PlanError> {
@@ -20,6 +23,17 @@ pub(super) fn certificate(product: DefaultCertificate, host: &str, key: &LabKey,
             &[(DnType::CountryName, "UK"), (DnType::OrganizationName, "Exim Developers"), (DnType::CommonName, host)],
             now - DAY / 24,
             now + DAY / 24,
+        ),
+        DefaultCertificate::Plesk => (
+            &[],
+            &[
+                (DnType::CountryName, "CH"),
+                (DnType::LocalityName, "Schaffhausen"),
+                (DnType::OrganizationName, "Plesk"),
+                (DnType::CommonName, "Plesk"),
+            ],
+            installed,
+            installed + DAY * 365,
         ),
         DefaultCertificate::Exchange => {
             (&["EX01", "EX01.corp.local"], &[(DnType::CommonName, "EX01")], installed, installed + DAY * 1826)
@@ -34,6 +48,11 @@ pub(super) fn certificate(product: DefaultCertificate, host: &str, key: &LabKey,
     match product {
         DefaultCertificate::Snakeoil => params.is_ca = IsCa::ExplicitNoCa,
         DefaultCertificate::Exim => {}
+        // Its mail address is an IA5String, which no common kind of attribute is.
+        DefaultCertificate::Plesk => {
+            let mail = DnValue::Ia5String("info@plesk.com".try_into()?);
+            params.distinguished_name.push(DnType::CustomDnType(EMAIL_ADDRESS.to_vec()), mail);
+        }
         DefaultCertificate::Exchange => {
             params.key_usages = vec![KeyUsagePurpose::DigitalSignature, KeyUsagePurpose::KeyEncipherment];
             params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
@@ -43,6 +62,6 @@ pub(super) fn certificate(product: DefaultCertificate, host: &str, key: &LabKey,
     match product {
         // Until Exchange 2016 CU22 and 2019 CU11.
         DefaultCertificate::Exchange => Body::of(&certificate)?.sign(Scheme::Weak(WeakHash::Sha1), key, mint),
-        DefaultCertificate::Snakeoil | DefaultCertificate::Exim => Ok(certificate),
+        DefaultCertificate::Snakeoil | DefaultCertificate::Exim | DefaultCertificate::Plesk => Ok(certificate),
     }
 }

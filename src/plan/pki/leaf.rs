@@ -12,10 +12,10 @@ use yasna::{DERWriter, Tag};
 use super::{
     super::{keys::LabKey, mint::Mint},
     DAY, PlanError,
-    line::unknown_critical,
+    line::{server_gated, unknown_critical},
     revocation::{self, About},
 };
-use crate::scenario::{ExtensionFault, NamesFault, Scenario, Usage, ValidityFault};
+use crate::scenario::{ExtensionFault, NameKind, NamesFault, Scenario, Usage, ValidityFault};
 
 /// id-pe-tlsfeature, RFC 7633, 6.
 const TLS_FEATURE: &[u64] = &[1, 3, 6, 1, 5, 5, 7, 1, 24];
@@ -53,10 +53,29 @@ pub(super) fn leaf(scenario: &Scenario, key: &LabKey, mint: &Mint) -> Result<Cer
         let san = |name: String| Ok(SanType::DnsName(name.as_str().try_into()?));
         params.subject_alt_names = names.iter().cloned().chain(more).map(san).collect::<Result<_, rcgen::Error>>()?;
     }
+    match fault.issuer_forbids.or(spec.issuer_permits) {
+        Some(NameKind::Subject) => {
+            // A directory name starts with what it is below.
+            let own = std::mem::take(&mut params.distinguished_name);
+            params.distinguished_name.push(DnType::OrganizationName, "lab.test");
+            own.iter().for_each(|(kind, value)| params.distinguished_name.push(kind.clone(), value.clone()));
+        }
+        Some(NameKind::Mail) => {
+            let mail = format!("postmaster@{}", scenario.server.host);
+            params.subject_alt_names.push(SanType::Rfc822Name(mail.as_str().try_into()?));
+        }
+        Some(NameKind::Uri) => {
+            let uri = format!("https://{}/", scenario.server.host);
+            params.subject_alt_names.push(SanType::URI(uri.as_str().try_into()?));
+        }
+        Some(NameKind::Address) => params.subject_alt_names.push(SanType::IpAddress([192, 0, 2, 25].into())),
+        None => {}
+    }
     params.serial_number = Some(mint.serial().into());
     params.extended_key_usages = match (fault.client_only, fault.extension, spec.usage) {
         (Some(true), ..) => vec![ExtendedKeyUsagePurpose::ClientAuth],
         (_, Some(ExtensionFault::AnyUsage), _) => vec![ExtendedKeyUsagePurpose::Any],
+        (_, Some(ExtensionFault::GatedUsage), _) => vec![server_gated()],
         (.., Some(Usage::Unstated)) => Vec::new(),
         (.., None) => vec![ExtendedKeyUsagePurpose::ServerAuth],
     };
@@ -74,7 +93,7 @@ pub(super) fn leaf(scenario: &Scenario, key: &LabKey, mint: &Mint) -> Result<Cer
             params.use_authority_key_identifier_extension = false;
             params.custom_extensions.push(authority_key_identifier([0x5a; 20]));
         }
-        Some(ExtensionFault::AnyUsage) | None => {}
+        Some(ExtensionFault::AnyUsage | ExtensionFault::GatedUsage) | None => {}
     }
     // Public CAs say where their certificate is; private ones of this lab do not.
     if ![fault.self_signed, fault.private_ca, fault.unknown_ca].contains(&Some(true)) {

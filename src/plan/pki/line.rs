@@ -1,9 +1,10 @@
 //! The line of CAs from a root down to the one that signs the server's certificate.
 
 use rcgen::{
-    BasicConstraints, CertificateParams, CustomExtension, ExtendedKeyUsagePurpose, GeneralSubtree, IsCa, KeyUsagePurpose,
-    NameConstraints,
+    BasicConstraints, CertificateParams, CidrSubnet, CustomExtension, DistinguishedName, DnType, ExtendedKeyUsagePurpose,
+    GeneralSubtree, IsCa, KeyUsagePurpose, NameConstraints,
 };
+use yasna::{DERWriter, Tag};
 
 use super::{
     super::{keys::LabKey, mint::Mint},
@@ -12,12 +13,14 @@ use super::{
     reissue::{Body, Scheme},
     revocation::{self, About},
 };
-use crate::scenario::{ChainFault, FormFault, IssuerFault, Key, Scenario, WeakHash};
+use crate::scenario::{ChainFault, FormFault, IssuerFault, Key, NameKind, Scenario, WeakHash};
 
 /// An arc for private use (RFC 1155, 3.1; IANA has not assigned this enterprise), of which no verifier knows anything.
 const UNKNOWN: &[u64] = &[1, 3, 6, 1, 4, 1, 99_999, 1];
 /// id-ce-policyConstraints (RFC 5280, 4.2.1.11).
 const POLICY_CONSTRAINTS: &[u64] = &[2, 5, 29, 36];
+/// id-ce-nameConstraints (RFC 5280, 4.2.1.10).
+const NAME_CONSTRAINTS: &[u64] = &[2, 5, 29, 30];
 
 /// The CAs below `root`, top down; the last one signs. `owner` is who they belong to.
 pub(super) fn below(root: &Authority, owner: &str, scenario: &Scenario, mint: &Mint) -> Result<Vec<Authority>, PlanError> {
@@ -48,6 +51,8 @@ pub(super) fn below(root: &Authority, owner: &str, scenario: &Scenario, mint: &M
     let key = if fault.weak_signature.is_some() || scenario.certificate.signature.is_some() {
         // Only RSA signs with a broken hash that clients ever accepted, and with a padding of choice.
         LabKey::strong(Key::Rsa2048, "authority", mint)?
+    } else if fault.issuer == Some(IssuerFault::SameKey) {
+        LabKey::strong(Key::Rsa2048, "server", mint)?
     } else {
         LabKey::ephemeral(mint)?
     };
@@ -60,6 +65,9 @@ pub(super) fn below(root: &Authority, owner: &str, scenario: &Scenario, mint: &M
     let name = format!("{owner} intermediate");
     let mut issuer = above.intermediate_with(&name, key, until, mint, |params| {
         spoil(params, fault.issuer, scenario);
+        if let Some(kind) = fault.issuer_forbids.or(scenario.certificate.issuer_permits) {
+            limit(params, kind, fault.issuer_forbids.is_none());
+        }
         if scenario.revocation.is_some() || scenario.fetch_issuers.is_some() {
             let (access, lists) = revocation::pointers(About::Issuer, scenario);
             params.custom_extensions.push(access);
@@ -76,11 +84,6 @@ pub(super) fn below(root: &Authority, owner: &str, scenario: &Scenario, mint: &M
 }
 
 fn spoil(params: &mut CertificateParams, fault: Option<IssuerFault>, scenario: &Scenario) {
-    let critical = |oid: &[u64], content: Vec<u8>| {
-        let mut extension = CustomExtension::from_oid_content(oid, content);
-        extension.set_criticality(true);
-        extension
-    };
     let only = |permitted: &[&str], excluded: &[&str]| {
         let subtrees = |names: &[&str]| names.iter().map(|name| GeneralSubtree::DnsName((*name).to_owned())).collect();
         Some(NameConstraints { permitted_subtrees: subtrees(permitted), excluded_subtrees: subtrees(excluded) })
@@ -96,13 +99,67 @@ fn spoil(params: &mut CertificateParams, fault: Option<IssuerFault>, scenario: &
         Some(IssuerFault::PolicyConstraints) => {
             params.custom_extensions.push(critical(POLICY_CONSTRAINTS, vec![0x30, 3, 0x80, 1, 100]));
         }
-        Some(IssuerFault::PathLength | IssuerFault::Version1 | IssuerFault::Sha1 | IssuerFault::SpelledOtherwise) | None => {}
+        Some(IssuerFault::GatedUsage) => params.extended_key_usages = vec![server_gated()],
+        Some(
+            IssuerFault::PathLength
+            | IssuerFault::Version1
+            | IssuerFault::Sha1
+            | IssuerFault::SpelledOtherwise
+            | IssuerFault::SameKey,
+        )
+        | None => {}
     }
+}
+
+/// Limits the names of one kind: to the one that the server's certificate has (see `leaf`), or to another one.
+fn limit(params: &mut CertificateParams, kind: NameKind, is_permitted: bool) {
+    let domain = if is_permitted { "lab.test" } else { "partner.test" };
+    let subtree = match kind {
+        NameKind::Subject => {
+            let mut organisation = DistinguishedName::new();
+            organisation.push(DnType::OrganizationName, domain);
+            GeneralSubtree::DirectoryName(organisation)
+        }
+        // Hosts below the domain (RFC 5280, 4.2.1.10).
+        NameKind::Mail => GeneralSubtree::Rfc822Name(format!(".{domain}")),
+        NameKind::Address if is_permitted => GeneralSubtree::IpAddress(CidrSubnet::from_v4_prefix([192, 0, 2, 0], 24)),
+        NameKind::Address => GeneralSubtree::IpAddress(CidrSubnet::from_v4_prefix([198, 51, 100, 0], 24)),
+        NameKind::Uri => {
+            params.custom_extensions.push(critical(NAME_CONSTRAINTS, permitted_uri(&format!(".{domain}"))));
+            return;
+        }
+    };
+    params.name_constraints = Some(NameConstraints { permitted_subtrees: vec![subtree], excluded_subtrees: Vec::new() });
+}
+
+/// Name constraints that permit the hosts of a domain in URIs, which rcgen does not write.
+fn permitted_uri(domain: &str) -> Vec<u8> {
+    yasna::construct_der(|writer| {
+        writer.write_sequence(|parts| {
+            parts.next().write_tagged_implicit(Tag::context(0), |subtrees: DERWriter| {
+                subtrees.write_sequence(|list| {
+                    list.next().write_sequence(|subtree| {
+                        let uri = |uri: DERWriter| uri.write_bytes(domain.as_bytes());
+                        subtree.next().write_tagged_implicit(Tag::context(6), uri);
+                    });
+                });
+            });
+        });
+    })
+}
+
+fn critical(oid: &[u64], content: Vec<u8>) -> CustomExtension {
+    let mut extension = CustomExtension::from_oid_content(oid, content);
+    extension.set_criticality(true);
+    extension
+}
+
+/// Netscape's usage for servers that were allowed strong encryption.
+pub(super) fn server_gated() -> ExtendedKeyUsagePurpose {
+    ExtendedKeyUsagePurpose::Other(vec![2, 16, 840, 1, 113_730, 4, 1])
 }
 
 /// A critical extension that no verifier knows.
 pub(super) fn unknown_critical() -> CustomExtension {
-    let mut extension = CustomExtension::from_oid_content(UNKNOWN, vec![5, 0]);
-    extension.set_criticality(true);
-    extension
+    critical(UNKNOWN, vec![5, 0])
 }

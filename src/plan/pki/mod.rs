@@ -15,7 +15,7 @@ use time::OffsetDateTime;
 
 use super::{Credentials, PlanError, keys::LabKey, mint::Mint, publication::Publication};
 use crate::{
-    scenario::{ChainFault, Faults, IssuerFault, Key, Scenario, SignatureScheme, SniFault},
+    scenario::{AnchorFault, ChainFault, Faults, IssuerFault, Key, Scenario, SignatureScheme, SniFault},
     trust::TrustStore,
 };
 use authority::Authority;
@@ -43,11 +43,19 @@ pub(super) fn issue(scenario: &Scenario, mint: &Mint) -> Result<(Issued, TrustSt
     let now = mint.now;
     let fault = &scenario.fault;
     let is = |flag: Option<bool>| flag == Some(true);
-    let until = fault.root_expired.map_or(now + AUTHORITY_YEARS, |ago| now - ago.0);
+    let until = match (fault.root_expired, fault.root_expires_in) {
+        (Some(ago), _) => now - ago.0,
+        (None, Some(left)) => now + left.0,
+        (None, None) => now + AUTHORITY_YEARS,
+    };
     let key_of_ca = |is_rsa: bool| if is_rsa { LabKey::strong(Key::Rsa2048, "authority", mint) } else { LabKey::ephemeral(mint) };
     let is_sha1 = fault.issuer == Some(IssuerFault::Sha1);
-    let lab = Authority::root("mtalab lab root", key_of_ca(is_sha1)?, until, mint)?;
-    let trust = TrustStore { name: "lab".to_owned(), public: true, anchors: vec![lab.der.clone().into()] };
+    let key_of_root = match fault.weak_root_key {
+        Some(bits) => LabKey::weak_rsa(bits, "root", mint)?,
+        None => key_of_ca(is_sha1)?,
+    };
+    let lab = Authority::root("mtalab lab root", key_of_root, until, mint)?;
+    let mut trust = TrustStore { name: "lab".to_owned(), public: true, anchors: vec![lab.der.clone().into()] };
     // One of a circle signs the certificate itself, with a weak hash or a padding of choice if so told: that takes RSA.
     let signs_with_rsa = is_sha1 || fault.weak_signature.is_some() || scenario.certificate.signature.is_some();
     let stranger = |name: &str| Authority::root(name, key_of_ca(signs_with_rsa)?, now + AUTHORITY_YEARS, mint);
@@ -83,6 +91,12 @@ pub(super) fn issue(scenario: &Scenario, mint: &Mint) -> Result<(Issued, TrustSt
         finish(issuer.sign(&params, &key)?, scenario, &issuer.key, key.other_info(), mint)?
     };
 
+    match fault.anchor {
+        Some(AnchorFault::Intermediate) => trust.anchors = vec![issuer.der.clone().into()],
+        Some(AnchorFault::Certificate) => trust.anchors = vec![certificate.clone().into()],
+        None => {}
+    }
+
     let above_issuer = line.iter().rev().nth(1).unwrap_or(&root);
     let issues = [
         Issue { about: About::Server, certificate: &certificate, issuer },
@@ -116,6 +130,13 @@ pub(super) fn issue(scenario: &Scenario, mint: &Mint) -> Result<(Issued, TrustSt
         Some(ChainFault::ExpiredCrossCertificate) => {
             let former = Authority::root("mtalab lab former root", LabKey::ephemeral(mint)?, now - DAY * 40, mint)?;
             [vec![certificate], above, vec![former.certify(&root, now - DAY * 40)?]].concat()
+        }
+        Some(ChainFault::BadAlternativeFirst | ChainFault::BadAlternativeLast) => {
+            let mut chain = [vec![certificate], above, vec![root.certify_as_no_ca(issuer)?]].concat();
+            if fault.chain == Some(ChainFault::BadAlternativeFirst) {
+                chain[1..].reverse();
+            }
+            chain
         }
         Some(ChainFault::Cycle) => {
             let (one, two) = (stranger("mtalab circle one")?, stranger("mtalab circle two")?);

@@ -13,6 +13,7 @@ rules! {
     extension_intolerant,
     many_suites_intolerant,
     sni_required,
+    refused_without_sni,
     foreign_sni_rejected,
     client_certificate_required,
     client_certificate_requested,

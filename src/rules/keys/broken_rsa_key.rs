@@ -9,7 +9,7 @@ rule! {
     ///
     /// ## What it checks
     ///
-    /// The server's certificate, or an intermediate above it, has an RSA key of less than 1024 bits, or one whose
+    /// The server's certificate, an intermediate above it or the root has an RSA key of less than 1024 bits, or one whose
     /// public exponent is one or even.
     ///
     /// ## Why it matters
@@ -21,7 +21,8 @@ rule! {
     /// ## Remedy
     ///
     /// Generate a new key (RSA with 2048 bits or more, or ECDSA on P-256) and have a new certificate
-    /// issued for it.
+    /// issued for it. If it
+    /// is the key of a CA, get the certificate from another one.
     ///
     /// - Postfix, Exim, Sendmail, OpenSMTPD: `openssl req -new -newkey rsa:2048 -nodes -keyout mx.key -out mx.csr`
     /// - Exchange: `New-ExchangeCertificate -GenerateRequest -KeySize 2048 -DomainName mx.example.org`
@@ -52,7 +53,7 @@ mod tests {
     use rstest::rstest;
 
     use super::*;
-    use crate::rules::test_facts::{Key, World, kind, messages};
+    use crate::rules::test_facts::{Authority, Key, World, kind, messages};
 
     #[rstest]
     #[case(Key::Rsa(512), "violated")]
@@ -66,12 +67,16 @@ mod tests {
     }
 
     #[test]
-    fn an_intermediate_counts_and_a_root_does_not() {
+    fn an_intermediate_counts_and_a_root_too() {
         let mut world = World::correct();
         let issuing = world.root.intermediate_of(Key::Rsa(512), "Old CA", |_| {});
         world.chain = vec![issuing.leaf(|_| {}), issuing.certificate.clone()];
         assert_eq!(messages(&world.judge(&RULE)), ["the key of certificate 2 (CN=Old CA) can be broken: RSA 512 bits"]);
-        world.stores[0].anchors = vec![issuing.certificate.der().to_vec().into()];
-        assert_eq!(kind(&world.judge(&RULE)), "passed");
+        let root = Authority::root_with(Key::Rsa(512), "Old Root CA");
+        world.chain = vec![root.leaf(|_| {})];
+        world.stores[0].anchors = vec![root.certificate.der().to_vec().into()];
+        assert_eq!(messages(&world.judge(&RULE)), ["the key of the root (CN=Old Root CA) can be broken: RSA 512 bits"]);
+        world.chain.push(root.certificate.clone());
+        assert_eq!(messages(&world.judge(&RULE)), ["the key of certificate 2 (CN=Old Root CA) can be broken: RSA 512 bits"]);
     }
 }

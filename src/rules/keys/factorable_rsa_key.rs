@@ -9,7 +9,7 @@ rule! {
     ///
     /// ## What it checks
     ///
-    /// The modulus of the server's certificate, or of an intermediate above it, is a product of two neighbouring
+    /// The modulus of the server's certificate, of an intermediate above it or of the root is a product of two neighbouring
     /// primes, or bears the mark of a library whose primes were not random enough. The public key alone shows it.
     ///
     /// ## Why it matters
@@ -21,7 +21,8 @@ rule! {
     /// ## Remedy
     ///
     /// Generate a new key (RSA with 2048 bits or more, or ECDSA on P-256) and have a new certificate
-    /// issued for it.
+    /// issued for it. If it
+    /// is the key of a CA, get the certificate from another one.
     ///
     /// - Postfix, Exim, Sendmail, OpenSMTPD: `openssl req -new -newkey rsa:2048 -nodes -keyout mx.key -out mx.csr`
     /// - Exchange: `New-ExchangeCertificate -GenerateRequest -KeySize 2048 -DomainName mx.example.org`

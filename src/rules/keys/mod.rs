@@ -1,7 +1,11 @@
 //! Practice 2: strong keys.
 
-use super::{Context, Outcome, certificate_text, each_path, known_path, path::End, rules};
-use crate::facts::CertificateDetails;
+use super::{
+    Context, Outcome, each_path, known_path,
+    path::{End, links},
+    rules,
+};
+use crate::facts::{Certificate, CertificateDetails};
 
 mod factoring;
 
@@ -15,6 +19,7 @@ rules! {
     uncommon_key,
     weak_signature_hash,
     shared_key,
+    key_of_issuer,
     key_possession_refuted,
 }
 
@@ -26,18 +31,21 @@ pub struct Link<'a> {
     pub details: &'a CertificateDetails,
     /// Whether its signature matters: that of a certificate signed by itself protects nothing.
     pub is_signed_by_another: bool,
+    /// Whether it is the root above the path: a server does not choose it as it chooses its key.
+    pub is_root: bool,
 }
 
-/// Judges the server's certificate and the intermediates above it in each view. Roots are
-/// trusted for what they are, not for their signatures and keys.
+/// Judges the server's certificate and what stands above it in each view. A root is trusted whatever its signature,
+/// and whoever breaks its key signs what it is trusted for: OpenSSL and GnuTLS hold it to the same strength.
 pub fn each_link(context: &Context, judge: impl Fn(&[Link]) -> Outcome) -> Outcome {
     each_path(context, |chain, judgement| {
-        let link = |index: &usize| {
-            let details = chain[*index].details()?;
-            let is_signed_by_another = judgement.end != End::SelfSigned;
-            Ok(Link { what: certificate_text(chain, *index), details, is_signed_by_another })
+        let link = |(place, (what, certificate))| {
+            let details = Certificate::details(certificate)?;
+            let is_root = place >= judgement.path.len();
+            let is_signed_by_another = !is_root && judgement.end != End::SelfSigned;
+            Ok(Link { what, details, is_signed_by_another, is_root })
         };
-        let outcome = match judgement.path.iter().map(link).collect::<Result<Vec<_>, &str>>() {
+        let outcome = match links(chain, judgement).into_iter().enumerate().map(link).collect::<Result<Vec<_>, &str>>() {
             Ok(links) => judge(&links),
             Err(why) => Outcome::Undetermined(format!("a certificate of the path cannot be read: {why}")),
         };

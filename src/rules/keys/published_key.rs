@@ -8,7 +8,7 @@ rule! {
     ///
     /// ## What it checks
     ///
-    /// The key of the server's certificate, or of an intermediate above it, is one that comes with the sources of a TLS
+    /// The key of the server's certificate, of an intermediate above it or of the root is one that comes with the sources of a TLS
     /// library, a mail server or another program, as an example or for tests, or stands in RFC 9500.
     ///
     /// ## Why it matters

@@ -36,7 +36,7 @@ rule! {
 
 fn judge(context: &Context) -> Outcome {
     each_link(context, |links| {
-        let small = links.iter().filter_map(|link| Some((link, small(&link.details.key)?)));
+        let small = links.iter().filter(|link| !link.is_root).filter_map(|link| Some((link, small(&link.details.key)?)));
         let violations: Vec<Violation> =
             small.map(|(link, exponent)| Violation::new(format!("the public exponent of {} is {exponent}", link.what))).collect();
         if violations.is_empty() { Outcome::Passed(String::new()) } else { Outcome::Violated(violations) }

@@ -9,7 +9,7 @@ rule! {
     ///
     /// ## What it checks
     ///
-    /// The server's certificate, or an intermediate above it, has a key on a curve of less than 224 bits, such as P-192.
+    /// The server's certificate, an intermediate above it or the root has a key on a curve of less than 224 bits, such as P-192.
     ///
     /// ## Why it matters
     ///
@@ -18,7 +18,8 @@ rule! {
     ///
     /// ## Remedy
     ///
-    /// Generate a key on P-256, and have a new certificate issued for it.
+    /// Generate a key on P-256, and have a new certificate issued for it. If it
+    /// is the key of a CA, get the certificate from another one.
     ///
     /// - Postfix, Exim, Sendmail, OpenSMTPD: `openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes
     ///   -keyout mx.key -out mx.csr`

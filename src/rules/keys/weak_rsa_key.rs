@@ -9,7 +9,7 @@ rule! {
     ///
     /// ## What it checks
     ///
-    /// The server's certificate, or an intermediate above it, has an RSA key of 1024 to 2047 bits.
+    /// The server's certificate, an intermediate above it or the root has an RSA key of 1024 to 2047 bits.
     ///
     /// ## Why it matters
     ///
@@ -20,7 +20,8 @@ rule! {
     /// ## Remedy
     ///
     /// Generate a new key (RSA with 2048 bits or more, or ECDSA on P-256) and have a new certificate
-    /// issued for it.
+    /// issued for it. If it
+    /// is the key of a CA, get the certificate from another one.
     ///
     /// - Postfix, Exim, Sendmail, OpenSMTPD: `openssl req -new -newkey rsa:2048 -nodes -keyout mx.key -out mx.csr`
     /// - Exchange: `New-ExchangeCertificate -GenerateRequest -KeySize 2048 -DomainName mx.example.org`

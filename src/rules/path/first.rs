@@ -2,8 +2,13 @@
 //! path building"). At each step the trust store is asked first, then what was sent, in its order. An issuer fits by its name,
 //! by what the certificate says of it and by its kind of key; signatures are verified when the path stands.
 
+use x509_parser::prelude::{FromDer as _, X509Certificate};
+
 use super::{Checked, Found, Issuer, Search, Walk};
-use crate::rules::{key_identifiers, signature, spelling::canonical};
+use crate::{
+    facts::Certificate,
+    rules::{key_identifiers, signature, spelling::canonical},
+};
 
 /// A certificate that OpenSSL takes for an issuer, and by which it gets to no trust anchor, though another path leads to one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,10 +105,18 @@ impl Search<'_> {
     }
 
     /// Whether OpenSSL takes a certificate for the issuer of another one, whoever signed it.
-    fn fits(&self, child: usize, issuer: Issuer) -> bool {
-        let (Some(child_certificate), Some(by)) = (self.sent[child].as_ref(), self.certificate(issuer)) else { return false };
-        canonical(child_certificate.issuer()) == canonical(by.subject())
-            && key_identifiers::mismatch(child_certificate, by).is_none()
-            && signature::is_of_kind(&child_certificate.signature_algorithm, by.public_key())
+    pub(super) fn fits(&self, child: usize, issuer: Issuer) -> bool {
+        self.sent[child].as_ref().zip(self.certificate(issuer)).is_some_and(|(child, by)| fits(child, by))
     }
+}
+
+fn fits(child: &X509Certificate, by: &X509Certificate) -> bool {
+    canonical(child.issuer()) == canonical(by.subject())
+        && key_identifiers::mismatch(child, by).is_none()
+        && signature::is_of_kind(&child.signature_algorithm, by.public_key())
+}
+
+/// Whether OpenSSL takes a certificate for a self-signed one; it does not look at the signature (`X509_self_signed`).
+pub fn is_self_signed(certificate: &Certificate) -> bool {
+    X509Certificate::from_der(certificate.der()).is_ok_and(|(_, certificate)| fits(&certificate, &certificate))
 }

@@ -1,25 +1,25 @@
 use time::Duration;
 
-use super::{ahead, date, each_issuer};
+use super::{ahead, date, each_above};
 use crate::rules::{Context, Outcome, Violation, rule};
 
 rule! {
-    /// An intermediate certificate expires before the server's.
+    /// A CA's certificate expires before the server's.
     ///
     /// ## What it checks
     ///
-    /// An intermediate of the certification path expires within 30 days, and before the server's own
-    /// certificate does.
+    /// An intermediate of the certification path, or the root above it, expires within 30 days, and before the
+    /// server's own certificate does.
     ///
     /// ## Why it matters
     ///
     /// On that day the path is refused although the server's own certificate, the one in the calendar,
-    /// is still valid.
+    /// is still valid. OpenSSL and Schannel hold a root to its dates, rustls does not.
     ///
     /// ## Remedy
     ///
     /// Ask the CA for its next intermediate and send that one. Often it is there already, and has only not
-    /// been replaced in the file.
+    /// been replaced in the file. If it is the root that ends, ask for a certificate under another one.
     ///
     /// - Postfix: replace the intermediate in the file of `smtpd_tls_chain_files`, then `postfix reload`.
     /// - Exim: replace it in the file of `tls_certificate`.
@@ -34,18 +34,22 @@ rule! {
 }
 
 fn judge(context: &Context) -> Outcome {
-    each_issuer(context, |leaf, issuers| {
-        let first = issuers.iter().filter(|(_, issuer)| {
+    each_above(context, |leaf, above, intermediates| {
+        let first = above.iter().enumerate().filter(|(_, (_, issuer))| {
             let (end, left) = (issuer.not_after, issuer.not_after - context.now);
             (Duration::ZERO..=Duration::days(30)).contains(&left) && end < leaf.not_after
         });
-        let violations: Vec<Violation> = first
-            .map(|(what, issuer)| {
-                let left = ahead(issuer.not_after - context.now);
-                Violation::new(format!("the intermediate {what} expires {left}, before the server's certificate"))
-                    .evidence(format!("valid until {}; the server's until {}", date(issuer.not_after), date(leaf.not_after)))
-            })
-            .collect();
+        let violations = first.map(|(place, (what, issuer))| {
+            let (kind, senders) = match place < intermediates {
+                true => ("the intermediate ", ""),
+                false => ("", "; OpenSSL and Schannel refuse the path from then on, rustls does not look"),
+            };
+            let left = ahead(issuer.not_after - context.now);
+            let (end, own) = (date(issuer.not_after), date(leaf.not_after));
+            Violation::new(format!("{kind}{what} expires {left}, before the server's certificate"))
+                .evidence(format!("valid until {end}; the server's until {own}{senders}"))
+        });
+        let violations: Vec<Violation> = violations.collect();
         if violations.is_empty() { Outcome::Passed(String::new()) } else { Outcome::Violated(violations) }
     })
 }
@@ -55,7 +59,15 @@ mod tests {
     use rstest::rstest;
 
     use super::*;
-    use crate::rules::test_facts::{NOW, World, kind};
+    use crate::rules::test_facts::{NOW, World, kind, messages};
+
+    #[test]
+    fn a_root_that_ends_first_is_told_of() {
+        let mut world = World::correct();
+        let root = world.root.until(NOW + Duration::days(20));
+        world.stores[0].anchors = vec![root.der().to_vec().into()];
+        assert_eq!(messages(&world.judge(&RULE)), ["the root (CN=World Root CA) expires in 20 days, before the server's certificate"]);
+    }
 
     /// No moment of judgement is so far away that days cannot be counted from it.
     #[test]

@@ -2,7 +2,7 @@
 
 use time::{Duration, OffsetDateTime};
 
-use super::{Context, Outcome, certificate_text, each_path, known_path, rules};
+use super::{Context, Outcome, certificate_text, each_path, known_path, path::root_above, rules};
 use crate::facts::CertificateDetails;
 
 mod calendar;
@@ -35,14 +35,27 @@ fn is_short_lived(leaf: &CertificateDetails) -> bool {
 /// Judges the server's certificate together with the intermediates above it, each with its
 /// name in words, in each view.
 fn each_issuer(context: &Context, judge: impl Fn(&CertificateDetails, &[(String, &CertificateDetails)]) -> Outcome) -> Outcome {
+    each_above(context, |leaf, above, intermediates| judge(leaf, &above[..intermediates]))
+}
+
+/// The same with the root behind the intermediates, of which there are so many.
+fn each_above(
+    context: &Context,
+    judge: impl Fn(&CertificateDetails, &[(String, &CertificateDetails)], usize) -> Outcome,
+) -> Outcome {
     each_path(context, |chain, judgement| {
         let details = |index: usize| {
             chain[index].details().map_err(|why| format!("{} cannot be read: {why}", certificate_text(chain, index)))
         };
         let issuer = |index: &usize| Ok((certificate_text(chain, *index), details(*index)?));
         let issuers: Result<Vec<_>, String> = judgement.intermediates().iter().map(issuer).collect();
+        let root = root_above(chain, judgement).and_then(|(what, root)| Some((what, root.details().ok()?)));
         match (details(0), issuers) {
-            (Ok(leaf), Ok(issuers)) => known_path(judgement, judge(leaf, &issuers)),
+            (Ok(leaf), Ok(issuers)) => {
+                let intermediates = issuers.len();
+                let above: Vec<_> = issuers.into_iter().chain(root).collect();
+                known_path(judgement, judge(leaf, &above, intermediates))
+            }
             (Err(why), _) | (_, Err(why)) => Outcome::Undetermined(why),
         }
     })

@@ -42,7 +42,7 @@ fn judge(context: &Context) -> Outcome {
     let Some(keys) = &context.policy.keys else { return not_judged(context.policy, "keys") };
     each_link(context, |links| {
         let judged: Vec<(Standing, String)> =
-            links.iter().map(|link| (standing(keys, &link.details.key), format!("{} for the key of {}", link.details.key, link.what))).collect();
+            links.iter().filter(|link| !link.is_root).map(|link| (standing(keys, &link.details.key), format!("{} for the key of {}", link.details.key, link.what))).collect();
         graded(judged.iter().map(|(standing, text)| (*standing, text)), context.policy, "uses").unwrap_or_else(passed)
     })
 }

@@ -72,7 +72,7 @@ fn judge(context: &Context) -> Outcome {
         match (violations.is_empty(), doubt) {
             (false, _) => Outcome::Violated(violations),
             // A staple that does not hold has a rule of its own; who did not ask further does not doubt.
-            (true, Some(why)) if is_asked => Outcome::Undetermined(why),
+            (true, Some(why)) if is_asked => Outcome::Undetermined(good.into_iter().chain([why]).collect::<Vec<_>>().join("; ")),
             (true, _) if !good.is_empty() => Outcome::Passed(good.join("; ")),
             (true, _) => Outcome::NotApplicable("not asked; --revocation does".to_owned()),
         }

@@ -11,7 +11,7 @@ rule! {
     /// ## What it checks
     ///
     /// The server's certificate is signed by its own key and has the form of those that Debian's ssl-cert
-    /// (`snakeoil`), Exim or Exchange make by themselves.
+    /// (`snakeoil`), Exim, Exchange or Plesk make by themselves.
     ///
     /// ## Why it matters
     ///
@@ -56,6 +56,8 @@ fn product(leaf: &CertificateDetails) -> Option<&'static str> {
     // A subject of more parts or with quotes is somebody's own.
     if leaf.subject.as_str() == format!("C=UK, O=Exim Developers, CN={common_name}") {
         Some("Exim")
+    } else if leaf.subject.as_str().starts_with("C=CH, L=Schaffhausen, O=Plesk, CN=Plesk") {
+        Some("Plesk")
     } else if is_bare && lifetime == Duration::days(3650) && names == [common_name.as_str()] {
         Some("Debian's ssl-cert")
     } else if is_bare && five_years.contains(&lifetime) && !common_name.as_str().contains('.') && names.first() == Some(&common_name.as_str()) {

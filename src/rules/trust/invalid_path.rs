@@ -16,7 +16,8 @@ rule! {
     ///
     /// The path reaches a trust anchor, and verifiers refuse it all the same: an issuer is not a CA or
     /// may not sign certificates, the path is longer than a CA allows, a name is outside of a CA's
-    /// name constraints, a certificate is not meant for TLS servers, or a critical extension is unknown.
+    /// name constraints, a certificate is not meant for TLS servers, a critical extension is unknown, or a curve is
+    /// spelled out.
     /// Or OpenSSL does not find the path: it takes the first certificate sent that has the issuer's name
     /// and key identifier, does not go back from there, and that one leads nowhere.
     ///
@@ -48,8 +49,7 @@ fn judge(context: &Context) -> Outcome {
         if !matches!(judgement.end, End::Trusted { .. }) {
             return Outcome::NotApplicable("the path does not reach a trust anchor".to_owned());
         }
-        let is_anchor = context.stores.iter().flat_map(|store| &store.anchors).any(|anchor| **anchor == *chain[0].der());
-        if is_anchor {
+        if judgement.anchor.as_ref().is_some_and(|anchor| anchor.der() == chain[0].der()) {
             return Outcome::Passed(String::new());
         }
         match (&judgement.misled, constrained(context, chain, judgement)) {
@@ -100,7 +100,11 @@ fn constrained(context: &Context, chain: &[Certificate], judgement: &Judgement) 
         }
         // What OpenSSL knows is a matter of its own.
         (Opinion::RefusesExtension, true) => return Outcome::Passed(String::new()),
-        (Opinion::Refuses(why), true) => (vec![why], None),
+        // Likewise.
+        (Opinion::RefusesUsage(_), true) if !constraints::gated(chain, judgement).is_empty() => {
+            return Outcome::Passed(String::new());
+        }
+        (Opinion::Refuses(why) | Opinion::RefusesUsage(why), true) => (vec![why], None),
         (Opinion::Accepts, false) => (faults, Some("rustls-webpki accepts the path all the same".to_owned())),
         (_, false) => (faults, None),
     };
@@ -134,7 +138,7 @@ mod tests {
     use time::Duration;
 
     use super::*;
-    use crate::rules::test_facts::{Authority, Hash, Key, NOW, World, kind, messages};
+    use crate::rules::test_facts::{Authority, Hash, Key, NOW, World, kind, messages, wrap};
 
     type Params = rcgen::CertificateParams;
     type Change = fn(&mut Params);
@@ -164,6 +168,33 @@ mod tests {
 
     fn only(domain: &str) -> NameConstraints {
         NameConstraints { permitted_subtrees: vec![GeneralSubtree::DnsName(domain.to_owned())], excluded_subtrees: Vec::new() }
+    }
+
+    /// A CA that is a trust anchor itself does not stand below itself.
+    #[test]
+    fn an_intermediate_that_is_an_anchor_counts_once() {
+        let mut world = World::correct();
+        let issuing = world.root.intermediate_with("Issuing CA", |p| p.is_ca = IsCa::Ca(BasicConstraints::Constrained(0)));
+        world.chain = vec![issuing.leaf(|_| {}), issuing.certificate.clone()];
+        world.stores[0].anchors = vec![issuing.certificate.der().to_vec().into()];
+        let outcome = world.judge(&RULE);
+        assert_eq!(kind(&outcome), "passed", "{outcome:?}");
+    }
+
+    /// The curve is P-256, by its equation.
+    #[test]
+    fn a_curve_that_is_spelled_out_is_found() {
+        let mut world = World::correct();
+        world.chain[0] = world.issuing.reissue(&world.chain[0], |fields| {
+            const EC_PUBLIC_KEY: [u8; 9] = [6, 7, 0x2a, 0x86, 0x48, 0xce, 0x3d, 2, 1];
+            let parameters = include_bytes!("../../../lab/keys/p256-parameters.der");
+            let algorithm = wrap(0x30, &[&EC_PUBLIC_KEY[..], parameters].concat());
+            // Its own point, behind an algorithm of 21 bytes and the header of 2.
+            let point = fields[6][23..].to_vec();
+            fields[6] = wrap(0x30, &[algorithm, point].concat());
+        });
+        let outcome = world.judge(&RULE);
+        assert!(messages(&outcome)[0].contains("has a key whose curve is spelled out"), "{outcome:?}");
     }
 
     /// What OpenSSL holds against a root that is trusted.

@@ -23,6 +23,8 @@ rules! {
     bad_signature,
     misordered_chain,
     invalid_path,
+    anchor_not_a_root,
+    server_gated_usage,
     key_identifier_mismatch,
     issuer_spelled_otherwise,
     key_usage_without_signature,

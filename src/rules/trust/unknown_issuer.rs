@@ -57,6 +57,13 @@ fn judge(context: &Context) -> Outcome {
         if let Some(place) = chain[*index].details().ok().and_then(|details| details.ca_issuers.first()) {
             violation = violation.evidence(format!("the certificate says where its issuer can be fetched: {}", short(place.as_str())));
         }
+        if let Some(store) = context.stores.iter().find(|store| store.anchors.iter().any(|anchor| **anchor == *chain[0].der())) {
+            violation = violation.evidence(format!(
+                "the server's certificate is itself in {}, which does for OpenSSL if it is told -partial_chain, and for GnuTLS and \
+                 rustls-webpki not at all",
+                store.name
+            ));
+        }
         let violation = fetched_issuer(context, chain, *index).into_iter().fold(violation, Violation::evidence);
         not_trusted(context, chain, judgement, violation)
     })
