@@ -6,7 +6,6 @@ use super::{exit, exit::Failure, out};
 use crate::{
     facts::{Target, Vantage},
     lab::{ServerOrder, embedded},
-    name::Name,
     probe::{self, Patience},
     smtp::ClientName,
 };
@@ -26,16 +25,22 @@ pub(super) async fn serve(plan: &Path, listen: SocketAddr) -> Result<ExitCode, F
 
 /// Prints what one address shows, for a harness that stands elsewhere.
 pub(super) async fn observe(
-    name: Name,
+    target: Target,
     address: SocketAddr,
     ehlo: Option<ClientName>,
     patience: &Patience,
 ) -> Result<ExitCode, Failure> {
-    let target = Target { name, port: address.port() };
     let vantage = Vantage { ehlo, ..Vantage::default() };
     let view = probe::observe(&target, address, vantage, patience).await;
     let json = serde_json::to_string(&view).map_err(|error| Failure::environment(error.to_string()))?;
     out::print(&json);
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Waits until a server answers; fails where it does not in time.
+#[cfg(feature = "docker")]
+pub(super) async fn ready(address: SocketAddr, sign: crate::lab::docker::Sign) -> Result<ExitCode, Failure> {
+    crate::lab::docker::answers(address, sign).await.map_err(Failure::environment)?;
     Ok(ExitCode::SUCCESS)
 }
 

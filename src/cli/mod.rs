@@ -28,9 +28,9 @@ use serde::de::{DeserializeOwned, IntoDeserializer as _};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 #[cfg(feature = "docker")]
-use crate::lab::docker::Release;
+use crate::lab::docker::{Release, Sign};
 use crate::{
-    facts::Depth,
+    facts::{Depth, Target},
     name::Name,
     probe::Patience,
     rules::policy::{self, Policy},
@@ -129,6 +129,9 @@ enum Command {
         name: Name,
         /// Its address.
         address: SocketAddr,
+        /// The port that the server is known at.
+        #[arg(long, value_name = "PORT")]
+        port: u16,
         /// The name to give in EHLO.
         #[arg(long, value_name = "NAME")]
         ehlo: Option<ClientName>,
@@ -141,6 +144,16 @@ enum Command {
         /// How long to wait for each answer.
         #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
         patience: Duration,
+    },
+    /// Wait until a server answers; runs inside containers.
+    #[cfg(feature = "docker")]
+    #[command(hide = true)]
+    Ready {
+        /// Its address.
+        address: SocketAddr,
+        /// What it is known to be ready by.
+        #[arg(long, value_parser = parse_sign())]
+        sign: Sign,
     },
     /// Wait until ended; runs inside containers.
     #[command(hide = true)]
@@ -466,6 +479,13 @@ fn parse_release() -> impl TypedValueParser<Value = Release> {
         .map(|name| Release::ALL.into_iter().find(|release| release.name() == name).unwrap_or_default())
 }
 
+/// The name of a sign.
+#[cfg(feature = "docker")]
+fn parse_sign() -> impl TypedValueParser<Value = Sign> {
+    PossibleValuesParser::new(Sign::ALL.map(Sign::name))
+        .map(|name| Sign::ALL.into_iter().find(|sign| sign.name() == name).unwrap_or(Sign::Greeting))
+}
+
 fn parse_depth() -> impl TypedValueParser<Value = Depth> {
     PossibleValuesParser::new(Depth::ALL.map(Depth::name))
         .map(|name| Depth::ALL.into_iter().find(|depth| depth.name() == name).unwrap_or_default())
@@ -522,10 +542,12 @@ async fn dispatch(command: Command) -> Result<ExitCode, Failure> {
         #[cfg(feature = "docker")]
         Command::Images(command) => images::run(command).await,
         Command::Serve { plan, listen } => inside::serve(&plan, listen).await,
-        Command::Observe { name, address, ehlo, probe, active, patience } => {
+        Command::Observe { name, address, port, ehlo, probe, active, patience } => {
             let patience = Patience { depth: probe, active, ..Patience::lab() }.waiting(patience);
-            inside::observe(name, address, ehlo, &patience).await
+            inside::observe(Target { name, port }, address, ehlo, &patience).await
         }
+        #[cfg(feature = "docker")]
+        Command::Ready { address, sign } => inside::ready(address, sign).await,
         Command::Idle => inside::idle().await,
     }
 }

@@ -132,6 +132,27 @@ fn a_run_may_be_killed_at_any_moment() {
     assert_eq!(left(), [""; 0]);
 }
 
+/// In a network of its own this machine reaches no container, as if the engine were on another one.
+#[test]
+#[expect(clippy::print_stderr, reason = "a test cannot be ignored while it runs; it says so instead")]
+fn an_engine_out_of_reach_has_all_vantage_points_in_containers() {
+    if !is_ready() {
+        return;
+    }
+    let apart = |command: &str| {
+        let script = format!("ip link set lo up && exec \"$0\" {command}");
+        Command::new("unshare").args(["--net", "sh", "-c", &script, env!("CARGO_BIN_EXE_mtalab")]).output().unwrap()
+    };
+    if !apart("--version").status.success() {
+        eprintln!("skipped: this user cannot make a network namespace");
+        return;
+    }
+    let output = apart("run baseline/good baseline/implicit-tls vantage/the-story --kind postfix --backend docker");
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
+    assert!(said.contains("3 passed, 0 failed"), "{said}");
+}
+
 /// An engine that goes away in the middle, as a way to it that is cut.
 #[test]
 fn an_engine_that_stops_is_one_clear_sentence() {

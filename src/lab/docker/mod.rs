@@ -6,8 +6,8 @@
 //!   vantage container, one per further vantage point ─┼─ network of the run ── server container
 //! ```
 //!
-//! The containers are reached at their own addresses, at port 25, so the engine must be on this
-//! machine.
+//! The containers are reached at their own addresses, at port 25. Where the engine is on another machine, the first vantage
+//! point is a container as well.
 
 mod base;
 mod closure;
@@ -37,6 +37,7 @@ pub use self::{
     closure::{ClosureError, EXECUTABLE},
     engine::EngineError,
     image::{Built, ImageError, ImageOptions, ImageStatus, build, status},
+    ready::{Sign, answers},
     release::Release,
     sweep::{list_kept, remove_kept},
 };
@@ -45,7 +46,7 @@ use self::{
     engine::LaunchError,
     image::ImageName,
     mta::{Mta, Vantages},
-    ready::{Sign, wait_until_ready},
+    ready::wait_until_ready,
     sweep::{LABEL_KEPT, LABEL_OWNER, LABEL_RUN, remove_run, sweep},
 };
 use super::{ServerOrder, owner::Owner};
@@ -161,6 +162,8 @@ pub struct DockerBackend {
     run: String,
     labels: HashMap<String, String>,
     gateway: IpAddr,
+    /// Whether this machine reaches the containers: it is the engine's own.
+    is_near: bool,
     executable: PathBuf,
     release: Release,
     is_kept: bool,
@@ -211,6 +214,7 @@ impl DockerBackend {
             docker,
             labels,
             gateway: IpAddr::from([0; 4]),
+            is_near: true,
             executable,
             release,
             is_kept: kept.is_some(),
@@ -222,6 +226,8 @@ impl DockerBackend {
             run,
         };
         backend.gateway = backend.make_network().await?;
+        // The gateway of the engine's bridge is an address of the engine's machine, and of no other.
+        backend.is_near = std::net::UdpSocket::bind((backend.gateway, 0)).is_ok();
         Ok(backend)
     }
 
@@ -277,7 +283,8 @@ impl DockerBackend {
             None if plan.server.greeting == GreetingPlan::Throttled && lets_one_in => Sign::SecondGreeting,
             None => Sign::Greeting,
         };
-        if let Err(why) = wait_until_ready(&container, address, sign).await {
+        let from = helpers.first().filter(|_| !self.is_near).map(|(_, vantage)| &vantage.container);
+        if let Err(why) = wait_until_ready(&container, address, sign, from).await {
             return Err(not_ready(container, &what, why).await);
         }
         Ok(Running { address, vantages, container, helpers })
@@ -325,23 +332,24 @@ impl DockerBackend {
         format!("mtalab-{}", self.run)
     }
 
-    /// The vantage points of a plan: this machine, then a container for each further one.
+    /// The vantage points of a plan: this machine where it is near the containers, and a container for each further one.
     async fn vantages_of(&self, plan: &Plan) -> Result<(Vec<(String, IpAddr, Reach)>, Vec<(String, Arc<Vantage>)>), DockerError> {
         let mut vantages = Vec::new();
         let mut helpers = Vec::new();
         for (index, name) in plan.vantages.iter().enumerate() {
-            if index == 0 {
+            if index == 0 && self.is_near {
                 vantages.push((name.clone(), self.gateway, Reach::Local));
                 continue;
             }
+            let place = if self.is_near { index - 1 } else { index };
             let mut shared = self.vantages.lock().await;
-            if shared.len() < index {
+            if shared.len() <= place {
                 let container = self.launch_own(&["idle"], Vec::new()).await?;
                 let what = format!("the container of the vantage point `{name}`");
                 let (container, address) = with_address(container, &what).await?;
                 shared.push(Arc::new(Vantage { container, address }));
             }
-            if let Some(vantage) = shared.get(index - 1) {
+            if let Some(vantage) = shared.get(place) {
                 vantages.push((name.clone(), vantage.address, Reach::Container));
                 helpers.push((name.clone(), vantage.clone()));
             }

@@ -8,24 +8,40 @@ use tokio::{
     time::Instant,
 };
 
-use super::container::Container;
+use super::{EXECUTABLE, container::Container};
 
 /// How long a server may take to greet.
 const READY: Duration = Duration::from_secs(30);
 /// Between two looks at a server that is not ready.
 const PAUSE: Duration = Duration::from_millis(10);
+/// Between two looks at whether its container still runs.
+const LOOK: Duration = Duration::from_millis(500);
 /// How long one connection may take to greet, a container's first one included.
 const GREETING: Duration = Duration::from_secs(5);
 
 /// What a server is known to be ready by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Sign {
+pub enum Sign {
     /// It greets, with whatever code.
     Greeting,
     /// It lets one client in, and turns away the next.
     SecondGreeting,
     /// It answers a ClientHello with a record: TLS begins with the first byte.
     Record,
+}
+
+impl Sign {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Greeting, Self::SecondGreeting, Self::Record];
+
+    /// Its name on the command line of the program in a container.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Greeting => "greeting",
+            Self::SecondGreeting => "second-greeting",
+            Self::Record => "record",
+        }
+    }
 }
 
 /// A ClientHello of TLS 1.2 with one suite and nothing else (RFC 5246, 7.4.1.2): whoever speaks TLS takes it, or says with an
@@ -35,11 +51,32 @@ fn hello() -> Vec<u8> {
     [&head[..], &random, &tail].concat()
 }
 
-/// Waits for the sign; an error says what was seen instead. An open port is none, since
-/// Docker's proxies and a starting server open it before anything answers.
-pub(super) async fn wait_until_ready(container: &Container, address: SocketAddr, sign: Sign) -> Result<(), String> {
+/// Waits for the sign, from this machine or from a container; an error says what was seen instead. An open port is no sign,
+/// since Docker's proxies and a starting server open it before anything answers.
+pub(super) async fn wait_until_ready(
+    server: &Container,
+    address: SocketAddr,
+    sign: Sign,
+    from: Option<&Container>,
+) -> Result<(), String> {
+    let looking = async {
+        match from {
+            None => answers(address, sign).await,
+            Some(container) => {
+                let command = [EXECUTABLE, "ready", &address.to_string(), "--sign", sign.name()].map(str::to_owned);
+                container.exec(&command, None).await.map(drop).map_err(|error| error.to_string())
+            }
+        }
+    };
+    tokio::select! {
+        answer = looking => answer,
+        () = ended(server) => Err("it ended".to_owned()),
+    }
+}
+
+/// Looks at a server until it gives the sign; an error says what it did instead.
+pub async fn answers(address: SocketAddr, sign: Sign) -> Result<(), String> {
     let deadline = Instant::now() + READY;
-    let mut next_look = Instant::now() + Duration::from_millis(500);
     let mut seen = "no connection".to_owned();
     while Instant::now() < deadline {
         match first_words(address, sign).await {
@@ -48,15 +85,19 @@ pub(super) async fn wait_until_ready(container: &Container, address: SocketAddr,
             Ok(said) => seen = format!("nothing that it is known by but `{}`", crate::wire::WireText::from_bytes(&said)),
             Err(error) => seen = error.to_string(),
         }
-        if Instant::now() >= next_look {
-            if !container.is_running().await {
-                return Err("it ended".to_owned());
-            }
-            next_look = Instant::now() + Duration::from_millis(500);
-        }
         tokio::time::sleep(PAUSE).await;
     }
     Err(format!("{seen}, for {} seconds", READY.as_secs()))
+}
+
+/// Returns once a container has ended.
+async fn ended(container: &Container) {
+    loop {
+        tokio::time::sleep(LOOK).await;
+        if !container.is_running().await {
+            return;
+        }
+    }
 }
 
 /// What a server says first, to a hello where it waits for one: up to the end of a line or a record's head, at most 512 bytes.
