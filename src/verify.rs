@@ -366,7 +366,9 @@ async fn look_from_afar(
         (patience.depth.name(), format!("{}ms", patience.reply.as_millis()), running.address.to_string());
     let active = if patience.active { &["--active"][..] } else { &[] };
     let port = target.port.to_string();
-    let arguments = [&["observe", "--port", &port, "--probe", depth, "--patience", &wait][..], active, &[target.name.as_str(), &address]].concat();
+    let arguments =
+        [&["observe", "--port", &port, "--probe", depth, "--patience", &wait][..], active, &[target.name.as_str(), &address]]
+            .concat();
     let mut arguments: Vec<String> = arguments.into_iter().map(str::to_owned).collect();
     arguments.extend(asked.ehlo.iter().map(|name| format!("--ehlo={name}")));
     let printed = running.exec(name, &arguments).await?;

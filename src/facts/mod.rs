@@ -30,6 +30,7 @@ pub use offers::{
 use crate::{
     name::Name,
     smtp::{ClientName, Ehlo, Reply},
+    tls::Alert,
     wire::WireText,
 };
 
@@ -304,6 +305,11 @@ pub enum Failure {
 impl Failure {
     /// What a server says that has trouble of its own, which may be over the next time (RFC 8446, 6.2).
     pub const INTERNAL_ERROR: &str = "the server sent the alert internal_error";
+
+    /// The server ended the handshake with an alert.
+    pub fn alert(alert: Alert) -> Self {
+        Self::Tls(format!("the server sent the alert {alert}"))
+    }
 
     /// What the server said in the clear where TLS had to begin.
     pub fn in_clear(&self) -> Option<&WireText> {

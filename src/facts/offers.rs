@@ -343,6 +343,8 @@ pub enum HelloTrait {
     UnknownExtension,
     /// More than 64 suites.
     ManySuites,
+    /// The server's own name in server_name (RFC 6066, 3).
+    OwnName,
 }
 
 /// Whether the server asks for a client certificate (RFC 5246, 7.4.4; RFC 8446, 4.3.2).

@@ -7,7 +7,7 @@ use crate::tls::{Group, Suite};
 pub fn offers_suite(suite: Suite) -> bool {
     let name = suite.name().unwrap_or_default();
     let is_aead = ["_AES_128_GCM_", "_AES_256_GCM_", "_CHACHA20_"].iter().any(|cipher| name.contains(cipher));
-    suite.is_tls13() || (name.starts_with("TLS_ECDHE_") && is_aead)
+    (suite.is_tls13() || name.starts_with("TLS_ECDHE_")) && is_aead
 }
 
 /// Whether it offers a group.

@@ -168,9 +168,7 @@ fn refusal(error: &io::Error) -> Option<Refused> {
 /// What a TLS error says, an alert by its name in RFC 8446, 6.
 pub(super) fn tls_failure(error: &io::Error) -> Failure {
     match error.get_ref().and_then(|inner| inner.downcast_ref::<TlsError>()) {
-        Some(TlsError::AlertReceived(alert)) => {
-            Failure::Tls(format!("the server sent the alert {}", snake(&format!("{alert:?}"))))
-        }
+        Some(TlsError::AlertReceived(alert)) => Failure::alert(Alert(u8::from(*alert))),
         Some(TlsError::InvalidMessage(InvalidMessage::HandshakePayloadTooLarge)) => {
             Failure::Tls("the server sent a handshake message of more than 64 KiB".to_owned())
         }
@@ -181,18 +179,6 @@ pub(super) fn tls_failure(error: &io::Error) -> Failure {
         Some(other) => Failure::Tls(WireText::from(&*other.to_string()).to_string()),
         None => Failure::Tls(WireText::from(&*error.to_string()).to_string()),
     }
-}
-
-/// `ProtocolVersion` as RFC 8446, 6 writes it: `protocol_version`.
-fn snake(name: &str) -> String {
-    let mut out = String::new();
-    for c in name.chars() {
-        if c.is_ascii_uppercase() && !out.is_empty() {
-            out.push('_');
-        }
-        out.push(c.to_ascii_lowercase());
-    }
-    out
 }
 
 /// The IANA name: `TLS_AES_256_GCM_SHA384`.

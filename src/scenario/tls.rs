@@ -162,6 +162,8 @@ pub enum SniFault {
     Required,
     /// A hello with a name other than the host's is refused.
     ForeignRejected,
+    /// A hello with any name is refused, the host's own among them.
+    NamesRejected,
     /// Without the host's name another certificate is sent: a self-signed one.
     OtherCertificate,
     /// The same, and it stands for the key of the host's own certificate.

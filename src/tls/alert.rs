@@ -40,6 +40,14 @@ super::registry! {
 }
 
 impl Alert {
+    /// Nothing more will come (RFC 8446, 6.1).
+    pub const CLOSE_NOTIFY: Self = Self(0);
+    /// Not what the server waits for, it says (RFC 8446, 6.2).
+    pub const UNEXPECTED_MESSAGE: Self = Self(10);
+    /// Bytes that the server cannot read, it says (RFC 8446, 6.2).
+    pub const DECODE_ERROR: Self = Self(50);
+    /// The server does not know the name that it is called by (RFC 6066, 3).
+    pub const UNRECOGNIZED_NAME: Self = Self(112);
     /// Nothing in common, says the server (RFC 8446, 6.2).
     pub const HANDSHAKE_FAILURE: Self = Self(40);
     /// The version alone is refused (RFC 8446, 6.2).

@@ -154,6 +154,10 @@ impl Suite {
         if name.contains("_anon_") {
             return Authentication::Anonymous;
         }
+        // A certificate for static ECDH has an EC key, whoever signed it (RFC 8422, 2; RFC 4492, 2.1 and 2.3).
+        if name.starts_with("TLS_ECDH_") {
+            return Authentication::Ecdsa;
+        }
         match self.registered() {
             // SSL 2.0 knows RSA certificates only.
             None => Authentication::Rsa,
@@ -211,6 +215,8 @@ mod tests {
     #[case("TLS_PSK_WITH_AES_128_CBC_SHA", Authentication::Other)]
     #[case("TLS_AES_256_GCM_SHA384", Authentication::Any)]
     #[case("SSL_CK_RC4_128_WITH_MD5", Authentication::Rsa)]
+    #[case("TLS_ECDH_RSA_WITH_AES_128_CBC_SHA", Authentication::Ecdsa)]
+    #[case("TLS_ECDH_anon_WITH_AES_128_CBC_SHA", Authentication::Anonymous)]
     fn who_proves_what(#[case] name: &str, #[case] authentication: Authentication) {
         assert_eq!(Suite::from_name(name).unwrap().authentication(), authentication);
     }

@@ -360,6 +360,11 @@ impl<'a> Asker<'a> {
         }
     }
 
+    /// Whether nothing more may be asked: it was interrupted, or the budget is spent.
+    pub(super) fn is_at_its_end(&self) -> bool {
+        self.patience.watch.is_stopped() || self.budget.closed().is_some()
+    }
+
     /// The failure after which it is of no use to come again.
     fn last_word(&self, failure: &Failure) -> Option<Failure> {
         let is_final = self.patience.watch.is_stopped() || matches!(failure, Failure::Local(_));
@@ -391,13 +396,14 @@ impl Lost {
     }
 }
 
-/// What a loss would mean if it were no accident: Schannel closes the connection where others send an alert, and OpenSSL
-/// finds an internal error where a version has no hash that it may sign with.
+/// What a loss would mean if it were no accident: Schannel closes the connection where others send an alert, Courier says
+/// close_notify first, OpenSSL finds an internal error where a version has no hash that it may sign with, and Java calls a
+/// hello unexpected that has no group for it.
 fn without_words(failure: &Failure) -> Option<Refusal> {
+    const NO_WORDS: [Alert; 4] = [Alert::CLOSE_NOTIFY, Alert::UNEXPECTED_MESSAGE, Alert::DECODE_ERROR, Alert::INTERNAL_ERROR];
     match failure {
         Failure::Closed | Failure::Reset => Some(Refusal::Closed),
-        Failure::Tls(why) if why == Failure::INTERNAL_ERROR => Some(Refusal::Alert(Alert::INTERNAL_ERROR)),
-        _ => None,
+        failure => NO_WORDS.into_iter().find(|alert| *failure == Failure::alert(*alert)).map(Refusal::Alert),
     }
 }
 
@@ -412,7 +418,7 @@ fn interpret(flight: &Flight, asked: Version) -> Result<Said, Failure> {
         if is_refusal(alert, asked) {
             return Ok(Said::Refused(Refusal::Alert(alert), None));
         }
-        return Err(Failure::Tls(format!("the server sent the alert {alert}")));
+        return Err(Failure::alert(alert));
     }
     let chosen = match (&flight.hello, &flight.ssl2) {
         (Some(hello), _) => hello.version,
@@ -448,6 +454,16 @@ mod tests {
     use rstest::rstest;
 
     use super::*;
+
+    #[rstest]
+    #[case(Failure::Reset, Some(Refusal::Closed))]
+    #[case(Failure::alert(Alert(10)), Some(Refusal::Alert(Alert(10))))]
+    #[case(Failure::alert(Alert(0)), Some(Refusal::Alert(Alert(0))))]
+    #[case(Failure::alert(Alert(51)), None)]
+    #[case(Failure::TimedOut { millis: 1 }, None)]
+    fn some_losses_may_be_refusals(#[case] failure: Failure, #[case] expected: Option<Refusal>) {
+        assert_eq!(without_words(&failure), expected);
+    }
 
     #[rstest]
     #[case(40, Version::Tls12, true)]

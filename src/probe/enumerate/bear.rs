@@ -26,6 +26,9 @@ impl Asker<'_> {
     pub(super) async fn first_question(&self, tally: &mut Tally) -> (Option<First>, Observed<Vec<Intolerance>>) {
         let hello = ClientHello { padded_to: shape::HUGE, ..self.hello(Version::Tls12, &shape::suites(), Sni::Target) };
         let first = self.ask(&hello, Sni::Target, tally).await;
+        if let Ok(Said::Refused(refusal @ Refusal::Alert(Alert::UNRECOGNIZED_NAME), _)) = first {
+            return self.without_own_name(&hello, refusal, tally).await;
+        }
         let failure = match &first {
             Err(failure) => failure.clone(),
             Ok(Said::Refused(refusal @ Refusal::Alert(alert), _)) if *alert != Alert::PROTOCOL_VERSION => {
@@ -65,7 +68,11 @@ impl Asker<'_> {
                     HelloTrait::Large => self.learn(|bearing| bearing.large = false),
                     // No other hello of ours is that large.
                     HelloTrait::Huge => {}
-                    HelloTrait::MiddleSized | HelloTrait::Fragmented | HelloTrait::Tls13 | HelloTrait::Tls12 => {}
+                    HelloTrait::MiddleSized
+                    | HelloTrait::Fragmented
+                    | HelloTrait::Tls13
+                    | HelloTrait::Tls12
+                    | HelloTrait::OwnName => {}
                 }
                 found.push(intolerance);
             }
@@ -77,6 +84,25 @@ impl Asker<'_> {
             return (None, Observed::Failed(failure));
         }
         (None, Observed::Seen(found))
+    }
+
+    /// The first question once more, without the name that the server refused.
+    async fn without_own_name(
+        &self,
+        hello: &ClientHello,
+        refusal: Refusal,
+        tally: &mut Tally,
+    ) -> (Option<First>, Observed<Vec<Intolerance>>) {
+        self.learn(|bearing| bearing.own_name = false);
+        let nameless = ClientHello { server_name: None, ..hello.clone() };
+        let again = self.ask(&nameless, Sni::Target, tally).await;
+        let found = match again {
+            Ok(Said::Took(_) | Said::Refused(Refusal::OtherVersion(_), _)) => {
+                vec![Intolerance { of: HelloTrait::OwnName, how: Observed::Seen(refusal.to_string()) }]
+            }
+            _ => Vec::new(),
+        };
+        (Some(again), Observed::Seen(found))
     }
 
     /// Whether that trait alone makes a hello of the version `base` unbearable; nothing where one that has it is answered,
@@ -134,6 +160,7 @@ impl Asker<'_> {
         let plain = self.plain_hello(base);
         match of {
             HelloTrait::Tls12 => self.plain_hello(Version::Tls12),
+            HelloTrait::OwnName => ClientHello { server_name: Some(self.target.name.as_str().to_owned()), ..plain },
             HelloTrait::Tls13 => {
                 let suites = Suite::tls13().into_iter().chain(plain.suites).collect();
                 // With everything that the plain hello offers by its one number (RFC 8446, 4.2.1).

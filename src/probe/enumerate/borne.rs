@@ -82,9 +82,16 @@ pub(super) async fn control(asker: &Asker<'_>, offers: &mut Offers) {
         if asked > MAX_ASKED {
             break;
         }
-        let said = asker.ask(&hello, Sni::Target, &mut tally).await;
-        if matches!(said, Ok(Said::Took(_))) {
-            continue;
+        match asker.ask(&hello, Sni::Target, &mut tally).await {
+            Ok(Said::Took(_)) => continue,
+            Ok(Said::Refused(..)) => {}
+            // Nothing more may be asked: no word about what was refused before.
+            Err(_) if asker.is_at_its_end() => break,
+            Err(failure) => {
+                let why = format!("whether refusals are for what is offered could not be told: {failure}");
+                steady::doubt(offers, &Failure::Tls(why));
+                break;
+            }
         }
         let sized = match Size::of(&hello) {
             Size::Middle if !borne.contains(&Part::Size(Size::Middle)) => {
@@ -115,6 +122,7 @@ fn is_hit(known: &Intolerance, hello: &ClientHello) -> bool {
             HelloTrait::Huge => hello.padded_to >= HUGE,
             HelloTrait::Fragmented => hello.in_two_records,
             HelloTrait::UnknownExtension => hello.extras.contains(&Extra::Unknown),
+            HelloTrait::OwnName => hello.server_name.is_some(),
             HelloTrait::ManySuites => hello.suites.len() > CHUNK,
         }
 }
@@ -135,12 +143,7 @@ fn with_something_known(asker: &Asker<'_>, refused: &ClientHello, heard: &[Heard
         )
     };
     let taken = heard.iter().filter(|heard| heard.is_taken() && heard.asked.version > Version::Ssl3).max_by_key(rank)?;
-    let mut hello = ClientHello {
-        random: rand::random(),
-        server_name: Some(asker.target.name.as_str().to_owned()),
-        alpn: Vec::new(),
-        ..refused.clone()
-    };
+    let mut hello = ClientHello { random: rand::random(), server_name: asker.own_name(), alpn: Vec::new(), ..refused.clone() };
     fn add<T: PartialEq>(list: &mut Vec<T>, item: Option<T>) {
         if let Some(item) = item.filter(|item| !list.contains(item)) {
             list.push(item);

@@ -4,6 +4,7 @@ use futures::future::join_all;
 
 use super::{
     ask::{Asker, Said, Tally},
+    extras::contrary,
     shape::{self, CHUNK},
 };
 use crate::{
@@ -95,7 +96,7 @@ impl Asker<'_> {
             _ => None,
         };
         let Some(favourite) = favourite else { return self.suites_of(version, rest, Some(first), found, tally).await };
-        let contrary: Vec<_> = rest.iter().rev().copied().collect();
+        let contrary = contrary(&rest);
         let other = match self.ask(&self.hello(version, &contrary, Sni::Target), Sni::Target, tally).await {
             Ok(Said::Took(flight)) => flight.hello.map(|hello| hello.suite).filter(|suite| contrary.contains(suite)),
             _ => None,
@@ -209,7 +210,8 @@ impl Asker<'_> {
     /// The groups of an older version, asked with suites that it accepts over curves. `known` were chosen before.
     pub(super) async fn curves(&self, offer: &VersionOffer, known: Vec<Group>, tally: &mut Tally) -> Taken<Group, GroupList> {
         let accepted = &offer.suites.accepted;
-        let ephemeral = |suite: &&Suite| suite.is_in(SuiteFamily::Ecdhe);
+        let is_anonymous = |suite: &Suite| suite.name().is_some_and(|name| name.starts_with("TLS_ECDH_anon_"));
+        let ephemeral = |suite: &&Suite| suite.is_in(SuiteFamily::Ecdhe) || is_anonymous(suite);
         let with_rsa: Vec<_> =
             accepted.iter().filter(ephemeral).filter(|suite| suite.authentication() == Authentication::Rsa).copied().collect();
         // An ECDSA certificate wants its own curve among the groups (RFC 8422, 5.1), which would spoil the elimination.

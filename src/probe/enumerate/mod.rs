@@ -28,7 +28,7 @@ use crate::{
     },
     hello::Flight,
     probe::handshake::Refused,
-    tls::{Authentication, Suite, SuiteFamily, Version},
+    tls::{Alert, Authentication, Suite, SuiteFamily, Version},
 };
 
 /// Something that was found out, to be written down when all that is asked beside it has ended; so a question's cost is
@@ -72,6 +72,10 @@ pub(super) fn is_not_alike(offers: &mut Offers) {
 /// refused too and nothing says that it was for the version, one that offers all of TLS 1.3. `left` connections at most.
 pub(super) async fn fallback(asker: &Asker<'_>, refused: Refused, left: u32) -> Offers {
     let mut offers = Offers::unasked(Depth::Quick);
+    let is_for_name = refused.alert == Some(Alert::UNRECOGNIZED_NAME);
+    if is_for_name {
+        asker.learn(|bearing| bearing.own_name = false);
+    }
     let older = asker.hello(Version::Tls12, &shape::certificate_first(), Sni::Target);
     let newest = asker.hello(Version::Tls13, &Suite::tls13(), Sni::Target);
     let questions = [("all up to TLSv1.2", Version::Tls12, older), ("all of TLSv1.3", Version::Tls13, newest)];
@@ -80,6 +84,10 @@ pub(super) async fn fallback(asker: &Asker<'_>, refused: Refused, left: u32) -> 
         // Once: the connections of a quick look are counted.
         let said = asker.ask_once(&hello, Sni::Target, &mut tally).await.map_err(|lost| lost.failure);
         write_first(&mut offers, version, &said);
+        if is_for_name && matches!(said, Ok(Said::Took(_) | Said::Refused(Refusal::OtherVersion(_), _))) {
+            let how = Observed::Seen(Refusal::Alert(Alert::UNRECOGNIZED_NAME).to_string());
+            offers.intolerance = Observed::Seen(vec![Intolerance { of: HelloTrait::OwnName, how }]);
+        }
         offers.questions.extend(tally.into_question());
         if refused.is_of_versions || !matches!(said, Ok(Said::Refused(..))) {
             break;
@@ -224,6 +232,10 @@ async fn beside(asker: &Asker<'_>, main: VersionOffer, offers: &mut Offers) {
 /// For a server that speaks TLS 1.3 only, or nothing that was answered: finished handshakes instead.
 async fn behind_tls13(asker: &Asker<'_>, session: &Session, offers: &mut Offers, is_full: bool) {
     let Some(newest) = offers.version(Version::Tls13).filter(|offer| is_accepted(offer)).cloned() else { return };
+    // Handshakes like the usual one tell something only where that one got so far.
+    if session.certificates.seen().is_none() {
+        return;
+    }
     let leaf = session.certificates.seen().and_then(|chain| chain.first());
     let kind = leaf.and_then(|leaf| leaf.details().ok()).map(|details| extras::kind_of(details.key.algorithm));
     let other = if kind == Some(Authentication::Rsa) { Authentication::Ecdsa } else { Authentication::Rsa };
@@ -271,11 +283,16 @@ async fn behind_tls13(asker: &Asker<'_>, session: &Session, offers: &mut Offers,
 async fn tls12_intolerance(asker: &Asker<'_>, offers: &mut Offers) {
     let Some(main) = main_version(offers).filter(|main| main.version < Version::Tls12) else { return };
     let answer = offers.version(Version::Tls12).map(|offer| &offer.answer);
-    let Some(Observed::Failed(failure @ (Failure::Closed | Failure::Reset | Failure::TimedOut { .. }))) = answer else { return };
-    let is_answer = !matches!(failure, Failure::TimedOut { .. });
+    let is_known = match answer {
+        // Who does not know the version must choose the older one that the hello offers, too (RFC 5246, E.1).
+        Some(Observed::Seen(Answer::Refused(Refusal::Alert(_) | Refusal::Closed))) => true,
+        Some(Observed::Failed(Failure::Closed | Failure::Reset)) => false,
+        Some(Observed::Failed(Failure::TimedOut { .. })) => true,
+        _ => return,
+    };
     let mut tally = Tally::new("TLSv1.2 instead of an older version");
     if let Some(intolerance) = asker.contrast(HelloTrait::Tls12, main.version, &mut tally).await {
-        if is_answer && intolerance.how.seen().is_some() {
+        if !is_known && intolerance.how.seen().is_some() {
             let suites = Taken { complete: vec![SuiteFamily::All], ..Taken::default() };
             let answer = Observed::Seen(Answer::Refused(Refusal::Closed));
             let preference = Observed::NotAttempted("not asked".to_owned());

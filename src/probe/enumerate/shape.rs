@@ -25,11 +25,13 @@ pub(super) struct Bearing {
     pub large: bool,
     /// An extension that it does not know.
     pub unknown_extension: bool,
+    /// The name that it is called by.
+    pub own_name: bool,
 }
 
 impl Default for Bearing {
     fn default() -> Self {
-        Self { many_suites: true, many_suites_seen: false, large: true, unknown_extension: true }
+        Self { many_suites: true, many_suites_seen: false, large: true, unknown_extension: true, own_name: true }
     }
 }
 
@@ -54,7 +56,7 @@ impl Asker<'_> {
             return hello;
         }
         hello.server_name = match sni {
-            Sni::Target => Some(self.target.name.as_str().to_owned()),
+            Sni::Target => self.own_name(),
             Sni::None => None,
             Sni::Foreign => Some(FOREIGN_NAME.to_owned()),
         };
@@ -78,11 +80,16 @@ impl Asker<'_> {
         hello
     }
 
+    /// The name that the server is called by; none where it cannot bear that.
+    pub(super) fn own_name(&self) -> Option<String> {
+        self.bearing().own_name.then(|| self.target.name.as_str().to_owned())
+    }
+
     /// A hello that nobody can take amiss: few suites, few extensions, less than 256 bytes where the name allows it.
     pub(super) fn plain_hello(&self, version: Version) -> ClientHello {
         let schemes = [0x0403, 0x0503, 0x0804, 0x0805, 0x0401, 0x0501, 0x0601, 0x0201].map(SignatureScheme);
         ClientHello {
-            server_name: Some(self.target.name.as_str().to_owned()),
+            server_name: self.own_name(),
             groups: USUAL_GROUPS[..4].to_vec(),
             // RFC 5246, 7.4.1.4.1: not before TLS 1.2.
             schemes: if version < Version::Tls12 { Vec::new() } else { schemes.to_vec() },

@@ -19,7 +19,7 @@ const MAX_REPEATED: usize = 24;
 /// Sends hellos again: each that was refused once, and the first that was taken in between. Where another answer comes
 /// now, or all answers together cannot be those of one server, no refusal is believed.
 ///
-/// Between a refusal and its repetition lies no multiple of two or three connections: where so many servers take turns,
+/// Between a refusal and its repetition lies no multiple of two, three or five connections: where so many servers take turns,
 /// another one is asked.
 pub(super) async fn control(asker: &Asker<'_>, offers: &mut Offers) {
     let heard = asker.heard();
@@ -44,7 +44,7 @@ pub(super) async fn control(asker: &Asker<'_>, offers: &mut Offers) {
         let opened = asker.connections();
         let is_turn = |refused: &&Heard| {
             let between = asker.connections() - refused.number;
-            !between.is_multiple_of(2) && !between.is_multiple_of(3)
+            ![2, 3, 5].into_iter().any(|turns| between.is_multiple_of(turns))
         };
         match left.iter().position(is_turn) {
             Some(place) => is_steady &= is_repeated(asker, left.remove(place), &mut tally).await,
@@ -150,12 +150,14 @@ fn are_of_one(heard: &[Heard]) -> bool {
 }
 
 /// What decides which certificate a server sends, and the one that it sent.
-type UseOfLeaf<'a> = ((Version, &'a [SignatureScheme], Authentication, bool), &'a [u8]);
+type UseOfLeaf<'a> = ((Version, &'a [SignatureScheme], Authentication, (bool, bool)), &'a [u8]);
 
 fn use_of_leaf(heard: &Heard) -> Option<UseOfLeaf<'_>> {
     let hello = heard.flight.hello.as_ref()?;
     let signs = heard.flight.key_exchange.is_some();
-    let usage = (hello.version, &heard.asked.schemes[..], hello.suite.authentication(), signs);
+    // Static ECDH wants a certificate that is signed with the key of its name.
+    let is_by_rsa = hello.suite.name().is_some_and(|name| name.starts_with("TLS_ECDH_RSA_"));
+    let usage = (hello.version, &heard.asked.schemes[..], hello.suite.authentication(), (signs, is_by_rsa));
     Some((usage, heard.flight.certificates.as_ref()?.first()?))
 }
 

@@ -157,6 +157,14 @@ impl Text<'_> {
 
     /// How one way of asking for a certificate was answered; the certificate where it was not shown before.
     fn served(&mut self, view: &View, served: &ServedChain, earlier: &[ServedChain]) {
+        let bears_no_name = view
+            .offers
+            .seen()
+            .and_then(|offers| offers.intolerance.seen())
+            .into_iter()
+            .flatten()
+            .any(|known| known.of == HelloTrait::OwnName);
+        let sni_text = |sni| if sni == Sni::Target && bears_no_name { "no name in its place" } else { sni_text(sni) };
         let asked = format!("{}, {}", authentication_text(served.authentication), sni_text(served.sni));
         let own = view.session.certificates.seen().and_then(|chain| chain.first());
         let mut unseen = None;
@@ -243,6 +251,7 @@ fn trait_text(of: HelloTrait) -> &'static str {
         HelloTrait::Fragmented => "a hello in two records",
         HelloTrait::UnknownExtension => "an unknown extension",
         HelloTrait::ManySuites => "many suites",
+        HelloTrait::OwnName => "its own name",
     }
 }
 

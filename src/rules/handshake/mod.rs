@@ -12,6 +12,7 @@ rules! {
     large_hello_intolerant,
     extension_intolerant,
     many_suites_intolerant,
+    own_name_rejected,
     sni_required,
     refused_without_sni,
     foreign_sni_rejected,
@@ -37,6 +38,7 @@ fn each_intolerance(context: &Context, traits: &[HelloTrait]) -> Outcome {
                         HelloTrait::Huge => "of more than 1,400 bytes",
                         HelloTrait::Fragmented => "in two records",
                         HelloTrait::UnknownExtension => "with an extension that it does not know",
+                        HelloTrait::OwnName => "with its own name as server name indication",
                         HelloTrait::ManySuites => "with more than 64 suites",
                     };
                     Some(Violation::new(format!("the server cannot bear a hello {what}")).evidence(short(how)))

@@ -36,5 +36,5 @@ rule! {
 }
 
 fn judge(context: &Context) -> Outcome {
-    each_has(context, &[SuiteFamily::Ecdhe, SuiteFamily::Dhe], "no suite with forward secrecy is taken")
+    each_has(context, &[SuiteFamily::Ecdhe, SuiteFamily::Dhe, SuiteFamily::Anonymous], "no suite with forward secrecy is taken")
 }

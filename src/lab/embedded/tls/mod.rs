@@ -185,6 +185,7 @@ impl Responder {
         let is_foreign = asked.is_some_and(|name| !name.eq_ignore_ascii_case(self.host.as_str()));
         let credentials = match self.plan.sni {
             Some(SniFault::Required) if asked.is_none() => return refuse(stream, UNRECOGNIZED_NAME, Version::Tls10).await,
+            Some(SniFault::NamesRejected) if asked.is_some() => return refuse(stream, UNRECOGNIZED_NAME, Version::Tls10).await,
             Some(SniFault::ForeignRejected) if is_foreign => return refuse(stream, UNRECOGNIZED_NAME, Version::Tls10).await,
             Some(SniFault::OtherCertificate | SniFault::OtherCertificateSameKey) if asked.is_none() || is_foreign => {
                 &self.nameless
