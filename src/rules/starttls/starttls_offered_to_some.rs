@@ -88,8 +88,8 @@ mod tests {
 
     use super::*;
     use crate::{
-        facts::{Connection, Observed, View},
-        rules::test_facts::{World, kind, messages},
+        facts::{Connection, Failure, Observed, View},
+        rules::test_facts::{World, kind, messages, reply},
     };
 
     #[test]
@@ -158,5 +158,18 @@ mod tests {
             views[0].earlier = vec![other.session];
         });
         assert_eq!(kind(&outcome), "violated");
+    }
+
+    /// Who knows no EHLO in one connection, and offers STARTTLS in the next, is several servers that take turns.
+    #[test]
+    fn a_server_without_ehlo_takes_its_turn() {
+        let outcome = World::correct().judge_from(1, &RULE, |views| {
+            let mut old = views[0].session.clone();
+            old.ehlo = Observed::Failed(Failure::EhloRefused(reply(502, "5.5.1 command not implemented")));
+            old.helo = Observed::Seen(reply(250, "mx.example.test"));
+            old.starttls = Observed::NotAttempted("EHLO is not known".to_owned());
+            views[0].earlier = vec![old];
+        });
+        assert_eq!(messages(&outcome), ["198.51.100.10:25 offers STARTTLS to 192.0.2.1 at one time and not at another"]);
     }
 }

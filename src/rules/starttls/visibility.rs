@@ -3,7 +3,7 @@
 
 use serde::Serialize;
 
-use super::{Offer, answers, masked_keyword, sessions, starttls_hidden, starttls_refused, turns, why_not};
+use super::{Offer, answers, masked_keyword, sessions, starttls_hidden, turns, why_not};
 use crate::{
     facts::{Failure, Observed, Turns, View},
     rules::{Context, Product, Role, listed, short},
@@ -100,8 +100,9 @@ impl State {
             Offer::Absent => Self::Off,
             Offer::Offered => match (&session.starttls, &session.tls) {
                 (_, Observed::Seen(_)) => Self::Works,
+                (_, Observed::Failed(Failure::Throttled(_))) => Self::Throttled,
                 (Observed::Seen(reply), _) if reply.is_positive() => Self::Broken,
-                (Observed::Seen(reply), _) if starttls_refused::is_refusal(reply) => Self::Refused,
+                (Observed::Seen(reply), _) if reply.refuses_starttls() => Self::Refused,
                 (Observed::Seen(reply), _) if reply.asks_to_come_back() => Self::Throttled,
                 (Observed::Seen(_), _) => Self::PutOff,
                 (unseen, _) => Self::without(unseen),
@@ -116,9 +117,8 @@ impl State {
         match unseen {
             Observed::Failed(Failure::Throttled(_)) => Self::Throttled,
             Observed::Failed(Failure::Blocked(_)) => Self::Blocked,
-            Observed::Failed(Failure::EhloRefused(reply)) if reply.is_about_the_name() && !reply.is_about_the_command() => {
-                Self::NameRefused
-            }
+            Observed::Failed(Failure::EhloRefused(reply)) if reply.is_about_the_name() => Self::NameRefused,
+            Observed::Failed(Failure::EhloRefused(reply)) if reply.is_about_the_client() => Self::Blocked,
             Observed::Failed(Failure::TimedOut { .. }) => Self::Slow,
             _ => Self::Unseen,
         }
@@ -316,6 +316,13 @@ mod tests {
             view.session.unoffered_starttls = Observed::Seen(reply(220, "go ahead"));
         },
         "STARTTLS is advertised to nobody who looked, and accepted all the same"
+    )]
+    #[case::blocked_at_ehlo(
+        |views: &mut [View]| for view in views {
+            let words = "5.7.1 Client host blocked; contact the postmaster of this domain";
+            view.session.ehlo = Observed::Failed(Failure::EhloRefused(reply(554, words)));
+        },
+        "STARTTLS could not be seen by everyone who looked: the server turns the client away; ask from another address"
     )]
     #[case::asked_for_in_vain(
         |views: &mut [View]| for view in views {
