@@ -87,9 +87,12 @@ pub fn is_masked_keyword(keyword: &str) -> bool {
 }
 
 /// Whether a greeting is written over with asterisks, as a Cisco ASA or PIX does; some
-/// let single digits and letters through.
+/// let single digits and letters through. Where a word can be read, the asterisks are an ornament.
 pub fn is_masked_greeting(greeting: &Reply) -> bool {
     let text = greeting.lines.first().map_or("", |line| line.as_str());
+    if text.split(|c: char| !c.is_alphabetic()).any(|word| word.chars().count() >= 4) {
+        return false;
+    }
     let asterisks = text.chars().filter(|c| *c == '*').count();
     asterisks >= 8 && asterisks * 2 > text.chars().filter(|c| !c.is_whitespace()).count()
 }
@@ -261,6 +264,7 @@ mod tests {
     #[case("***************0*****0*0*0 ******2******200**", true)]
     #[case("mx.example.test ESMTP *** no spam ***", false)]
     #[case("mx.example.test ******** ESMTP", false)]
+    #[case("****************************** mx.example.test ESMTP ******************************", false)]
     #[case("", false)]
     fn an_overwritten_greeting_is_mostly_asterisks(#[case] text: &str, #[case] expected: bool) {
         assert_eq!(is_masked_greeting(&reply(220, text)), expected);

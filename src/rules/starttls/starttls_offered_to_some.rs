@@ -77,6 +77,10 @@ fn violation(address: &Address) -> Option<Violation> {
         let why = "the same private address in two reports is two places, or one at two times: name them with `check --vantage NAME`";
         violation.evidence.push(why.to_owned());
     }
+    if absent.iter().all(|(_, view)| turns(view).no <= 1) {
+        let why = "it was looked at once: several servers that take turns behind the address would look the same (--probe standard)";
+        violation.evidence.push(why.to_owned());
+    }
     violation.evidence.extend(help_evidence(&absent));
     violation.views = absent.iter().map(|(index, _)| *index).collect();
     Some(violation)
@@ -100,6 +104,17 @@ mod tests {
         });
         let expected = "198.51.100.10:25 offers STARTTLS to 192.0.2.1, partner (192.0.2.3), and not to 192.0.2.2";
         assert_eq!(messages(&outcome), [expected]);
+    }
+
+    #[rstest]
+    #[case::once(1, true)]
+    #[case::twice(2, false)]
+    fn after_one_look_turns_are_possible(#[case] looks: usize, #[case] expected: bool) {
+        let outcome = World::correct().judge_from(2, &RULE, |views| {
+            World::without_starttls(&mut views[1]);
+            views[1].earlier = vec![views[1].session.clone(); looks - 1];
+        });
+        assert_eq!(format!("{outcome:?}").contains("take turns"), expected, "{outcome:?}");
     }
 
     #[rstest]
