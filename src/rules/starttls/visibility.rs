@@ -198,7 +198,7 @@ fn meaning(views: &[View], rows: &[Visible], products: &[Product]) -> String {
             && states.contains(&State::Works)
             && states.iter().any(|state| state.is_of_the_server()) =>
         {
-            ": look at the server at that address and at what stands before it; the client is the same"
+            ": look at the server at that address and at what stands before it"
         }
         _ if states.contains(&State::Masked) && states.contains(&State::Works) => {
             ": what inspects stands on the way of that client, at either end"
