@@ -66,7 +66,7 @@ pub async fn observe(target: Target, addresses: &[SocketAddr], vantages: &[Vanta
         for (place, vantage) in fitting.iter().copied().enumerate() {
             let patience =
                 Patience { max_connections: share(place, &fitting, &views, &options.patience), ..options.patience.clone() };
-            budget.turns_to_another();
+            budget.turns_to_another(vantage.source);
             views.push(probe::observe_within(target_ref, *address, vantage.clone(), &patience, &budget).await);
         }
         views

@@ -123,8 +123,12 @@ pub struct View {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Transaction {
-    /// Inside TLS another one can be begun, or the client has to introduce itself first.
+    /// Inside TLS another one can be begun where none could within the first, or the client has to introduce itself first.
     Forgotten,
+    /// None can be begun before TLS, says this reply.
+    NotBegun(Reply),
+    /// What is said inside TLS fits either.
+    Unclear(Reply),
     /// Inside TLS it is still open, says this reply.
     Kept(Reply),
     /// The server does not begin TLS in the middle of one, and says this.
@@ -138,7 +142,7 @@ pub enum Transaction {
 pub enum Injection {
     /// It was forgotten, as it must be (RFC 3207, 4.2).
     Discarded,
-    /// The server ended the dialog after the handshake, or refused to go on.
+    /// The server refused the two together, or hung up on them each time, before TLS.
     BrokeOff,
     /// It was answered in the clear, after the 220.
     AnsweredInClear(WireText),
@@ -314,6 +318,8 @@ impl Failure {
     /// What the server said in the clear where TLS had to begin.
     pub fn in_clear(&self) -> Option<&WireText> {
         match self {
+            // Who says 421 closes, and goes on with nothing (RFC 5321, 3.8).
+            Self::Unsolicited(text) | Self::NotTls(text) if text.as_str().starts_with("421") => None,
             Self::Unsolicited(text) => Some(text),
             // It may also be what somebody else scrambled: only a reply of SMTP is known to be one.
             Self::NotTls(text) => match text.as_str().as_bytes() {

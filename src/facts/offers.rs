@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Certificate, Failure, Observed, Possession};
 use crate::{
+    smtp::Reply,
     tls::{Alert, Authentication, Group, GroupKind, SignatureScheme, Suite, SuiteFamily, Version},
     wire::WireText,
 };
@@ -67,6 +68,12 @@ pub struct Offers {
     /// In how many connections STARTTLS was offered, and in how many not.
     #[serde(default)]
     pub starttls: Turns,
+    /// In how many of them it was accepted when asked for, and in how many refused.
+    #[serde(default)]
+    pub accepted: Turns,
+    /// The last refusal, where there was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refusal: Option<Reply>,
     /// What each question cost, in the order asked.
     pub questions: Vec<Question>,
 }
@@ -396,6 +403,8 @@ impl Offers {
             intolerance: not(),
             client_certificate: not(),
             starttls: Turns::default(),
+            accepted: Turns::default(),
+            refusal: None,
             questions: Vec::new(),
         }
     }

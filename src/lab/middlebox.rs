@@ -127,6 +127,8 @@ async fn replies(
         match (place, fault.r#do) {
             (Some(place), Some(action)) => {
                 if say_with(&mut to, lines, place - 1, action, fault).await? == Said::TheEnd {
+                    // Dropped, it would say goodbye where the connection is to be reset.
+                    to.forget();
                     return Ok(());
                 }
             }
@@ -182,7 +184,7 @@ async fn say_with(
     if action == RelayAction::Remove {
         lines.remove(place);
     } else if action == RelayAction::Replace {
-        lines[place] = format!("{}\r\n", fault.with.as_deref().unwrap_or_default()).into_bytes();
+        lines[place] = replaced(&lines[place], fault.with.as_deref().unwrap_or_default());
     }
     if matches!(action, RelayAction::Remove | RelayAction::Replace) {
         // Still one reply: only its last line has no hyphen.
@@ -199,6 +201,16 @@ async fn say_with(
         to.write_all(&lines[place + 1..].concat()).await?;
     }
     Ok(said)
+}
+
+/// Another line instead of that: whole with its code, or only the text behind the code.
+fn replaced(line: &[u8], with: &str) -> Vec<u8> {
+    let has_code = match with.as_bytes() {
+        [a, b, c, rest @ ..] => [a, b, c].into_iter().all(u8::is_ascii_digit) && matches!(rest, [] | [b' ' | b'-', ..]),
+        _ => false,
+    };
+    let head = if has_code { &[][..] } else { &line[..line.len().min(4)] };
+    [head, with.as_bytes(), b"\r\n"].concat()
 }
 
 /// Passes one line or record on, as it was told to.
@@ -254,6 +266,7 @@ async fn records(mut from: BufReader<OwnedReadHalf>, mut to: OwnedWriteHalf, fau
         }
         let action = fault.r#do.unwrap_or(RelayAction::Split);
         if pass_on(&mut to, &record, action, fault).await? == Said::TheEnd {
+            to.forget();
             return Ok(());
         }
         break;
@@ -281,5 +294,30 @@ mod tests {
         mask(of, &mut lines);
         let masked: Vec<_> = lines.iter().map(|line| String::from_utf8_lossy(line).into_owned()).collect();
         assert_eq!(masked, expected);
+    }
+
+    #[rstest]
+    #[case("XXXXXXXA", "250-XXXXXXXA\r\n")]
+    #[case("250 XXXXXXXA", "250 XXXXXXXA\r\n")]
+    #[case("454", "454\r\n")]
+    #[case("2500", "250-2500\r\n")]
+    #[case("", "250-\r\n")]
+    fn a_text_without_a_code_stands_behind_the_code(#[case] with: &str, #[case] expected: &str) {
+        assert_eq!(String::from_utf8(replaced(b"250-STARTTLS\r\n", with)).unwrap(), expected);
+    }
+
+    #[tokio::test]
+    async fn a_reset_is_no_goodbye() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut client = TcpStream::connect(address).await.unwrap();
+        let (to_client, _) = listener.accept().await.unwrap();
+        let to_server = TcpStream::connect(address).await.unwrap();
+        let (mut server, _) = listener.accept().await.unwrap();
+        server.write_all(b"220 mx.lab.test\r\n").await.unwrap();
+        let fault = RelayFault { at: Some(RelayStage::Greeting), r#do: Some(RelayAction::Reset), ..RelayFault::default() };
+        pass(to_client, to_server, &fault).await.unwrap();
+        let read = client.read(&mut [0; 64]).await;
+        assert_eq!(read.map_err(|error| error.kind()), Err(io::ErrorKind::ConnectionReset));
     }
 }

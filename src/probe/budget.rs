@@ -1,6 +1,7 @@
 //! How many connections one address gets, how fast, and when it is left alone.
 
 use std::{
+    net::IpAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -49,12 +50,14 @@ struct State {
     losses: u32,
     /// Why nothing more is asked.
     closed: Option<Failure>,
+    /// The source that asks.
+    source: Option<Option<IpAddr>>,
 }
 
 impl Budget {
     /// The budget of one address.
     pub fn new(patience: &Patience) -> Self {
-        let state = State { opened: 0, next: Instant::now(), turned_away: 0, silences: 0, losses: 0, closed: None };
+        let state = State { opened: 0, next: Instant::now(), turned_away: 0, silences: 0, losses: 0, closed: None, source: None };
         Self {
             slots: Semaphore::new(patience.parallel.max(1)),
             interval: patience.interval,
@@ -96,9 +99,15 @@ impl Budget {
         }
     }
 
-    /// Another vantage point is about to ask: its pauses begin anew, since it was turned away by nobody yet.
-    pub(crate) fn turns_to_another(&self) {
-        self.state().losses = 0;
+    /// Another vantage point is about to ask: its pauses begin anew, since it was turned away by nobody yet. What another
+    /// source met with says nothing of this one; the connections are counted for all of them together.
+    pub(crate) fn turns_to_another(&self, source: Option<IpAddr>) {
+        let mut state = self.state();
+        state.losses = 0;
+        if state.source != Some(source) {
+            (state.turned_away, state.silences, state.closed) = (0, 0, None);
+        }
+        state.source = Some(source);
     }
 
     /// Why nothing more is asked, where that is so.
@@ -277,11 +286,26 @@ mod tests {
         let budget = Budget::new(&Patience { backoff: Duration::from_millis(20), ..patience() });
         let start = Instant::now();
         for _ in 0..4 {
-            budget.turns_to_another();
+            budget.turns_to_another(None);
             budget.permit().await.unwrap().turned_away(&Failure::Refused);
         }
         // 20, 40 and 80 ms it would be otherwise.
         assert!(start.elapsed() < Duration::from_millis(130), "{:?}", start.elapsed());
+    }
+
+    #[tokio::test]
+    async fn who_turns_one_source_away_may_answer_another() {
+        let budget = Budget::new(&patience());
+        let (one, other) = (Some(IpAddr::from([192, 0, 2, 1])), Some(IpAddr::from([192, 0, 2, 2])));
+        budget.turns_to_another(one);
+        for _ in 0..TURNED_AWAY {
+            budget.permit().await.unwrap().turned_away(&Failure::Refused);
+        }
+        // Under another name it is the same source.
+        budget.turns_to_another(one);
+        assert_eq!(budget.permit().await.err(), Some(Failure::Refused));
+        budget.turns_to_another(other);
+        budget.permit().await.unwrap().answered();
     }
 
     #[tokio::test]

@@ -1,5 +1,7 @@
 //! The client's side of one SMTP dialog, with a transcript.
 
+mod active;
+
 use std::time::{Duration, Instant};
 
 use tokio::{
@@ -15,11 +17,11 @@ use super::{
     timed_out,
 };
 use crate::{
-    facts::{ClientCertificate, Failure, Injection, Line, Observed, Session, Speaker, Transaction, View},
+    facts::{ClientCertificate, Failure, Line, Observed, Session, Speaker, View},
     hello::{Flight, FlightReader, goodbye},
     name::Name,
     smtp::{Ehlo, Reply, ReplyReader},
-    tls::Version,
+    tls::{Alert, Version},
     wire::WireText,
 };
 
@@ -28,9 +30,6 @@ const QUIT_PATIENCE: Duration = Duration::from_secs(5);
 
 /// How long a server is listened to that should have spoken TLS.
 const GREETING_PATIENCE: Duration = Duration::from_secs(10);
-
-/// How long a server has at least to answer what it should have forgotten.
-const INJECTION_PATIENCE: Duration = Duration::from_secs(2);
 
 /// A dialog in progress. It never speaks before it was spoken to (RFC 5321, 4.3.1): only `--active`
 /// ends a silent one with a ClientHello.
@@ -59,6 +58,8 @@ pub(super) struct Exchange {
     pub bytes: u64,
     /// Whether STARTTLS was offered; none where EHLO was not answered.
     pub is_offered: Option<bool>,
+    /// The reply to STARTTLS, where one came.
+    pub starttls: Option<Reply>,
 }
 
 impl<'a> Dialog<'a, TcpStream> {
@@ -81,9 +82,10 @@ impl<'a> Dialog<'a, TcpStream> {
         let mut session = Session::not_attempted("the dialog did not get that far");
         let began_tls = self.is_implicit || self.until_starttls(ehlo, &mut session).await;
         let is_offered = session.ehlo.seen().map(|ehlo| ehlo.offers("STARTTLS"));
+        let starttls = session.starttls.seen().cloned();
         if !began_tls {
             self.quit(&mut session).await;
-            return Exchange { flight: Err(why_no_tls(session)), began_tls, bytes: self.bytes, is_offered };
+            return Exchange { flight: Err(why_no_tls(session)), began_tls, bytes: self.bytes, is_offered, starttls };
         }
         let mut reader = FlightReader::default();
         let read = async {
@@ -103,7 +105,10 @@ impl<'a> Dialog<'a, TcpStream> {
                 match reader.push(&chunk[..count]) {
                     Ok(true) => return Ok(()),
                     Ok(false) => {}
-                    Err(error) => return Err(Failure::Tls(error.to_string())),
+                    Err(error) => {
+                        let closing = Reply::closing(&chunk[..count]);
+                        return Err(closing.map_or_else(|| Failure::Tls(error.to_string()), Failure::Throttled));
+                    }
                 }
             }
         };
@@ -118,7 +123,7 @@ impl<'a> Dialog<'a, TcpStream> {
         // What arrived meanwhile is taken, or the system would answer it with a reset.
         let mut chunk = [0; 8192];
         while matches!(self.stream.try_read(&mut chunk), Ok(count) if count > 0) {}
-        Exchange { flight, began_tls, bytes, is_offered }
+        Exchange { flight, began_tls, bytes, is_offered, starttls }
     }
 
     /// Holds the dialog up to STARTTLS and does a handshake as it is wanted; quits inside TLS.
@@ -143,54 +148,6 @@ impl<'a> Dialog<'a, TcpStream> {
         Ok(result)
     }
 
-    /// Sends a command along with STARTTLS, and listens whether it is answered: by whom it came the server cannot know.
-    /// None where the server hangs up on the two, which it may do by accident.
-    pub(super) async fn inject(mut self, name: &Name, ehlo: &str) -> Result<Option<Injection>, Failure> {
-        if !self.greeted(ehlo).await?.offers("STARTTLS") {
-            return Err(Failure::Tls("STARTTLS was not offered".to_owned()));
-        }
-        let asked = Instant::now();
-        self.stream.write_all(b"STARTTLS\r\nNOOP\r\n").await.map_err(|error| io_failure(&error))?;
-        let reply = match self.read_reply(self.patience.reply).await {
-            Err(Failure::Closed | Failure::Reset) => return Ok(None),
-            reply => reply?,
-        };
-        match reply.code {
-            200..300 => {}
-            // It takes STARTTLS alone, and not with more behind it: nothing is carried out in a TLS that is not begun.
-            500.. => {
-                self.leave().await;
-                return Ok(Some(Injection::BrokeOff));
-            }
-            _ => return Err(Failure::Throttled(reply)),
-        }
-        if !self.buffer.is_empty() {
-            return Ok(Some(Injection::AnsweredInClear(WireText::from_bytes(&self.buffer[..self.buffer.len().min(200)]))));
-        }
-        // Who is slow to answer one command is slow to answer the other.
-        let patience = INJECTION_PATIENCE.max(asked.elapsed() * 2).min(self.patience.reply);
-        let result = handshake::connect(self.stream, &handshake::Wanted::usual(name), self.patience.handshake).await;
-        // It may have taken the command for TLS, or answered it in the clear and late: nobody knows.
-        let (mut stream, _) = result.outcome?;
-        let mut answer = [0; 200];
-        let answer = match timeout(patience, stream.read(&mut answer)).await {
-            // Greeted again inside TLS: what that answers, if anything, nobody knows.
-            Ok(Ok(count @ 1..)) if answer.starts_with(b"220") => {
-                return Err(Failure::Unsolicited(WireText::from_bytes(&answer[..count])));
-            }
-            // Only a positive reply says that it was carried out.
-            Ok(Ok(count @ 1..)) if answer[0] == b'2' => Injection::AnsweredInTls(WireText::from_bytes(&answer[..count])),
-            Ok(_) => Injection::BrokeOff,
-            Err(_) => Injection::Discarded,
-        };
-        let _ = timeout(QUIT_PATIENCE, async {
-            stream.write_all(b"QUIT\r\n").await?;
-            stream.shutdown().await
-        })
-        .await;
-        Ok(Some(answer))
-    }
-
     /// Asks in the clear whether mail may be sent; no recipient is named and no message follows.
     pub(super) async fn mail_in_clear(mut self, ehlo: &str) -> Result<Reply, Failure> {
         self.greeted(ehlo).await?;
@@ -200,44 +157,6 @@ impl<'a> Dialog<'a, TcpStream> {
         }
         self.leave().await;
         Ok(reply)
-    }
-
-    /// Begins a mail transaction, then TLS, and asks whether the transaction is still open.
-    pub(super) async fn transaction(mut self, name: &Name, ehlo: &str) -> Result<Transaction, Failure> {
-        self.greeted(ehlo).await?;
-        let reply = seen(self.ask("MAIL FROM:<>").await)?;
-        if !reply.is_positive() {
-            return Err(Failure::Blocked(reply));
-        }
-        let reply = seen(self.ask("STARTTLS").await)?;
-        if !reply.is_positive() {
-            self.leave().await;
-            return Ok(Transaction::NoTls(reply));
-        }
-        if !self.buffer.is_empty() {
-            return Err(self.unsolicited());
-        }
-        let Self { stream, patience, is_implicit, transcript, start, .. } = self;
-        let result = handshake::connect(stream, &handshake::Wanted::usual(name), patience.handshake).await;
-        let (stream, _) = result.outcome?;
-        let mut inside =
-            Dialog { stream, buffer: Vec::new(), patience, is_implicit, transcript, start, is_over: false, bytes: 0 };
-        let reply = seen(inside.ask("MAIL FROM:<>").await)?;
-        inside.leave().await;
-        let _ = timeout(QUIT_PATIENCE, inside.stream.shutdown()).await;
-        if reply.is_positive() {
-            return Ok(Transaction::Forgotten);
-        }
-        // 503 is said of either: a second MAIL, or one before EHLO (RFC 5321, 4.1.4). The words tell.
-        let words = reply.lines.iter().map(|line| line.as_str().to_ascii_lowercase()).collect::<Vec<_>>().join(" ");
-        let says = |any: &[&str]| any.iter().any(|word| words.contains(word));
-        if reply.code == 503 && says(&["helo", "ehlo", "hello"]) {
-            Ok(Transaction::Forgotten)
-        } else if reply.code == 503 && says(&["nested", "already", "sender"]) {
-            Ok(Transaction::Kept(reply))
-        } else {
-            Err(Failure::Blocked(reply))
-        }
     }
 
     /// Up to the reply to EHLO.
@@ -341,10 +260,9 @@ impl<'a> Dialog<'a, TcpStream> {
         match &session.ehlo {
             Observed::Seen(offered) if !offered.offers("STARTTLS") => {
                 session.help = self.ask("HELP").await;
-                // 211 and 214 answer HELP (RFC 5321, 4.1.1.8): keywords are the rest of a reply that came in pieces.
+                // 211 and 214 answer HELP (RFC 5321, 4.1.1.8): 250 is the rest of a reply that came in pieces.
                 if let Observed::Seen(rest) = &session.help
                     && rest.code == 250
-                    && !Ehlo::from_reply(rest).keywords.is_empty()
                 {
                     session.ehlo = Observed::Failed(Failure::Unsolicited(WireText::from(rest.to_string())));
                     self.is_over = true;
@@ -409,9 +327,8 @@ impl<'a> Dialog<'a, TcpStream> {
             }
             _ => return false,
         }
-        // Whatever follows the 220 in the clear would be taken for TLS (RFC 3207, 4.2 and 6).
         if !self.buffer.is_empty() {
-            session.tls = Observed::Failed(self.unsolicited());
+            session.tls = Observed::Failed(self.before_tls());
             return false;
         }
         true
@@ -446,7 +363,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Dialog<'_, S> {
     async fn say_ehlo(&mut self, name: &str) -> Observed<Ehlo> {
         match self.ask(&format!("EHLO {name}")).await {
             Observed::Seen(reply) if reply.code == 250 => Observed::Seen(Ehlo::from_reply(&reply)),
-            Observed::Seen(reply) if reply.is_transient() => Observed::Failed(Failure::Throttled(reply)),
+            // Whoever minds the name will mind it again, be the code a temporary one.
+            Observed::Seen(reply) if reply.is_transient() && !reply.is_about_the_name() => {
+                Observed::Failed(Failure::Throttled(reply))
+            }
             // Of the command, not of the client: a policy on names, or a server without extensions.
             Observed::Seen(reply) => Observed::Failed(Failure::EhloRefused(reply)),
             Observed::Failed(failure) => Observed::Failed(failure),
@@ -481,22 +401,22 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Dialog<'_, S> {
         let _ = timeout(QUIT_PATIENCE, self.ask("QUIT")).await;
     }
 
-    /// What came without being asked for.
-    fn unsolicited(&self) -> Failure {
-        Failure::Unsolicited(WireText::from_bytes(&self.buffer[..self.buffer.len().min(200)]))
-    }
-
     /// What came after a reply that was the last for now. A server may say at any time that it closes (RFC 5321, 3.8).
     fn behind_the_reply(&self) -> Failure {
-        let mut reader = ReplyReader::default();
-        for byte in &self.buffer {
-            match reader.push(*byte) {
-                Ok(None) => {}
-                Ok(Some(reply)) if reply.code == 421 => return Failure::Throttled(reply),
-                Ok(Some(_)) | Err(_) => break,
-            }
+        let unsolicited = || Failure::Unsolicited(WireText::from_bytes(&self.buffer[..self.buffer.len().min(200)]));
+        Reply::closing(&self.buffer).map_or_else(unsolicited, Failure::Throttled)
+    }
+
+    /// What came with the reply to STARTTLS: in the clear it would be taken for TLS (RFC 3207, 4.2 and 6), and what begins
+    /// like a record of TLS is no clear text.
+    fn before_tls(&self) -> Failure {
+        if !handshake::is_tls(&self.buffer) {
+            return self.behind_the_reply();
         }
-        self.unsolicited()
+        match self.buffer.as_slice() {
+            [21, 3, _, 0, 2, _, alert] => Failure::alert(Alert(*alert)),
+            _ => Failure::Tls("the server began TLS before it was sent a hello".to_owned()),
+        }
     }
 
     /// Sends one command and reads its reply.

@@ -24,6 +24,7 @@ use super::{possession, timed_out};
 use crate::{
     facts::{Certificate, Failure, OcspResponse, Possession, TlsSession},
     name::Name,
+    smtp::Reply,
     tls::Alert,
     wire::WireText,
 };
@@ -100,12 +101,16 @@ pub(super) async fn connect(stream: TcpStream, wanted: &Wanted, patience: Durati
 }
 
 /// Whether bytes can be the begin of a record: type and major version (RFC 8446, 5.1).
-fn is_tls(begin: &[u8]) -> bool {
+pub(super) fn is_tls(begin: &[u8]) -> bool {
     matches!(begin, [] | [20..=24] | [20..=24, 3, ..])
 }
 
 /// Quotes the first line: what comes behind it answers a hello that was read as commands.
 fn not_tls(begin: &[u8]) -> Failure {
+    // RFC 5321, 3.8: 421 may come at any time, in answer to anything.
+    if let Some(reply) = Reply::closing(begin) {
+        return Failure::Throttled(reply);
+    }
     let line = begin.split(|byte| *byte == b'\n').next().unwrap_or_default();
     Failure::NotTls(WireText::from_bytes(line.trim_ascii_end()))
 }

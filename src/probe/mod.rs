@@ -137,7 +137,12 @@ pub async fn observe_within(
             Err(failure) => {
                 if sessions.is_empty() {
                     let not_allowed = Session::not_attempted("no connection was opened");
-                    sessions.push(Session { connection: Observed::Failed(failure), ..not_allowed });
+                    // What another vantage point met with was not said to this one.
+                    let connection = match failure {
+                        Failure::Local(_) => Observed::Failed(failure),
+                        other => Observed::NotAttempted(format!("nothing more was asked of this address: {other}")),
+                    };
+                    sessions.push(Session { connection, ..not_allowed });
                 }
                 break;
             }

@@ -74,7 +74,7 @@ pub enum ReportReadError {
     #[error("the report has format version {0}, and this mtalab reads version {VERSION}: use a newer mtalab")]
     Newer(u64),
     /// It claims to be a report and breaks the format.
-    #[error("the report is damaged: {0}")]
+    #[error("the report is damaged: {}", crate::wire::WireText::from(.0.to_string()))]
     Damaged(#[source] serde_json::Error),
     /// It holds more views than a target may have.
     #[error("the report holds {0} views, and a target has at most {MAX_VIEWS}")]
@@ -382,6 +382,13 @@ mod tests {
     #[case(r#"{"format":"mtalab-report","version":1}"#, "the report is damaged: missing field `judged_at` at line 1 column 38")]
     fn errors_say_what_to_do(#[case] text: &str, #[case] message: &str) {
         assert_eq!(read(text.as_bytes()).unwrap_err().to_string(), message);
+    }
+
+    #[test]
+    fn what_a_damaged_report_holds_is_escaped() {
+        let text = to_json(&samples::unreachable()).replacen("\"not-attempted\"", "\"\\u001b[31m\\u0007\"", 1);
+        let error = read(text.as_bytes()).unwrap_err().to_string();
+        assert!(error.contains(r"unknown variant `\x1b[31m\x07`"), "{error:?}");
     }
 
     #[test]

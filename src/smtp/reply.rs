@@ -30,31 +30,113 @@ impl Reply {
         (400..500).contains(&self.code)
     }
 
-    /// Whether a refusal of a command says that the command itself is not known (RFC 5321, 4.2.4).
+    /// What is said by a server that closes, whatever it was asked (RFC 5321, 3.8): a 421 at the head of some bytes, or the
+    /// first line of one.
+    pub fn closing(bytes: &[u8]) -> Option<Self> {
+        if !bytes.starts_with(b"421") {
+            return None;
+        }
+        let mut reader = ReplyReader::default();
+        if let Some(reply) = bytes.iter().map_while(|byte| reader.push(*byte).ok()).flatten().next() {
+            return Some(reply);
+        }
+        let text = match &bytes[3..] {
+            [] => &[][..],
+            [b' ' | b'-', text @ ..] => text.split(|byte| *byte == b'\n').next().unwrap_or_default(),
+            _ => return None,
+        };
+        let text = text.strip_suffix(b"\r").unwrap_or(text);
+        let text = &text[..text.len().min(ReplyReader::MAX_LINE)];
+        Some(Self { code: 421, lines: vec![WireText::from_bytes(text)], bare_lf: false })
+    }
+
+    /// Whether a refusal of a command says that the command itself is not known (RFC 5321, 4.2.4): in clear words, or with
+    /// nothing but the code. What else 500 and 502 are said of (names, networks, errors) is no word about the command.
     pub fn is_about_the_command(&self) -> bool {
-        let says = ["unknown", "unrecogni", "not recogni", "unimplemented", "not implemented", "not supported", "unsupported"];
-        matches!(self.code, 500 | 502) && (self.speaks_of(&says) || !self.is_about_the_name() && !self.is_about_the_client())
+        matches!(self.code, 500 | 502)
+            && !self.is_about_the_name()
+            && !self.is_about_the_client()
+            && (self.is_bare() || self.calls_the_command_unknown())
+    }
+
+    /// Whether there is no text besides an enhanced status code.
+    fn is_bare(&self) -> bool {
+        match self.lines.as_slice() {
+            [line] => line.as_str().trim().is_empty() || self.enhanced_code().is_some() && !line.as_str().trim().contains(' '),
+            _ => false,
+        }
+    }
+
+    fn calls_the_command_unknown(&self) -> bool {
+        const COMMAND: [&str; 5] = ["command", "commands", "verb", "ehlo", "keyword"];
+        let text = self.to_string().to_ascii_lowercase();
+        let words: Vec<&str> = text.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty()).collect();
+        let is = |word: &str, any: &[&str]| any.iter().any(|stem| word.starts_with(stem));
+        words.iter().enumerate().any(|(at, word)| {
+            let is_denied = at > 0 && words[at - 1] == "not";
+            // Said of commands only.
+            if is(word, &["unrecogni", "unimplemented"]) || is_denied && is(word, &["recogni", "implemented"]) {
+                return true;
+            }
+            let is_unknown =
+                is(word, &["unknown", "unsupported", "invalid"]) || is_denied && is(word, &["supported", "known", "understood"]);
+            // "unknown SMTP command", "EHLO is not supported".
+            let beside = &words[at.saturating_sub(3)..words.len().min(at + 3)];
+            is_unknown && beside.iter().any(|word| COMMAND.contains(word))
+        })
     }
 
     /// Whether a refusal is about the name that was given in EHLO.
     pub fn is_about_the_name(&self) -> bool {
+        let is_said_to_helo = self.speaks_of(&["helo", "ehlo"]);
+        if self.speaks_of(&["client host"]) && !is_said_to_helo {
+            return false;
+        }
         self.speaks_of(&[
             "fqdn",
-            "domain",
-            "hostname",
-            "host name",
+            "fully-qualified",
+            "fully qualified",
             "address literal",
+            "domain literal",
+            "invalid domain",
+            "unknown domain",
+            "domain name",
+            "requires domain",
+            "invalid host",
+            "unknown host",
+            "ehlo host",
+            "helo host",
             "helo name",
             "ehlo name",
+            "helo argument",
+            "ehlo argument",
             "helo command rejected",
+            "ehlo command rejected",
             "host not found",
             "5.5.4",
         ])
     }
 
     /// Whether a refusal is about who asks: a policy, a list, a limit (X.7.N of RFC 3463).
-    fn is_about_the_client(&self) -> bool {
-        self.speaks_of(&["5.7.", "4.7.", "denied", "block", "too many", "limit", "reject", "listed"])
+    pub fn is_about_the_client(&self) -> bool {
+        self.speaks_of(&[
+            "5.7.",
+            "4.7.",
+            "denied",
+            "block",
+            "too many",
+            "limit",
+            "reject",
+            "listed",
+            "policy",
+            "reputation",
+            "your network",
+            "your ip",
+            "your host",
+            "not allowed",
+            "not permitted",
+            "not welcome",
+        ])
     }
 
     /// Whether a refusal of STARTTLS asks to come back later: the server is busy, or this client has met a limit. 454 is its
@@ -68,6 +150,15 @@ impl Reply {
         match self.speaks_of(&["too many"]) {
             true => self.speaks_of(&["session", "connection"]),
             false => self.speaks_of(&["again later", "try later", "too busy", "is busy", "rate limit", "overload"]),
+        }
+    }
+
+    /// Whether STARTTLS is refused with it. RFC 3207, 4 knows 501 and 454; of other temporary replies nobody knows whether
+    /// they are about TLS.
+    pub fn refuses_starttls(&self) -> bool {
+        match self.code {
+            454 => !self.asks_to_come_back(),
+            code => !(200..300).contains(&code) && !(400..500).contains(&code),
         }
     }
 
@@ -237,12 +328,42 @@ mod tests {
     #[rstest]
     #[case("502 5.5.1 Error: command not implemented\r\n", true)]
     #[case("500 unknown command; our domain is example.org\r\n", true)]
-    #[case("502 no\r\n", true)]
+    #[case("502 unimplemented (#5.5.1)\r\n", true)]
+    #[case("500 5.5.1 Command unrecognized: \"XXXX\"\r\n", true)]
+    #[case("500 Syntax error, command not recognised\r\n", true)]
+    #[case("500 Unknown SMTP command\r\n", true)]
+    #[case("502 EHLO is not supported\r\n", true)]
+    #[case("502\r\n", true)]
+    #[case("502 5.5.1\r\n", true)]
+    #[case("502 no\r\n", false)]
+    #[case("502 address literals not supported\r\n", false)]
+    #[case("502 address literals in EHLO not supported\r\n", false)]
+    #[case("500 5.5.4 domain literals not supported\r\n", false)]
+    #[case("500 unknown host, denied by policy\r\n", false)]
+    #[case("500 unknown domain name in HELO\r\n", false)]
+    #[case("500 Helo command rejected: unknown host\r\n", false)]
+    #[case("502 5.7.1 Your network is not supported here\r\n", false)]
+    #[case("502 5.7.1 command not supported from your network\r\n", false)]
+    #[case("500 5.7.0 too many errors\r\n", false)]
+    #[case("500 unknown error\r\n", false)]
     #[case("500 5.5.4 need FQDN\r\n", false)]
     #[case("502 5.7.1 Access denied for your network\r\n", false)]
     #[case("550 5.7.1 Helo command rejected: Host not found\r\n", false)]
     fn who_does_not_know_a_command_is_told_from_who_minds_the_client(#[case] wire: &str, #[case] expected: bool) {
         assert_eq!(read(wire.as_bytes()).unwrap().unwrap().is_about_the_command(), expected);
+    }
+
+    #[rstest]
+    #[case("504 5.5.2 <x>: Helo command rejected: need fully-qualified hostname\r\n", true)]
+    #[case("450 4.7.1 <x>: Helo command rejected: Host not found\r\n", true)]
+    #[case("501 5.0.0 Invalid domain name\r\n", true)]
+    #[case("501 Syntactically invalid EHLO argument(s)\r\n", true)]
+    #[case("550 5.7.1 need FQDN\r\n", true)]
+    #[case("554 Client host blocked; contact the postmaster of this domain\r\n", false)]
+    #[case("554 5.7.1 Client host rejected: Host not found\r\n", false)]
+    #[case("554 your hostname is on our list\r\n", false)]
+    fn who_minds_the_name_is_told_from_who_mentions_one(#[case] wire: &str, #[case] expected: bool) {
+        assert_eq!(read(wire.as_bytes()).unwrap().unwrap().is_about_the_name(), expected);
     }
 
     #[rstest]
@@ -264,6 +385,18 @@ mod tests {
     #[case("\r\n")]
     fn other_protocols_are_no_replies(#[case] wire: &str) {
         assert!(matches!(read(wire.as_bytes()), Err(ReplyError::Syntax(_))));
+    }
+
+    #[rstest]
+    #[case(b"421 4.3.2 closing\r\nmore", Some("421 4.3.2 closing"))]
+    #[case(b"421-a\r\n421 b\r\n", Some("421-a / 421 b"))]
+    #[case(b"421 4.3.2 clo", Some("421 4.3.2 clo"))]
+    #[case(b"421-a\r\n421", Some("421 a"))]
+    #[case(b"421", Some("421 "))]
+    #[case(b"4211", None)]
+    #[case(b"250 ok\r\n421 4.3.2 closing\r\n", None)]
+    fn who_closes_is_heard(#[case] wire: &[u8], #[case] shown: Option<&str>) {
+        assert_eq!(Reply::closing(wire).map(|reply| reply.to_string()).as_deref(), shown);
     }
 
     #[test]

@@ -320,3 +320,36 @@ fn a_421_behind_the_reply_is_told_as_one() {
     });
     assert_inconclusive(check(address), "the server asks to come back later: 421 4.3.2 closing");
 }
+
+/// Nor is it clear text that somebody put in front of TLS. Each connection is asked again as it is after any other 421.
+#[test]
+fn a_421_behind_the_220_is_told_as_one() {
+    let connections: &'static AtomicUsize = Box::leak(Box::new(AtomicUsize::new(0)));
+    let address = serve(|mut stream| {
+        connections.fetch_add(1, Ordering::Relaxed);
+        let ready: &[u8] = b"220 2.0.0 go ahead\r\n421 4.3.2 closing\r\n";
+        converse(&mut stream, b"220 mx.example.test ESMTP\r\n", &[b"250-mx\r\n250 STARTTLS\r\n", ready]);
+    });
+    assert_inconclusive(check(address), "the server asks to come back later: 421 4.3.2 closing");
+    assert_eq!(connections.load(Ordering::Relaxed), 3);
+}
+
+/// A record of TLS is no clear text, though it comes too early.
+#[test]
+fn an_alert_behind_the_220_is_no_clear_text() {
+    let address = serve(|mut stream| {
+        let ready: &[u8] = b"220 2.0.0 go ahead\r\n\x15\x03\x01\x00\x02\x02\x50";
+        converse(&mut stream, b"220 mx.example.test ESMTP\r\n", &[b"250-mx\r\n250 STARTTLS\r\n", ready]);
+    });
+    let (_, out, err) = check(address);
+    assert!(out.contains("the server sent the alert internal_error") && !out.contains("in the clear"), "{out}{err}");
+}
+
+/// A reply in pieces that each say they are the last one: what answers HELP then is the rest of it.
+#[test]
+fn a_keyword_that_answers_help_is_no_absence() {
+    let address = serve(|mut stream| {
+        converse(&mut stream, b"220 mx.example.test ESMTP\r\n", &[b"250-mx\r\n250 SIZE\r\n", b"250 STARTTLS\r\n"]);
+    });
+    assert_inconclusive(check(address), "before it was asked");
+}

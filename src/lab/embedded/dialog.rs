@@ -380,7 +380,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
                 "MAIL" if self.dialog.requires_tls() && !self.in_tls => {
                     self.say(&self.dialog.persona.starttls.required.says).await?;
                 }
-                "MAIL" if self.has_mail && self.in_tls => self.say(NESTED).await?,
+                "MAIL" if self.has_mail => self.say(NESTED).await?,
                 _ => {
                     if verb == "HELO" {
                         self.helo = argument.trim().to_owned();

@@ -23,7 +23,7 @@ use crate::{
         handshake::{Handshake, Wanted},
         timed_out,
     },
-    smtp::ClientName,
+    smtp::{ClientName, Reply},
     tls::{Alert, Version},
 };
 
@@ -48,6 +48,10 @@ pub(in crate::probe) struct Asker<'a> {
     /// In how many of them STARTTLS was offered, and in how many not.
     offered: AtomicU32,
     missing: AtomicU32,
+    /// In how many it was accepted when asked for, in how many refused, and the last refusal.
+    accepted: AtomicU32,
+    declined: AtomicU32,
+    refusal: Mutex<Option<Reply>>,
     /// The refusals without words that were found out to be some, each once.
     wordless: Mutex<Vec<Refusal>>,
     /// The offers that were refused, each as it was asked.
@@ -159,6 +163,9 @@ impl<'a> Asker<'a> {
             connections: AtomicU32::new(0),
             offered: AtomicU32::new(0),
             missing: AtomicU32::new(0),
+            accepted: AtomicU32::new(0),
+            declined: AtomicU32::new(0),
+            refusal: Mutex::default(),
             wordless: Mutex::default(),
             refused: Mutex::default(),
             has_lost: AtomicBool::new(false),
@@ -173,6 +180,12 @@ impl<'a> Asker<'a> {
     /// How often STARTTLS was offered in them.
     pub(super) fn starttls(&self) -> Turns {
         Turns { yes: self.offered.load(Ordering::Relaxed), no: self.missing.load(Ordering::Relaxed) }
+    }
+
+    /// How often it was accepted when asked for, and the last refusal.
+    pub(super) fn answers(&self) -> (Turns, Option<Reply>) {
+        let turns = Turns { yes: self.accepted.load(Ordering::Relaxed), no: self.declined.load(Ordering::Relaxed) };
+        (turns, lock(&self.refusal).clone())
     }
 
     /// What was heard so far, in the order heard.
@@ -277,21 +290,31 @@ impl<'a> Asker<'a> {
         let exchange = async {
             let (stream, ehlo) = match self.connect().await {
                 Ok(connected) => connected,
-                Err(failure) => return Exchange { flight: Err(failure), began_tls: false, bytes: 0, is_offered: None },
+                Err(failure) => {
+                    return Exchange { flight: Err(failure), began_tls: false, bytes: 0, is_offered: None, starttls: None };
+                }
             };
             Dialog::new(stream, self.patience, self.target.is_implicit())
                 .exchange(&ehlo, &hello.to_bytes(), asked_version(hello))
                 .await
         };
-        let Exchange { flight, began_tls, bytes, is_offered } = tokio::select! {
+        let Exchange { flight, began_tls, bytes, is_offered, starttls } = tokio::select! {
             exchange = exchange => exchange,
-            () = self.patience.watch.stopped() => Exchange { flight: Err(interrupted()), began_tls: false, bytes: 0, is_offered: None },
+            () = self.patience.watch.stopped() => Exchange { flight: Err(interrupted()), began_tls: false, bytes: 0, is_offered: None, starttls: None },
         };
         tally.bytes += bytes;
         match is_offered {
             Some(true) => _ = self.offered.fetch_add(1, Ordering::Relaxed),
             Some(false) => _ = self.missing.fetch_add(1, Ordering::Relaxed),
             None => {}
+        }
+        match starttls {
+            Some(reply) if reply.is_positive() => _ = self.accepted.fetch_add(1, Ordering::Relaxed),
+            Some(reply) if reply.refuses_starttls() => {
+                self.declined.fetch_add(1, Ordering::Relaxed);
+                *lock(&self.refusal) = Some(reply);
+            }
+            _ => {}
         }
         let said = flight.and_then(|flight| {
             if let Some(what) = hello.unoffered(&flight) {

@@ -60,6 +60,7 @@ pub(super) async fn offers(asker: &Asker<'_>, depth: Depth, session: &Session) -
     borne::control(asker, &mut offers).await;
     steady::compare(session, &asker.heard(), &mut offers);
     offers.starttls = asker.starttls();
+    (offers.accepted, offers.refusal) = asker.answers();
     offers
 }
 

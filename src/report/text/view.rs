@@ -35,6 +35,10 @@ impl Text<'_> {
         if is_active || !matches!(view.transaction, Observed::NotAttempted(_)) {
             self.observed("transaction", &view.transaction, &mut unasked, |text, transaction| match transaction {
                 Transaction::Forgotten => "one that was begun before TLS was forgotten".to_owned(),
+                Transaction::NotBegun(reply) => format!("none can be begun before TLS: {}", text.reply(reply)),
+                Transaction::Unclear(reply) => {
+                    format!("whether one from before TLS is open inside it is unclear: {}", text.reply(reply))
+                }
                 Transaction::Kept(reply) => format!("one that was begun before TLS is open inside it: {}", text.reply(reply)),
                 Transaction::NoTls(reply) => format!("TLS cannot be begun within one: {}", text.reply(reply)),
             });

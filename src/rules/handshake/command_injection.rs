@@ -9,7 +9,8 @@ rule! {
     /// ## What it checks
     ///
     /// Only with `--active`: NOOP is sent in one piece with STARTTLS. The server must forget it; this one answers it inside
-    /// TLS, or in the clear after its 220.
+    /// TLS, be it with a refusal, or in the clear after its 220. Where no answer comes in time, EHLO follows: one that
+    /// gets two replies was only slow.
     ///
     /// ## Why it matters
     ///

@@ -8,8 +8,8 @@ rule! {
     ///
     /// ## What it checks
     ///
-    /// Only with `--active`: MAIL is sent, then STARTTLS, and inside TLS MAIL again. The server must have forgotten the first;
-    /// this one says that a transaction is open.
+    /// Only with `--active`: MAIL is sent twice, then STARTTLS, and inside TLS MAIL again. The server must have forgotten the
+    /// first; this one says that a transaction is open. Where it takes a second MAIL at any time, that is left open.
     ///
     /// ## Why it matters
     ///
@@ -36,6 +36,13 @@ fn judge(context: &Context) -> Outcome {
             let violation = Violation::new("a mail transaction that was begun before TLS is open inside it");
             Outcome::Violated(vec![violation.evidence(format!("the reply to MAIL inside TLS: {}", short(&reply.to_string())))])
         }
+        Observed::Seen(Transaction::NotBegun(reply)) => {
+            Outcome::NotApplicable(format!("no transaction can be begun before TLS: {}", short(&reply.to_string())))
+        }
+        Observed::Seen(Transaction::Unclear(reply)) => Outcome::Undetermined(format!(
+            "what becomes of a transaction that was begun before TLS is not known: inside it MAIL is answered {}",
+            short(&reply.to_string())
+        )),
         Observed::Failed(failure) => {
             Outcome::Undetermined(format!("what becomes of a transaction that was begun before TLS is not known: {failure}"))
         }
@@ -57,6 +64,8 @@ mod tests {
     #[case(Observed::Seen(Transaction::Forgotten), "passed")]
     #[case(Observed::Seen(Transaction::NoTls(reply(503, "5.5.1 not now"))), "passed")]
     #[case(Observed::Seen(Transaction::Kept(reply(503, "5.5.1 nested MAIL command"))), "violated")]
+    #[case(Observed::Seen(Transaction::NotBegun(reply(530, "5.7.0 Must issue a STARTTLS command first"))), "not-applicable")]
+    #[case(Observed::Seen(Transaction::Unclear(reply(250, "2.1.0 Ok"))), "undetermined")]
     #[case(Observed::Failed(Failure::Closed), "undetermined")]
     fn an_open_transaction_shows_it(#[case] transaction: Observed<Transaction>, #[case] expected: &str) {
         let outcome = World::correct().judge_from(1, &RULE, |views| views[0].transaction = transaction);

@@ -9,7 +9,8 @@ rule! {
     ///
     /// ## What it checks
     ///
-    /// With the reply to STARTTLS, or right behind it, more bytes come before the client has begun the handshake.
+    /// With the reply to STARTTLS, or right behind it, more bytes come before the client has begun the handshake. A 421 there
+    /// asks to come back later, and what begins like a record of TLS is no clear text: neither is meant.
     ///
     /// ## Why it matters
     ///
@@ -65,6 +66,8 @@ mod tests {
         };
         assert_eq!(kind(&judge(Failure::Unsolicited("250 injected".into()))), "violated");
         assert_eq!(kind(&judge(Failure::NotTls("250 2.0.0 Ok\r\n".into()))), "violated");
+        assert_eq!(kind(&judge(Failure::NotTls("421 4.3.2 closing\r\n".into()))), "undetermined");
+        assert_eq!(kind(&judge(Failure::Unsolicited("421 4.3.2 closing\r\n".into()))), "undetermined");
         assert_eq!(kind(&judge(Failure::NotTls("GET / HTTP/1.1".into()))), "undetermined");
         assert_eq!(kind(&judge(Failure::Closed)), "undetermined");
         assert_eq!(kind(&judge(Failure::Tls("the server sent the alert handshake_failure".to_owned()))), "passed");

@@ -87,9 +87,12 @@ pub fn is_masked_keyword(keyword: &str) -> bool {
 }
 
 /// Whether a greeting is written over with asterisks, as a Cisco ASA or PIX does; some
-/// let single digits and letters through.
+/// let single digits and letters through. Where a word can be read, the asterisks are an ornament.
 pub fn is_masked_greeting(greeting: &Reply) -> bool {
     let text = greeting.lines.first().map_or("", |line| line.as_str());
+    if text.split(|c: char| !c.is_alphabetic()).any(|word| word.chars().count() >= 4) {
+        return false;
+    }
     let asterisks = text.chars().filter(|c| *c == '*').count();
     asterisks >= 8 && asterisks * 2 > text.chars().filter(|c| !c.is_whitespace()).count()
 }
@@ -150,19 +153,32 @@ fn sessions(view: &View) -> impl Iterator<Item = &Session> {
 /// In how many connections of a view STARTTLS was offered, and in how many not.
 fn turns(view: &View) -> Turns {
     let mut turns = view.offers.seen().map(|offers| offers.starttls).unwrap_or_default();
-    for ehlo in sessions(view).filter_map(|session| session.ehlo.seen()) {
-        *(if ehlo.offers("STARTTLS") { &mut turns.yes } else { &mut turns.no }) += 1;
+    for is_offered in sessions(view).filter_map(is_offered) {
+        *(if is_offered { &mut turns.yes } else { &mut turns.no }) += 1;
     }
     turns
 }
 
+/// Whether STARTTLS was offered in a session: who knows no EHLO offers no extension (RFC 5321, 3.2).
+fn is_offered(session: &Session) -> Option<bool> {
+    let is_old = session.helo.seen().is_some_and(Reply::is_positive);
+    session.ehlo.seen().map(|ehlo| ehlo.offers("STARTTLS")).or(is_old.then_some(false))
+}
+
 /// In how many connections of a view STARTTLS was accepted when asked for, and in how many refused; and the last refusal.
 fn answers(view: &View) -> (Turns, Option<&Reply>) {
-    let replies = || sessions(view).filter_map(|session| session.starttls.seen());
-    let refusals = || replies().filter(|reply| starttls_refused::is_refusal(reply));
-    let count = |replies: usize| u32::try_from(replies).unwrap_or(u32::MAX);
-    let turns = Turns { yes: count(replies().filter(|reply| reply.is_positive()).count()), no: count(refusals().count()) };
-    (turns, refusals().last())
+    let offers = view.offers.seen();
+    let mut turns = offers.map(|offers| offers.accepted).unwrap_or_default();
+    let mut refusal = None;
+    for reply in sessions(view).filter_map(|session| session.starttls.seen()) {
+        if reply.is_positive() {
+            turns.yes += 1;
+        } else if reply.refuses_starttls() {
+            turns.no += 1;
+            refusal = Some(reply);
+        }
+    }
+    (turns, refusal.or_else(|| offers?.refusal.as_ref()))
 }
 
 /// The vantage points that were offered STARTTLS at one time and not at another, by their places:
@@ -248,6 +264,7 @@ mod tests {
     #[case("***************0*****0*0*0 ******2******200**", true)]
     #[case("mx.example.test ESMTP *** no spam ***", false)]
     #[case("mx.example.test ******** ESMTP", false)]
+    #[case("****************************** mx.example.test ESMTP ******************************", false)]
     #[case("", false)]
     fn an_overwritten_greeting_is_mostly_asterisks(#[case] text: &str, #[case] expected: bool) {
         assert_eq!(is_masked_greeting(&reply(220, text)), expected);

@@ -77,6 +77,10 @@ fn violation(address: &Address) -> Option<Violation> {
         let why = "the same private address in two reports is two places, or one at two times: name them with `check --vantage NAME`";
         violation.evidence.push(why.to_owned());
     }
+    if absent.iter().all(|(_, view)| turns(view).no <= 1) {
+        let why = "it was looked at once: several servers that take turns behind the address would look the same (--probe standard)";
+        violation.evidence.push(why.to_owned());
+    }
     violation.evidence.extend(help_evidence(&absent));
     violation.views = absent.iter().map(|(index, _)| *index).collect();
     Some(violation)
@@ -88,8 +92,8 @@ mod tests {
 
     use super::*;
     use crate::{
-        facts::{Connection, Observed, View},
-        rules::test_facts::{World, kind, messages},
+        facts::{Connection, Failure, Observed, View},
+        rules::test_facts::{World, kind, messages, reply},
     };
 
     #[test]
@@ -100,6 +104,17 @@ mod tests {
         });
         let expected = "198.51.100.10:25 offers STARTTLS to 192.0.2.1, partner (192.0.2.3), and not to 192.0.2.2";
         assert_eq!(messages(&outcome), [expected]);
+    }
+
+    #[rstest]
+    #[case::once(1, true)]
+    #[case::twice(2, false)]
+    fn after_one_look_turns_are_possible(#[case] looks: usize, #[case] expected: bool) {
+        let outcome = World::correct().judge_from(2, &RULE, |views| {
+            World::without_starttls(&mut views[1]);
+            views[1].earlier = vec![views[1].session.clone(); looks - 1];
+        });
+        assert_eq!(format!("{outcome:?}").contains("take turns"), expected, "{outcome:?}");
     }
 
     #[rstest]
@@ -158,5 +173,18 @@ mod tests {
             views[0].earlier = vec![other.session];
         });
         assert_eq!(kind(&outcome), "violated");
+    }
+
+    /// Who knows no EHLO in one connection, and offers STARTTLS in the next, is several servers that take turns.
+    #[test]
+    fn a_server_without_ehlo_takes_its_turn() {
+        let outcome = World::correct().judge_from(1, &RULE, |views| {
+            let mut old = views[0].session.clone();
+            old.ehlo = Observed::Failed(Failure::EhloRefused(reply(502, "5.5.1 command not implemented")));
+            old.helo = Observed::Seen(reply(250, "mx.example.test"));
+            old.starttls = Observed::NotAttempted("EHLO is not known".to_owned());
+            views[0].earlier = vec![old];
+        });
+        assert_eq!(messages(&outcome), ["198.51.100.10:25 offers STARTTLS to 192.0.2.1 at one time and not at another"]);
     }
 }

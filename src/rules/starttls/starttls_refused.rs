@@ -2,7 +2,6 @@ use super::{Offer, answers};
 use crate::{
     facts::{Observed, Turns},
     rules::{Context, Outcome, ResultType, Violation, each_view, rule, short, why_not},
-    smtp::Reply,
 };
 
 rule! {
@@ -62,21 +61,13 @@ fn judge(context: &Context) -> Outcome {
     })
 }
 
-/// RFC 3207, 4 knows 501 and 454; of other temporary replies nobody knows whether they are about TLS.
-pub(super) fn is_refusal(reply: &Reply) -> bool {
-    match reply.code {
-        454 => !reply.asks_to_come_back(),
-        code => !(200..300).contains(&code) && !(400..500).contains(&code),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use rstest::rstest;
 
     use super::*;
     use crate::{
-        facts::Failure,
+        facts::{Depth, Failure, Offers},
         rules::test_facts::{World, kind, messages, reply},
     };
 
@@ -113,6 +104,17 @@ mod tests {
             views[0].earlier = vec![refused];
         });
         assert_eq!(messages(&outcome), ["STARTTLS is offered, and refused in 1 of 2 connections"]);
+    }
+
+    /// The session was taken, and what was asked besides was not always.
+    #[test]
+    fn refusals_besides_the_session_are_counted() {
+        let outcome = World::correct().judge_from(1, &RULE, |views| {
+            let refusal = Some(reply(454, "4.7.0 TLS not available"));
+            views[0].offers = Observed::Seen(Offers { accepted: Turns { yes: 20, no: 9 }, refusal, ..Offers::unasked(Depth::Standard) });
+        });
+        assert_eq!(messages(&outcome), ["STARTTLS is offered, and refused in 9 of 30 connections"]);
+        assert!(format!("{outcome:?}").contains("reply to STARTTLS: 454 4.7.0 TLS not available"));
     }
 
     #[test]

@@ -51,12 +51,21 @@ fn judge(context: &Context) -> Outcome {
     })
 }
 
-/// RFC 3207, 4 says 530; Exchange says 451. Both name the command, others name what it brings.
+/// RFC 3207, 4 says 530; Exchange says 451. Both name the command, others name what it brings. A place in the web where
+/// more is to be read says nothing, whatever letters it has.
 fn insists(reply: &Reply) -> bool {
     let text = reply.to_string().to_ascii_lowercase();
-    let demands = ["require", "must", "need"].iter().any(|word| text.contains(word));
-    // X.1.N is about an address, whatever its name.
-    reply.code >= 400 && !text.contains("5.1.") && (text.contains("starttls") || demands && ["tls", "encrypt", "ssl"].iter().any(|word| text.contains(word)))
+    // X.1.N is about an address, whatever its name; 503 is about an order of commands.
+    if reply.code < 400 || reply.code == 503 || text.contains("5.1.") {
+        return false;
+    }
+    let is_place = |word: &&str| word.contains("://") || word.starts_with("www.") || word.contains('@') || word.contains('/');
+    let text = text.split_whitespace().filter(|word| !is_place(word)).collect::<Vec<_>>().join(" ");
+    let words: Vec<&str> = text.split(|c: char| !c.is_ascii_alphanumeric()).collect();
+    let says = |any: &[&str]| words.iter().any(|word| any.iter().any(|stem| word.starts_with(stem)));
+    let demands = says(&["require", "must", "need", "first", "mandatory", "only"]);
+    let is_optional = says(&["optional"]) || text.contains("not required") || text.contains("not needed");
+    demands && !is_optional && says(&["starttls", "tls", "encrypt", "ssl"])
 }
 
 /// The sender's address (X.1.N of RFC 3463), or who sends.
@@ -83,6 +92,11 @@ mod tests {
     #[case(530, "5.7.10 Encryption required", "violated")]
     #[case(550, "5.7.1 Session encryption is required", "violated")]
     #[case(523, "5.7.10 Encryption Needed", "violated")]
+    #[case(530, "5.7.0 STARTTLS first", "violated")]
+    #[case(530, "5.7.1 Authentication is needed (STARTTLS optional)", "passed")]
+    #[case(554, "5.7.1 blocked, you need to see https://ssl.example/tls", "undetermined")]
+    #[case(554, "5.7.1 you must not send: STARTTLSfail.example.org/starttls", "undetermined")]
+    #[case(550, "5.7.1 whistles need permission", "undetermined")]
     #[case(550, "5.1.8 sender domain tlsrequired.example does not exist", "passed")]
     #[case(550, "Administrative prohibition", "undetermined")]
     #[case(550, "5.1.7 no bounces here", "passed")]

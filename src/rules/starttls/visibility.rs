@@ -3,7 +3,7 @@
 
 use serde::Serialize;
 
-use super::{Offer, answers, masked_keyword, sessions, starttls_hidden, starttls_refused, turns, why_not};
+use super::{Offer, answers, masked_keyword, sessions, starttls_hidden, turns, why_not};
 use crate::{
     facts::{Failure, Observed, Turns, View},
     rules::{Context, Product, Role, listed, short},
@@ -89,6 +89,11 @@ impl State {
         }
     }
 
+    /// Whether it is what the server, or something before it, does to STARTTLS.
+    fn is_of_the_server(self) -> bool {
+        matches!(self, Self::Off | Self::Hidden | Self::Masked | Self::Refused)
+    }
+
     fn of(view: &View, offer: &Offer) -> Self {
         let session = &view.session;
         let is_mixed = |turns: Turns| turns.yes > 0 && turns.no > 0;
@@ -100,8 +105,9 @@ impl State {
             Offer::Absent => Self::Off,
             Offer::Offered => match (&session.starttls, &session.tls) {
                 (_, Observed::Seen(_)) => Self::Works,
+                (_, Observed::Failed(Failure::Throttled(_))) => Self::Throttled,
                 (Observed::Seen(reply), _) if reply.is_positive() => Self::Broken,
-                (Observed::Seen(reply), _) if starttls_refused::is_refusal(reply) => Self::Refused,
+                (Observed::Seen(reply), _) if reply.refuses_starttls() => Self::Refused,
                 (Observed::Seen(reply), _) if reply.asks_to_come_back() => Self::Throttled,
                 (Observed::Seen(_), _) => Self::PutOff,
                 (unseen, _) => Self::without(unseen),
@@ -116,9 +122,8 @@ impl State {
         match unseen {
             Observed::Failed(Failure::Throttled(_)) => Self::Throttled,
             Observed::Failed(Failure::Blocked(_)) => Self::Blocked,
-            Observed::Failed(Failure::EhloRefused(reply)) if reply.is_about_the_name() && !reply.is_about_the_command() => {
-                Self::NameRefused
-            }
+            Observed::Failed(Failure::EhloRefused(reply)) if reply.is_about_the_name() => Self::NameRefused,
+            Observed::Failed(Failure::EhloRefused(reply)) if reply.is_about_the_client() => Self::Blocked,
             Observed::Failed(Failure::TimedOut { .. }) => Self::Slow,
             _ => Self::Unseen,
         }
@@ -189,6 +194,12 @@ fn meaning(views: &[View], rows: &[Visible], products: &[Product]) -> String {
         ([State::Off], _) => {
             ": it is switched off at the server, the server has no certificate, or something right before it takes it away"
         }
+        _ if is_by_address(views, rows)
+            && states.contains(&State::Works)
+            && states.iter().any(|state| state.is_of_the_server()) =>
+        {
+            ": look at the server at that address and at what stands before it"
+        }
         _ if states.contains(&State::Masked) && states.contains(&State::Works) => {
             ": what inspects stands on the way of that client, at either end"
         }
@@ -201,6 +212,10 @@ fn meaning(views: &[View], rows: &[Visible], products: &[Product]) -> String {
         }
         _ if states.contains(&State::Flapping) => {
             ": look for the one of several servers behind the address that has no certificate"
+        }
+        _ if states.contains(&State::Off) && states.contains(&State::Works) && was_seen_once(rows) => {
+            ": look at the server's lists of clients and at what stands between; with one look at each, servers that take turns \
+             look the same"
         }
         _ if states.contains(&State::Off) && states.contains(&State::Works) => {
             ": look at the server's lists of clients and at what stands between"
@@ -219,6 +234,20 @@ fn meaning(views: &[View], rows: &[Visible], products: &[Product]) -> String {
         _ => "",
     };
     format!("STARTTLS {}{place}", clauses.join("; it "))
+}
+
+/// Whether each address of several is the same to all, and the same client meets another state at another.
+fn is_by_address(views: &[View], rows: &[Visible]) -> bool {
+    let pairs = || rows.iter().flat_map(|one| rows.iter().map(move |other| (one, other)));
+    let is_at_one = |one: &Visible, other: &Visible| views[one.view].address == views[other.view].address;
+    let is_by_one = |one: &Visible, other: &Visible| views[one.view].vantage_text() == views[other.view].vantage_text();
+    pairs().all(|(one, other)| !is_at_one(one, other) || one.state == other.state)
+        && pairs().any(|(one, other)| is_by_one(one, other) && one.state != other.state)
+}
+
+/// Whether nobody who was not offered it looked twice.
+fn was_seen_once(rows: &[Visible]) -> bool {
+    rows.iter().filter(|row| row.state == State::Off).all(|row| row.advertised.no <= 1)
 }
 
 /// Whether the command was answered 454, which says that TLS cannot be had at present (RFC 3207, 4).
@@ -274,7 +303,11 @@ fn clause(state: State, whom: Option<&str>, rows: &[&Visible], views: &[View], p
         State::Blocked => format!("could not be seen{}: the server turns the client away", whom("by")),
         State::Slow => format!("could not be seen{}: no answer came in time", whom("by")),
         State::Unseen => {
-            let why = rows.first().map(|row| &views[row.view]).map(|view| short(&why_not(view, &view.session.ehlo)));
+            let why = rows.first().map(|row| &views[row.view]).map(|view| match (&view.session.ehlo, Offer::of(view)) {
+                // The reply was seen, and what it lists can be read in two ways.
+                (Observed::Seen(_), Offer::Unknown(why)) => why,
+                (unseen, _) => short(&why_not(view, unseen)),
+            });
             format!("could not be seen{}: {}", whom("by"), why.unwrap_or_default())
         }
     }
@@ -316,6 +349,28 @@ mod tests {
             view.session.unoffered_starttls = Observed::Seen(reply(220, "go ahead"));
         },
         "STARTTLS is advertised to nobody who looked, and accepted all the same"
+    )]
+    #[case::at_one_of_two_addresses(
+        |views: &mut [View]| {
+            World::without_starttls(&mut views[1]);
+            views[1].session.connection = views[0].session.connection.clone();
+            views[1].address.set_port(26);
+        },
+        "STARTTLS works for 192.0.2.1 to 198.51.100.10:25; it is off for 192.0.2.1 to 198.51.100.10:26: look at the server at that"
+    )]
+    #[case::garbled(
+        |views: &mut [View]| for view in views {
+            World::without_starttls(view);
+            view.session.ehlo = ehlo("mx.example.test", &["SIZE", "STARTTLS\0"]);
+        },
+        "STARTTLS could not be seen by everyone who looked: the reply to EHLO lists STARTTLS\\x00, which may be meant"
+    )]
+    #[case::blocked_at_ehlo(
+        |views: &mut [View]| for view in views {
+            let words = "5.7.1 Client host blocked; contact the postmaster of this domain";
+            view.session.ehlo = Observed::Failed(Failure::EhloRefused(reply(554, words)));
+        },
+        "STARTTLS could not be seen by everyone who looked: the server turns the client away; ask from another address"
     )]
     #[case::asked_for_in_vain(
         |views: &mut [View]| for view in views {
@@ -410,7 +465,8 @@ mod tests {
             views[1].vantage.ehlo = Some("mail.example.org".parse().unwrap());
             World::without_starttls(&mut views[1]);
         },
-        "STARTTLS works for 192.0.2.1; it is off for 192.0.2.1 as mail.example.org: look"
+        "STARTTLS works for 192.0.2.1; it is off for 192.0.2.1 as mail.example.org: look at the server's lists of clients and \
+         at what stands between; with one look at each, servers that take turns"
     )]
     fn the_sentence_says_for_whom_and_where(#[case] change: Change, #[case] expected: &str) {
         let visibility = seen(2, change);
