@@ -30,6 +30,9 @@ pub const MAX_CERTIFICATES: usize = 32;
 /// dozen; only one that was made to be expensive takes more.
 const MAX_CHECKS: usize = 64;
 
+/// How many paths are judged in search of a better one.
+const MAX_PATHS: usize = 32;
+
 /// What the walk found. Numbers are places in the chain as sent, from 0.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Judgement {
@@ -217,12 +220,14 @@ pub fn alternative(
 ) -> Option<Judgement> {
     let mut search = Search::new(chain, stores, now);
     let valid: Vec<bool> = (0..search.sent.len()).map(|index| search.is_valid_now(index)).collect();
+    let mut paths = 0;
     judgement.intermediates().iter().find_map(|without| {
         let mut usable = valid.clone();
         usable[*without] = false;
         // Each round leaves out one more, the lowest that the first path has not.
         loop {
-            let walk = search.walk(0, &usable);
+            paths += 1;
+            let walk = (paths <= MAX_PATHS).then(|| search.walk(0, &usable))?;
             let other = matches!(walk.end, Found::Anchor { .. }).then(|| search.describe(walk, None, chain))?;
             if is_good(&other) {
                 return Some(other);

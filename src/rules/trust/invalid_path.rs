@@ -2,7 +2,8 @@ use super::each_end;
 use crate::{
     facts::Certificate,
     rules::{
-        Context, Outcome, ResultType, Violation, certificate_text, constraints,
+        Context, Outcome, ResultType, Violation, certificate_text,
+        constraints::{self, Faults},
         path::{self, DeadEnd, End, Judgement, Misled},
         rule,
         second_opinion::{self, Opinion},
@@ -86,7 +87,10 @@ fn dead_end(context: &Context, chain: &[Certificate], judgement: &Judgement, mis
 
 /// What breaks a rule on the path, whoever finds it.
 fn constrained(context: &Context, chain: &[Certificate], judgement: &Judgement) -> Outcome {
-    let faults = constraints::faults(chain, judgement);
+    let Faults { found: faults, doubt } = constraints::faults(chain, judgement);
+    if let (true, Some(doubt)) = (faults.is_empty(), doubt) {
+        return Outcome::Undetermined(doubt.to_owned());
+    }
     let opinion = second_opinion::ask(chain, judgement, context.stores, context.now);
     let (faults, dissent) = match (opinion, faults.is_empty()) {
         (Opinion::Accepts | Opinion::RefusesForOtherReasons, true) => return Outcome::Passed(String::new()),
@@ -108,7 +112,7 @@ fn constrained(context: &Context, chain: &[Certificate], judgement: &Judgement) 
         (Opinion::Accepts, false) => (faults, Some("rustls-webpki accepts the path all the same".to_owned())),
         (_, false) => (faults, None),
     };
-    let is_good = |other: &Judgement| constraints::faults(chain, other).is_empty();
+    let is_good = |other: &Judgement| constraints::faults(chain, other).is_none();
     let is_taken = judgement.misled.is_none();
     let other = is_taken.then(|| path::alternative(chain, judgement, context.stores, context.now, is_good)).flatten();
     let dissent = other.map(|other| other_path(chain, &other)).or(dissent);

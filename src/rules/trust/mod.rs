@@ -6,7 +6,9 @@ use x509_parser::der_parser::{
 };
 
 use super::{
-    Context, Outcome, Violation, constraints, each_path,
+    Context, Outcome, Violation,
+    constraints::{self, Faults},
+    each_path,
     path::{self, End, Judgement},
     revocation, rules,
     second_opinion::{self, Opinion},
@@ -80,7 +82,8 @@ fn fetched_issuer(context: &Context, chain: &[Certificate], index: usize) -> Vec
         // A certificate that is over, or that may not stand above others, mends nothing.
         let details = || judgement.path.iter().skip(1).filter_map(|index| mended.get(*index)?.details().ok());
         let is_over = details().any(|details| details.not_after < context.now || details.not_before > context.now);
-        let fault = constraints::faults(&mended, &judgement).into_iter().next();
+        let Faults { found, doubt } = constraints::faults(&mended, &judgement);
+        let fault = found.into_iter().next();
         lines.push(match (judgement.end, fault) {
             (End::Trusted { store, .. }, _) if is_over => {
                 format!(
@@ -90,7 +93,12 @@ fn fetched_issuer(context: &Context, chain: &[Certificate], index: usize) -> Vec
             (End::Trusted { store, .. }, Some(fault)) => {
                 format!("what was fetched leads to a root in {store}, and does not help: {fault}")
             }
+            (End::Trusted { .. }, None) if doubt.is_some() => {
+                format!("whether what was fetched helps is not known: {}", doubt.unwrap_or_default())
+            }
             (End::Trusted { store, .. }, None) => format!("with what was fetched the path leads to a root in {store}"),
+            // What cannot be read, a bundle for example, might lead there.
+            (End::Undecided(why), _) => format!("whether what was fetched leads to a trusted root is not known: {why}"),
             _ => "what was fetched does not lead to a trusted root".to_owned(),
         });
     }
