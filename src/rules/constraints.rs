@@ -212,17 +212,36 @@ fn is_for_servers(certificate: &X509Certificate) -> bool {
 /// Whether a usage is the server-gated cryptography of Netscape or Microsoft, which OpenSSL takes for that of TLS servers
 /// (`check_purpose_ssl_server`).
 fn is_gated(usage: &Oid) -> bool {
-    *usage == oid!(2.16.840.1.113730.4.1) || *usage == oid!(1.3.6.1.4.1.311.10.3.3)
+    is_netscapes(usage) || *usage == oid!(1.3.6.1.4.1.311.10.3.3)
 }
 
-/// The certificates of the path and the root above it that are meant for TLS servers by server-gated cryptography alone.
-pub fn gated(chain: &[Certificate], judgement: &Judgement) -> Vec<String> {
-    let is_gated_alone = |certificate: &Certificate| match parsed(certificate)?.extended_key_usage() {
-        Ok(Some(usage)) => Some(!usage.value.server_auth && usage.value.other.iter().any(is_gated)),
+fn is_netscapes(usage: &Oid) -> bool {
+    *usage == oid!(2.16.840.1.113730.4.1)
+}
+
+/// A certificate that is meant for TLS servers by server-gated cryptography alone.
+pub struct Gated {
+    /// `the server's certificate`.
+    pub what: String,
+    /// Whether GnuTLS takes it: it looks at no root, and in a CA takes Netscape's (`certtool --verify` of 3.7).
+    pub is_taken_by_gnutls: bool,
+}
+
+/// Those of the path and the root above it.
+pub fn gated(chain: &[Certificate], judgement: &Judgement) -> Vec<Gated> {
+    let usages = |certificate: &Certificate| match parsed(certificate)?.extended_key_usage() {
+        Ok(Some(usage)) => {
+            let is_alone = !usage.value.server_auth && usage.value.other.iter().any(is_gated);
+            is_alone.then(|| usage.value.other.iter().any(is_netscapes))
+        }
         _ => None,
     };
-    let gated = links(chain, judgement).into_iter().filter(|(_, certificate)| is_gated_alone(certificate) == Some(true));
-    gated.map(|(what, _)| what).collect()
+    let above = judgement.path.len();
+    let gated = links(chain, judgement).into_iter().enumerate().filter_map(|(place, (what, certificate))| {
+        let is_netscapes = usages(certificate)?;
+        Some(Gated { what, is_taken_by_gnutls: place > 0 && (is_netscapes || place >= above) })
+    });
+    gated.collect()
 }
 
 /// Whether all names of the server's certificate can be read: then [`faults`] has the last word on them.

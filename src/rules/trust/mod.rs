@@ -124,7 +124,28 @@ fn not_trusted(context: &Context, chain: &[Certificate], judgement: &Judgement, 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rules::test_facts::{World, wrap};
+    use crate::{
+        facts::{Fetched, Observed},
+        rules::test_facts::{World, wrap},
+    };
+
+    /// Nothing was read of it, so nobody knows where it leads.
+    #[test]
+    fn a_bundle_that_is_not_read_leads_nowhere_known() {
+        let mut world = World::correct();
+        world.chain.truncate(1);
+        let kind = wrap(6, &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 7, 2]);
+        let bundle = Certificate::from_der(&wrap(0x30, &[kind, wrap(0xa0, &wrap(0x30, &[]))].concat()));
+        let mut facts = world.facts(1);
+        facts.fetched.push(Fetched {
+            certificate: world.chain[0].details().unwrap().sha256.clone(),
+            what: Resource::Issuer,
+            url: "http://ca.test/ca.p7c".into(),
+            answer: Observed::Seen(Body::Issuer(Box::new(bundle))),
+        });
+        let lines = fetched_issuer(&world.context(&facts), &world.chain, 0);
+        assert!(lines[1].starts_with("whether what was fetched leads to a trusted root is not known"), "{lines:?}");
+    }
 
     #[test]
     fn a_bundle_is_told_from_a_certificate() {
