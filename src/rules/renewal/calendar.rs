@@ -46,7 +46,7 @@ pub fn endings(context: &Context) -> Vec<Ending> {
             let what = label.unwrap_or_else(|| certificate_text(chain.certificates, *index));
             let breaks = match index {
                 0 => "senders that verify defer mail",
-                _ if is_replaced(context, chain.certificates, judgement, *index) => "GnuTLS refuses the path, others take the next one",
+                _ if is_replaced(context, chain.certificates, judgement, *index) => "GnuTLS refuses the path",
                 _ => "the whole path is refused",
             };
             add(&chain.certificates[*index], what, breaks);
@@ -96,7 +96,7 @@ mod tests {
         let soon = world.root.certify_until(&world.issuing, NOW + Duration::days(20));
         world.chain.insert(1, soon);
         let what = "certificate 2 (CN=Issuing CA)".to_owned();
-        assert_eq!(breaks(&world)[0], (20, what.clone(), "GnuTLS refuses the path, others take the next one"));
+        assert_eq!(breaks(&world)[0], (20, what.clone(), "GnuTLS refuses the path"));
         world.chain.truncate(2);
         assert_eq!(breaks(&world)[0], (20, what, "the whole path is refused"));
     }

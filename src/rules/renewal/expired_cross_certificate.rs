@@ -48,7 +48,7 @@ fn judge(context: &Context) -> Outcome {
             (end < context.now).then(|| {
                 let message = format!("{} is not needed and expired {}", certificate_text(chain, *index), ago(context.now - end));
                 let violation = Violation::new(message).evidence(format!("valid until {}", date(end)));
-                if is_taken_first(chain, judgement, *index) {
+                if is_taken_first(context, chain, judgement, *index) {
                     violation.evidence("it is sent before the valid one of that CA: GnuTLS 3.7, which Debian's Exim uses, refuses the path")
                 } else {
                     violation
@@ -62,9 +62,10 @@ fn judge(context: &Context) -> Outcome {
 
 /// Whether a certificate is of an intermediate on the path, and sent before the one that is there. `certtool --verify` of GnuTLS
 /// 3.7 takes it then; another one of a CA that the store has itself it leaves alone.
-fn is_taken_first(chain: &[Certificate], judgement: &Judgement, index: usize) -> bool {
+fn is_taken_first(context: &Context, chain: &[Certificate], judgement: &Judgement, index: usize) -> bool {
     let of = |index: usize| chain[index].details().ok().map(|details| (&details.subject, &details.key.sha256));
-    judgement.intermediates().iter().any(|valid| index < *valid && of(index).is_some() && of(index) == of(*valid))
+    let is_valid = |index: usize| chain[index].details().is_ok_and(|details| details.not_after >= context.now);
+    judgement.intermediates().iter().any(|valid| index < *valid && is_valid(*valid) && of(index) == of(*valid))
 }
 
 #[cfg(test)]
