@@ -28,6 +28,8 @@ rule! {
     ///   are sent to those that ask.
     /// - Exim: the expansion of `tls_certificate` must give the certificate of the MX where `$tls_in_sni` is
     ///   empty.
+    /// - Sendmail: it goes by no name; look at what terminates TLS before it.
+    /// - OpenSMTPD: the first `pki` of the `listen` line is the default; those after it are sent to those that ask.
     /// - Exchange: the certificate for SMTP is chosen by the FQDN of the connector, not by the name in the
     ///   hello.
     ///
