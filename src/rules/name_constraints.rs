@@ -37,7 +37,8 @@ pub fn fault(
     budget: &mut Budget,
 ) -> Result<Option<String>, TooMany> {
     let Some(constraints) = authority.name_constraints().ok().flatten().map(|extension| extension.value) else { return Ok(None) };
-    let (permitted, excluded) = (compared(constraints.permitted_subtrees.as_deref()), compared(constraints.excluded_subtrees.as_deref()));
+    let (permitted, excluded) =
+        (compared(constraints.permitted_subtrees.as_deref()), compared(constraints.excluded_subtrees.as_deref()));
     let (subject, others) = presented(certificate, ca.is_none());
     let comparisons = (subject.iter().count() + others.len()).saturating_mul(permitted.len() + excluded.len());
     budget.left = budget.left.checked_sub(comparisons).ok_or(TooMany)?;

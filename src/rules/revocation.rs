@@ -81,7 +81,8 @@ pub fn subjects<'a>(facts: &'a Facts, chain: &'a [Certificate], judgement: &'a p
     // A CA may certify another key of its own name: only its own signature, or the store, makes a root.
     let is_anchor = |certificate: &Certificate| judgement.anchor.as_ref().is_some_and(|anchor| anchor.der() == certificate.der());
     let is_root = |certificate: &Certificate| {
-        is_anchor(certificate) || parsed(certificate).is_some_and(|c| is_named_by(&c, &c) && signature::check(&c, &c) == Checked::Right)
+        is_anchor(certificate)
+            || parsed(certificate).is_some_and(|c| is_named_by(&c, &c) && signature::check(&c, &c) == Checked::Right)
     };
     let path = judgement.path.iter().enumerate();
     let subjects = path.filter_map(|(place, index)| {
@@ -101,9 +102,7 @@ fn is_named_by(child: &X509Certificate, issuer: &X509Certificate) -> bool {
 fn fetched_issuer<'a>(facts: &'a Facts, certificate: &Certificate) -> Option<&'a Certificate> {
     let child = parsed(certificate)?;
     fetched_issuers(facts).find(|issuer| {
-        parsed(issuer).is_some_and(|issuer| {
-            is_named_by(&child, &issuer) && signature::check(&child, &issuer) == Checked::Right
-        })
+        parsed(issuer).is_some_and(|issuer| is_named_by(&child, &issuer) && signature::check(&child, &issuer) == Checked::Right)
     })
 }
 
@@ -168,9 +167,10 @@ fn open_end(context: &Context, chain: &[Certificate], judgement: &path::Judgemen
     missing(&judgement).and_then(|index| mended.get(index).cloned())
 }
 
-/// A chain with what was fetched behind it.
+/// A chain with what was fetched behind it, and can be read.
 pub fn mended(context: &Context, chain: &[Certificate]) -> Vec<Certificate> {
-    chain.iter().chain(fetched_issuers(context.facts)).cloned().collect()
+    let read = fetched_issuers(context.facts).filter(|issuer| issuer.details().is_ok());
+    chain.iter().chain(read).cloned().collect()
 }
 
 impl Subject<'_> {
@@ -256,8 +256,7 @@ impl Subject<'_> {
             return nothing("the issuer's certificate is not known, so the answer cannot be verified");
         };
         // The two may write the one name in different kinds of string.
-        let (names, key) =
-            ([child.issuer().as_raw(), issuer.subject().as_raw()], &*issuer.public_key().subject_public_key.data);
+        let (names, key) = ([child.issuer().as_raw(), issuer.subject().as_raw()], &*issuer.public_key().subject_public_key.data);
         let serial = hex(child.raw_serial());
         let about_it = details.answers.iter().filter(|answer| {
             let hash = |bytes: &[u8]| match answer.hash.as_str() {
@@ -365,10 +364,7 @@ fn signer(basic: &[u8], issuer: &X509Certificate, now: OffsetDateTime) -> Checke
         let is_in_time =
             responder.validity().not_before.to_datetime() <= now + SKEW && now <= responder.validity().not_after.to_datetime();
         let is_for_ocsp = matches!(responder.extended_key_usage(), Ok(Some(usage)) if usage.value.ocsp_signing);
-        is_in_time
-            && is_for_ocsp
-            && is_named_by(responder, issuer)
-            && signature::check(responder, issuer) == Checked::Right
+        is_in_time && is_for_ocsp && is_named_by(responder, issuer) && signature::check(responder, issuer) == Checked::Right
     };
     let found =
         responders.iter().filter(|responder| is_delegate(responder)).map(|responder| signed.is_by(responder.public_key()));

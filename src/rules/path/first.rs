@@ -111,7 +111,8 @@ impl Search<'_> {
     /// else the one that was valid last; of several stores, any that has the right one counts.
     fn first_anchor(&mut self, current: usize, only_public: bool) -> Above {
         let counts = |search: &Self, anchor: &usize| search.anchors[*anchor].0.public || !only_public;
-        let found = |search: &Self, anchor: usize| Above::Anchor(Found::Anchor { anchor, public: search.anchors[anchor].0.public });
+        let found =
+            |search: &Self, anchor: usize| Above::Anchor(Found::Anchor { anchor, public: search.anchors[anchor].0.public });
         let identical = (0..self.anchors.len()).find(|anchor| counts(self, anchor) && self.is_anchor(current, *anchor));
         if let Some(anchor) = identical {
             return found(self, anchor);

@@ -65,7 +65,9 @@ pub fn endings(context: &Context) -> Vec<Ending> {
 fn is_replaced(context: &Context, chain: &[Certificate], judgement: &Judgement, index: usize) -> bool {
     let Ok(ended) = chain[index].details() else { return false };
     let is_next = |other: &usize| {
-        chain[*other].details().is_ok_and(|d| d.subject == ended.subject && d.key.sha256 == ended.key.sha256 && d.not_after > ended.not_after)
+        chain[*other]
+            .details()
+            .is_ok_and(|d| d.subject == ended.subject && d.key.sha256 == ended.key.sha256 && d.not_after > ended.not_after)
     };
     let mut others = judgement.extra.iter().filter(|(_, relation)| *relation == Relation::Alternative).map(|(other, _)| other);
     if !others.any(is_next) {

@@ -54,7 +54,8 @@ fn each_above(
         let issuer = |index: &usize| Ok((certificate_text(chain, *index), details(*index)?));
         let issuers: Result<Vec<_>, String> = judgement.intermediates().iter().map(issuer).collect();
         let last = last_root(context, judgement);
-        let root = root_above(chain, judgement).and_then(|(what, root)| Some((what, last.as_ref().unwrap_or(root).details().ok()?)));
+        let root =
+            root_above(chain, judgement).and_then(|(what, root)| Some((what, last.as_ref().unwrap_or(root).details().ok()?)));
         match (details(0), issuers) {
             (Ok(leaf), Ok(issuers)) => {
                 let intermediates = issuers.len();

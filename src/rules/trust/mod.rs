@@ -97,7 +97,9 @@ fn fetched_issuer(context: &Context, chain: &[Certificate], index: usize) -> Vec
                 format!("whether what was fetched helps is not known: {}", doubt.unwrap_or_default())
             }
             (End::Trusted { store, .. }, None) => format!("with what was fetched the path leads to a root in {store}"),
-            // What cannot be read, a bundle for example, might lead there.
+            _ if revocation::fetched_issuers(context.facts).any(|issuer| is_bundle(issuer.der())) => {
+                "whether what was fetched leads to a trusted root is not known: a bundle is not read".to_owned()
+            }
             (End::Undecided(why), _) => format!("whether what was fetched leads to a trusted root is not known: {why}"),
             _ => "what was fetched does not lead to a trusted root".to_owned(),
         });
