@@ -138,6 +138,7 @@ fn judged() {
         ("20 certificates", planned("certificate/twenty-certificates")),
         ("a circle", planned("certificate/circle")),
         ("10,000 names", planned("certificate/ten-thousand-names")),
+        ("1,000 names under a CA that excludes 1,000 others", constrained(1_000)),
         ("10,000 names under a CA that excludes 10,000 others", constrained(10_000)),
         ("64 CAs of one name and key identifier, P-256", namesakes(p256)),
         ("64 of them with RSA of 4096 bits, all signatures wrong", namesakes(rsa(64, 4096))),

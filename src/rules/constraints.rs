@@ -14,16 +14,33 @@ use x509_parser::{
 };
 
 use super::{
-    certificate_text, dates, name_constraints,
+    certificate_text, dates,
+    name_constraints::{self, Budget, TooMany},
     path::{Judgement, links},
     short, spelling,
 };
 use crate::facts::Certificate;
 
-/// What breaks a rule, each in words that name the certificate.
-pub fn faults(chain: &[Certificate], judgement: &Judgement) -> Vec<String> {
+/// What breaks a rule, and whether that is all.
+#[derive(Debug, Default)]
+pub struct Faults {
+    /// Each in words that name the certificate.
+    pub found: Vec<String>,
+    /// Why there may be more.
+    pub doubt: Option<&'static str>,
+}
+
+impl Faults {
+    /// Whether there are none for sure.
+    pub fn is_none(&self) -> bool {
+        self.found.is_empty() && self.doubt.is_none()
+    }
+}
+
+/// What breaks a rule on a path.
+pub fn faults(chain: &[Certificate], judgement: &Judgement) -> Faults {
     let mut faults = Vec::new();
-    let Some(leaf) = chain.first().and_then(parsed) else { return faults };
+    let Some(leaf) = chain.first().and_then(parsed) else { return Faults::default() };
     let path: Vec<(String, X509Certificate)> =
         judgement.path.iter().filter_map(|index| Some((certificate_text(chain, *index), parsed(chain.get(*index)?)?))).collect();
     for (what, certificate) in &path {
@@ -55,14 +72,23 @@ pub fn faults(chain: &[Certificate], judgement: &Judgement) -> Vec<String> {
     // CAs that only renewed their key are not counted (RFC 5280, 4.2.1.9).
     let below =
         |place: usize| path[1..place].iter().filter(|(_, below)| below.subject().as_raw() != below.issuer().as_raw()).count();
+    let (mut budget, mut is_cut) = (Budget::new(), false);
+    let mut names_of = |what: &str, certificate: &X509Certificate, below: &[(String, X509Certificate)]| {
+        let fault = names(what, certificate, below, &mut budget);
+        is_cut |= fault.is_err();
+        fault.ok().flatten()
+    };
     for (place, (what, certificate)) in path.iter().enumerate().skip(1) {
         faults.extend(authority(what, certificate, below(place)));
-        faults.extend(names(what, certificate, &path[..place]));
+        faults.extend(names_of(what, certificate, &path[..place]));
     }
     if let Some(anchor) = judgement.anchor_above(chain).and_then(parsed) {
-        faults.extend(root(&anchor, below(path.len().max(1)), &path));
+        let what = if anchor.subject().as_raw() == anchor.issuer().as_raw() { "the root" } else { "the trust anchor" };
+        faults.extend(names_of(what, &anchor, &path));
+        faults.extend(root(what, &anchor, below(path.len().max(1))));
     }
-    faults
+    let doubt = "the name constraints of the path take more than a million comparisons with its names, which are not made";
+    Faults { found: faults, doubt: is_cut.then_some(doubt) }
 }
 
 /// The object identifier of a critical extension on the path that rustls-webpki does not know though OpenSSL does, and
@@ -140,20 +166,28 @@ fn authority(what: &str, certificate: &X509Certificate, below: usize) -> Vec<Str
 
 /// The first name below a CA that it may not certify: those of the server, and of CAs unless they only renewed their key
 /// (RFC 5280, 6.1.3).
-fn names(what: &str, authority: &X509Certificate, below: &[(String, X509Certificate)]) -> Option<String> {
+fn names(
+    what: &str,
+    authority: &X509Certificate,
+    below: &[(String, X509Certificate)],
+    budget: &mut Budget,
+) -> Result<Option<String>, TooMany> {
     let is_held = |place: usize, certificate: &X509Certificate| {
         place == 0 || certificate.subject().as_raw() != certificate.issuer().as_raw()
     };
-    below.iter().enumerate().filter(|(place, (_, certificate))| is_held(*place, certificate)).find_map(
-        |(place, (ca, certificate))| name_constraints::fault(what, authority, certificate, (place > 0).then_some(ca.as_str())),
-    )
+    for (place, (ca, certificate)) in below.iter().enumerate().filter(|(place, (_, certificate))| is_held(*place, certificate)) {
+        let fault = name_constraints::fault(what, authority, certificate, (place > 0).then_some(ca.as_str()), budget)?;
+        if fault.is_some() {
+            return Ok(fault);
+        }
+    }
+    Ok(None)
 }
 
 /// What OpenSSL and GnuTLS hold against a root, though it is trusted; others take it for no more than a name and a key
 /// (RFC 5280, 6.1.1). One of version 1 cannot say that it is a CA, and is believed.
-fn root(anchor: &X509Certificate, below: usize, path: &[(String, X509Certificate)]) -> Vec<String> {
-    let what = if anchor.subject().as_raw() == anchor.issuer().as_raw() { "the root" } else { "the trust anchor" };
-    let mut faults: Vec<String> = names(what, anchor, path).into_iter().chain(spelled_out(what, anchor)).collect();
+fn root(what: &str, anchor: &X509Certificate, below: usize) -> Vec<String> {
+    let mut faults: Vec<String> = spelled_out(what, anchor).into_iter().collect();
     if anchor.version().0 >= 2 {
         faults.extend(authority(what, anchor, below));
     }
@@ -178,17 +212,36 @@ fn is_for_servers(certificate: &X509Certificate) -> bool {
 /// Whether a usage is the server-gated cryptography of Netscape or Microsoft, which OpenSSL takes for that of TLS servers
 /// (`check_purpose_ssl_server`).
 fn is_gated(usage: &Oid) -> bool {
-    *usage == oid!(2.16.840.1.113730.4.1) || *usage == oid!(1.3.6.1.4.1.311.10.3.3)
+    is_netscapes(usage) || *usage == oid!(1.3.6.1.4.1.311.10.3.3)
 }
 
-/// The certificates of the path and the root above it that are meant for TLS servers by server-gated cryptography alone.
-pub fn gated(chain: &[Certificate], judgement: &Judgement) -> Vec<String> {
-    let is_gated_alone = |certificate: &Certificate| match parsed(certificate)?.extended_key_usage() {
-        Ok(Some(usage)) => Some(!usage.value.server_auth && usage.value.other.iter().any(is_gated)),
+fn is_netscapes(usage: &Oid) -> bool {
+    *usage == oid!(2.16.840.1.113730.4.1)
+}
+
+/// A certificate that is meant for TLS servers by server-gated cryptography alone.
+pub struct Gated {
+    /// `the server's certificate`.
+    pub what: String,
+    /// Whether GnuTLS takes it: it looks at no root, and in a CA takes Netscape's (`certtool --verify` of 3.7).
+    pub is_taken_by_gnutls: bool,
+}
+
+/// Those of the path and the root above it.
+pub fn gated(chain: &[Certificate], judgement: &Judgement) -> Vec<Gated> {
+    let usages = |certificate: &Certificate| match parsed(certificate)?.extended_key_usage() {
+        Ok(Some(usage)) => {
+            let is_alone = !usage.value.server_auth && usage.value.other.iter().any(is_gated);
+            is_alone.then(|| usage.value.other.iter().any(is_netscapes))
+        }
         _ => None,
     };
-    let gated = links(chain, judgement).into_iter().filter(|(_, certificate)| is_gated_alone(certificate) == Some(true));
-    gated.map(|(what, _)| what).collect()
+    let above = judgement.path.len();
+    let gated = links(chain, judgement).into_iter().enumerate().filter_map(|(place, (what, certificate))| {
+        let is_netscapes = usages(certificate)?;
+        Some(Gated { what, is_taken_by_gnutls: place > 0 && (is_netscapes || place >= above) })
+    });
+    gated.collect()
 }
 
 /// Whether all names of the server's certificate can be read: then [`faults`] has the last word on them.

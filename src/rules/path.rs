@@ -30,6 +30,9 @@ pub const MAX_CERTIFICATES: usize = 32;
 /// dozen; only one that was made to be expensive takes more.
 const MAX_CHECKS: usize = 64;
 
+/// How many paths are judged in search of a better one.
+const MAX_PATHS: usize = 32;
+
 /// What the walk found. Numbers are places in the chain as sent, from 0.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Judgement {
@@ -160,19 +163,57 @@ pub fn root_above<'a>(chain: &'a [Certificate], judgement: &'a Judgement) -> Opt
     }
 }
 
-/// Where the path ends for OpenSSL, which takes no certificate of a store for its end but a self-signed one, unless it is told
-/// to (`X509_V_FLAG_PARTIAL_CHAIN`). The others of the stores are links for it, as what was sent.
-pub fn end_at_a_root(chain: &[Certificate], stores: &[TrustStore], now: OffsetDateTime) -> End {
-    let (mut links, mut roots) = (chain.to_vec(), stores.to_vec());
+/// The path as OpenSSL has it, which takes no certificate of a store for its end but a self-signed one, unless it is told
+/// to (`X509_V_FLAG_PARTIAL_CHAIN`). The others of the stores are links for it, as what was sent; those that may stand above
+/// it are behind the chain that comes back, numbered on.
+pub fn up_to_a_root(chain: &[Certificate], stores: &[TrustStore], now: OffsetDateTime) -> (Vec<Certificate>, Judgement) {
+    let (mut links, mut roots, mut others) = (chain.to_vec(), stores.to_vec(), Vec::new());
     for store in &mut roots {
         store.anchors.retain(|anchor| {
             let anchor = Certificate::from_der(anchor);
             let is_root = is_self_signed(&anchor);
-            links.extend((!is_root).then_some(anchor));
+            others.extend((!is_root).then_some(anchor));
             is_root
         });
     }
-    judge(&links, &roots, now).end
+    let names = |certificate: &Certificate| {
+        X509Certificate::from_der(certificate.der()).ok().map(|(_, parsed)| (alike(parsed.issuer()), alike(parsed.subject())))
+    };
+    let mut others: Vec<_> = others.into_iter().filter_map(|other| Some((names(&other)?, other))).collect();
+    let mut place = 0;
+    while let Some(link) = links.get(place) {
+        let issuer = names(link).map(|(issuer, _)| issuer);
+        let is_above = |((_, subject), _): &mut ((Vec<u8>, Vec<u8>), Certificate)| issuer.as_ref() == Some(subject);
+        let above: Vec<Certificate> = others.extract_if(.., is_above).map(|(_, other)| other).collect();
+        let is_known = |other: &Certificate| links.iter().any(|link| link.der() == other.der());
+        let new: Vec<Certificate> = above.into_iter().filter(|other| !is_known(other)).collect();
+        links.extend(new);
+        place += 1;
+    }
+    let judgement = judge(&links, &roots, now);
+    (links, judgement)
+}
+
+/// Of one root the stores may have several certificates: the last that ends, among those of the store of the anchor. While
+/// one is valid the path holds.
+pub fn last_of_root(store: &str, stores: &[TrustStore], anchor: &Certificate) -> Certificate {
+    let of = |certificate: &Certificate| {
+        let details = certificate.details().ok()?;
+        let (_, parsed) = X509Certificate::from_der(certificate.der()).ok()?;
+        Some((alike(parsed.subject()), details.key.sha256.clone(), details.not_after))
+    };
+    let Some((subject, key, end)) = of(anchor) else { return anchor.clone() };
+    let (mut last, mut last_end) = (anchor.clone(), end);
+    for other in stores.iter().filter(|other| other.name == store).flat_map(|store| &store.anchors) {
+        let other = Certificate::from_der(other);
+        if let Some((name, same, end)) = of(&other)
+            && (&name, &same) == (&subject, &key)
+            && end > last_end
+        {
+            (last, last_end) = (other, end);
+        }
+    }
+    last
 }
 
 /// Finds the path of a chain as sent; `now` prefers certificates that are valid then.
@@ -217,12 +258,14 @@ pub fn alternative(
 ) -> Option<Judgement> {
     let mut search = Search::new(chain, stores, now);
     let valid: Vec<bool> = (0..search.sent.len()).map(|index| search.is_valid_now(index)).collect();
+    let mut paths = 0;
     judgement.intermediates().iter().find_map(|without| {
         let mut usable = valid.clone();
         usable[*without] = false;
         // Each round leaves out one more, the lowest that the first path has not.
         loop {
-            let walk = search.walk(0, &usable);
+            paths += 1;
+            let walk = (paths <= MAX_PATHS).then(|| search.walk(0, &usable))?;
             let other = matches!(walk.end, Found::Anchor { .. }).then(|| search.describe(walk, None, chain))?;
             if is_good(&other) {
                 return Some(other);
@@ -338,10 +381,10 @@ impl<'a> Search<'a> {
         while let Some(current) = queue.pop_front() {
             let mut end = self.end_at(current);
             let mut has_issuer = false;
-            for next in self.candidates(current) {
-                if !usable[next] || below.contains_key(&next) || self.is_same(current, next) {
-                    continue;
-                }
+            let others: Vec<usize> =
+                self.candidates(current).into_iter().filter(|next| usable[*next] && !self.is_same(current, *next)).collect();
+            let (passed, ahead): (Vec<usize>, Vec<usize>) = others.into_iter().partition(|next| below.contains_key(next));
+            for next in ahead {
                 match self.is_issued_by(current, Issuer::Sent(next)) {
                     Some(Checked::Right) => {
                         has_issuer = true;
@@ -352,6 +395,17 @@ impl<'a> Search<'a> {
                     Some(Checked::Wrong) if matches!(end, Found::Nothing) && self.names_key_of(current, Issuer::Sent(next)) => {
                         end = Found::WrongSignature;
                     }
+                    _ => {}
+                }
+            }
+            // An issuer that was passed on another way is one all the same.
+            for next in passed {
+                if has_issuer || end.rank() >= DOUBT {
+                    break;
+                }
+                match self.is_issued_by(current, Issuer::Sent(next)) {
+                    Some(Checked::Right) => has_issuer = true,
+                    Some(Checked::Unknown) => end = self.unknown(current),
                     _ => {}
                 }
             }
@@ -367,10 +421,26 @@ impl<'a> Search<'a> {
                 }
             }
         }
-        let (top, end) = best.unwrap_or((from, Found::Nothing));
+        let Some((top, end)) = best else { return self.round(from, usable) };
         let mut path: Vec<usize> = std::iter::successors(Some(top), |index| below.get(index).copied().flatten()).collect();
         path.reverse();
         Walk { path, end }
+    }
+
+    /// Goes from issuer to issuer, where each has one that was sent, until one comes again.
+    fn round(&mut self, from: usize, usable: &[bool]) -> Walk {
+        let mut path = vec![from];
+        loop {
+            let current = path[path.len() - 1];
+            let next = self.candidates(current).into_iter().find(|next| {
+                let is_other = usable[*next] && !self.is_same(current, *next);
+                is_other && self.is_issued_by(current, Issuer::Sent(*next)) == Some(Checked::Right)
+            });
+            match next {
+                Some(next) if !path.contains(&next) => path.push(next),
+                _ => return Walk { path, end: Found::Nothing },
+            }
+        }
     }
 
     /// What stands directly above a certificate, besides what was sent.
@@ -542,6 +612,27 @@ mod tests {
         let (one, two) = (Authority::root("One CA"), Authority::root("Two CA"));
         world.chain = vec![one.leaf(|_| {}), two.certify(&one), one.certify(&two)];
         assert_eq!(judged(&world).end, End::Circle { index: 2, issuer: 1 });
+    }
+
+    /// Whoever is on two ways is no end of either: the issuer that is missing is named, in a circle with an exit too.
+    #[test]
+    fn an_issuer_on_another_way_is_one() {
+        let mut world = World::correct();
+        let (one, two, three) = (Authority::root("One CA"), Authority::root("Two CA"), Authority::root("Three CA"));
+        let gone = Authority::root("Gone CA");
+        let unknown = |index| End::UnknownIssuer { index, issuer: "CN=Gone CA".to_owned(), fetchable: false };
+        let exit = gone.certify(&three);
+        world.chain = vec![one.leaf(|_| {}), two.certify(&one), three.certify(&one), three.certify(&two), exit.clone()];
+        assert_eq!(judged(&world).end, unknown(4));
+        world.chain.swap(1, 2);
+        assert_eq!(judged(&world).end, unknown(4));
+        world.chain = vec![one.leaf(|_| {}), two.certify(&one), one.certify(&two), gone.certify(&one)];
+        assert_eq!(judged(&world).end, unknown(3));
+        world.chain = vec![one.leaf(|_| {}), gone.certify(&one), two.certify(&one), one.certify(&two)];
+        assert_eq!(judged(&world).end, unknown(1));
+        // Nothing but a circle, whose members are met on two ways.
+        world.chain = vec![one.leaf(|_| {}), two.certify(&one), three.certify(&one), three.certify(&two), two.certify(&three)];
+        assert!(matches!(judged(&world).end, End::Circle { .. }), "{:?}", judged(&world).end);
     }
 
     #[test]

@@ -28,6 +28,7 @@ use x509_parser::{
 use super::{
     Context, certificate_text, path,
     signature::{self, Checked, Signed},
+    spelling::alike,
 };
 use crate::facts::{
     Body, Certificate, Crl, Errand, Facts, Fetched, OcspAnswer, OcspResponse, Resource, RevocationStatus, hex, reason_name,
@@ -77,7 +78,12 @@ const MAX_RESPONDERS: usize = 4;
 /// The certificates of a path that a CA can take back, bottom up; a root cannot be.
 pub fn subjects<'a>(facts: &'a Facts, chain: &'a [Certificate], judgement: &'a path::Judgement) -> Vec<Subject<'a>> {
     let above = judgement.root.and_then(|root| chain.get(root)).or(judgement.anchor_above(chain));
-    let is_root = |certificate: &Certificate| parsed(certificate).is_some_and(|c| c.subject().as_raw() == c.issuer().as_raw());
+    // A CA may certify another key of its own name: only its own signature, or the store, makes a root.
+    let is_anchor = |certificate: &Certificate| judgement.anchor.as_ref().is_some_and(|anchor| anchor.der() == certificate.der());
+    let is_root = |certificate: &Certificate| {
+        is_anchor(certificate)
+            || parsed(certificate).is_some_and(|c| is_named_by(&c, &c) && signature::check(&c, &c) == Checked::Right)
+    };
     let path = judgement.path.iter().enumerate();
     let subjects = path.filter_map(|(place, index)| {
         let certificate = chain.get(*index)?;
@@ -88,12 +94,15 @@ pub fn subjects<'a>(facts: &'a Facts, chain: &'a [Certificate], judgement: &'a p
     subjects.filter(|subject| !is_root(subject.certificate)).collect()
 }
 
+/// Whether a certificate names this issuer, as names are compared on a path.
+fn is_named_by(child: &X509Certificate, issuer: &X509Certificate) -> bool {
+    alike(child.issuer()) == alike(issuer.subject())
+}
+
 fn fetched_issuer<'a>(facts: &'a Facts, certificate: &Certificate) -> Option<&'a Certificate> {
     let child = parsed(certificate)?;
     fetched_issuers(facts).find(|issuer| {
-        parsed(issuer).is_some_and(|issuer| {
-            child.issuer().as_raw() == issuer.subject().as_raw() && signature::check(&child, &issuer) == Checked::Right
-        })
+        parsed(issuer).is_some_and(|issuer| is_named_by(&child, &issuer) && signature::check(&child, &issuer) == Checked::Right)
     })
 }
 
@@ -158,9 +167,10 @@ fn open_end(context: &Context, chain: &[Certificate], judgement: &path::Judgemen
     missing(&judgement).and_then(|index| mended.get(index).cloned())
 }
 
-/// A chain with what was fetched behind it.
+/// A chain with what was fetched behind it, and can be read.
 pub fn mended(context: &Context, chain: &[Certificate]) -> Vec<Certificate> {
-    chain.iter().chain(fetched_issuers(context.facts)).cloned().collect()
+    let read = fetched_issuers(context.facts).filter(|issuer| issuer.details().is_ok());
+    chain.iter().chain(read).cloned().collect()
 }
 
 impl Subject<'_> {
@@ -245,17 +255,19 @@ impl Subject<'_> {
         let (Some(child), Some(issuer)) = (parsed(self.certificate), self.issuer.and_then(parsed)) else {
             return nothing("the issuer's certificate is not known, so the answer cannot be verified");
         };
-        let (name, key) = (child.issuer().as_raw(), &*issuer.public_key().subject_public_key.data);
+        // The two may write the one name in different kinds of string.
+        let (names, key) = ([child.issuer().as_raw(), issuer.subject().as_raw()], &*issuer.public_key().subject_public_key.data);
         let serial = hex(child.raw_serial());
         let about_it = details.answers.iter().filter(|answer| {
-            let (name, key) = match answer.hash.as_str() {
-                "1.3.14.3.2.26" => (hex(&Sha1::digest(name)), hex(&Sha1::digest(key))),
-                "2.16.840.1.101.3.4.2.1" => (hex(&Sha256::digest(name)), hex(&Sha256::digest(key))),
-                "2.16.840.1.101.3.4.2.2" => (hex(&Sha384::digest(name)), hex(&Sha384::digest(key))),
-                "2.16.840.1.101.3.4.2.3" => (hex(&Sha512::digest(name)), hex(&Sha512::digest(key))),
-                _ => return false,
+            let hash = |bytes: &[u8]| match answer.hash.as_str() {
+                "1.3.14.3.2.26" => Some(hex(&Sha1::digest(bytes))),
+                "2.16.840.1.101.3.4.2.1" => Some(hex(&Sha256::digest(bytes))),
+                "2.16.840.1.101.3.4.2.2" => Some(hex(&Sha384::digest(bytes))),
+                "2.16.840.1.101.3.4.2.3" => Some(hex(&Sha512::digest(bytes))),
+                _ => None,
             };
-            is_same_number(&answer.serial, &serial) && answer.issuer_name == name && answer.issuer_key == key
+            let is_name = names.iter().any(|name| hash(name).as_ref() == Some(&answer.issuer_name));
+            is_same_number(&answer.serial, &serial) && is_name && hash(key).as_ref() == Some(&answer.issuer_key)
         });
         // Of several, one that says "revoked" counts, and else the newest.
         let is_revoked = |answer: &OcspAnswer| matches!(answer.status, RevocationStatus::Revoked { .. });
@@ -291,7 +303,7 @@ impl Subject<'_> {
             return nothing("the issuer's certificate is not known, so the list cannot be verified");
         };
         let Ok((_, list)) = CertificateRevocationList::from_der(list.der()) else { return nothing("the list cannot be read") };
-        if list.issuer().as_raw() != child.issuer().as_raw() {
+        if alike(list.issuer()) != alike(child.issuer()) {
             return nothing("the list is of another CA");
         }
         let signed = Signed {
@@ -352,10 +364,7 @@ fn signer(basic: &[u8], issuer: &X509Certificate, now: OffsetDateTime) -> Checke
         let is_in_time =
             responder.validity().not_before.to_datetime() <= now + SKEW && now <= responder.validity().not_after.to_datetime();
         let is_for_ocsp = matches!(responder.extended_key_usage(), Ok(Some(usage)) if usage.value.ocsp_signing);
-        is_in_time
-            && is_for_ocsp
-            && responder.issuer().as_raw() == issuer.subject().as_raw()
-            && signature::check(responder, issuer) == Checked::Right
+        is_in_time && is_for_ocsp && is_named_by(responder, issuer) && signature::check(responder, issuer) == Checked::Right
     };
     let found =
         responders.iter().filter(|responder| is_delegate(responder)).map(|responder| signed.is_by(responder.public_key()));
@@ -515,6 +524,40 @@ mod tests {
             Learned::Nothing(_) => "nothing",
         };
         assert_eq!(learned, expected);
+    }
+
+    /// A CA that certifies a key for its own name has a subject below it like any other; a root is none.
+    #[test]
+    fn the_same_name_makes_no_root() {
+        let mut world = World::correct();
+        let named = |params: &mut rcgen::CertificateParams| params.use_authority_key_identifier_extension = true;
+        let issuing = world.root.intermediate_with("World Root CA", named);
+        world.chain = vec![issuing.leaf(named), issuing.certificate.clone(), world.root.certificate.clone()];
+        let of = |world: &World| {
+            let judgement = path::judge(&world.chain, &world.stores, NOW);
+            subjects(&world.facts(1), &world.chain, &judgement).into_iter().map(|subject| subject.what).collect::<Vec<_>>()
+        };
+        assert_eq!(of(&world), ["the server's certificate", "certificate 2 (CN=World Root CA)"]);
+        world.chain = vec![World::self_signed()];
+        assert_eq!(of(&world), <[&str; 0]>::default());
+    }
+
+    /// The list writes the name of the CA as UTF8String, the CA itself as PrintableString: one name (RFC 5280, 7.1).
+    #[test]
+    fn a_name_may_be_written_otherwise() {
+        let world = World::correct();
+        let name = |value| {
+            let mut name = rcgen::DistinguishedName::new();
+            name.push(rcgen::DnType::CommonName, value);
+            name
+        };
+        let printable = name(rcgen::DnValue::PrintableString("Issuing CA".try_into().unwrap()));
+        let utf8 = world.issuing.called(name(rcgen::DnValue::Utf8String("Issuing CA".to_owned())));
+        let issuing = world.issuing.called(printable);
+        let leaf = issuing.leaf(|_| {});
+        let list = Crl::from_der(&utf8.list(|_| {}));
+        let subject = Subject { what: String::new(), certificate: &leaf, issuer: Some(&issuing.certificate) };
+        assert!(matches!(subject.of_crl(&list, "", NOW), Learned::Good(_)), "{:?}", subject.of_crl(&list, "", NOW));
     }
 
     fn hex_bytes(text: &str) -> Vec<u8> {

@@ -100,7 +100,8 @@ fn opinion(error: Error) -> Opinion {
     let words = match error {
         Error::EndEntityUsedAsCa => "a certificate above the server's is not one of a CA",
         Error::PathLenConstraintViolated => "there are more certificates below a CA than its path length allows",
-        Error::NameConstraintViolation => return Opinion::RefusesNames,
+        // It makes a quarter of a million comparisons at most.
+        Error::NameConstraintViolation | Error::MaximumNameConstraintComparisonsExceeded => return Opinion::RefusesNames,
         Error::RequiredEkuNotFound | Error::RequiredEkuNotFoundContext(_) => {
             return Opinion::RefusesUsage("a certificate is not meant for TLS servers, by its extended key usage".to_owned());
         }

@@ -73,6 +73,9 @@ pub enum Key {
     /// RSA, 2048 bits.
     #[serde(rename = "rsa-2048")]
     Rsa2048,
+    /// RSA, 2056 bits: whole bytes, and no whole words.
+    #[serde(rename = "rsa-2056")]
+    Rsa2056,
     /// RSA, 3072 bits.
     #[serde(rename = "rsa-3072")]
     Rsa3072,
@@ -149,7 +152,7 @@ impl Key {
     /// `RSA`, `ECDSA` or `Ed25519`.
     pub fn algorithm(self) -> &'static str {
         match self {
-            Self::Rsa2048 | Self::Rsa3072 | Self::Rsa4096 | Self::Rsa8192 | Self::Rsa16384 => "RSA",
+            Self::Rsa2048 | Self::Rsa2056 | Self::Rsa3072 | Self::Rsa4096 | Self::Rsa8192 | Self::Rsa16384 => "RSA",
             Self::EcdsaP256 | Self::EcdsaP384 | Self::EcdsaP521 => "ECDSA",
             Self::Ed25519 => "Ed25519",
         }

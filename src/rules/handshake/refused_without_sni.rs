@@ -70,7 +70,7 @@ fn faults(context: &Context, chain: &[Certificate]) -> Vec<(&'static str, String
     let judgement = path::judge(chain, context.stores, context.now);
     let is_any_trusted = context.stores.iter().any(|store| !store.anchors.is_empty());
     match &judgement.end {
-        End::Trusted { .. } => faults.extend(constraints::faults(chain, &judgement).into_iter().next().map(|why| ("path", why))),
+        End::Trusted { .. } => faults.extend(constraints::faults(chain, &judgement).found.into_iter().next().map(|why| ("path", why))),
         End::Undecided(_) => {}
         End::SelfSigned => faults.push(("trust", "its certificate is self-signed".to_owned())),
         _ if is_any_trusted => faults.push(("trust", "its certificate does not lead to a trust anchor".to_owned())),

@@ -58,7 +58,7 @@ impl Search<'_> {
         let is_trusted = matches!(end, End::Trusted { .. });
         let misled = climb.filter(|_| is_trusted).and_then(|climb| climb.misled(&related));
         for (index, relation) in &mut extra {
-            if misled.is_some_and(|misled| misled.taken == *index) && *relation == Relation::Unrelated {
+            if misled.as_ref().is_some_and(|misled| misled.taken == Some(*index)) && *relation == Relation::Unrelated {
                 *relation = Relation::Misleading;
             }
         }

@@ -4,32 +4,42 @@
 
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
-use super::{Checked, Found, Issuer, Search, Walk};
+use super::{Checked, Found, Issuer, Search, Walk, is_valid};
 use crate::{
     facts::Certificate,
-    rules::{key_identifiers, signature, spelling::canonical},
+    rules::{key_identifiers, short, signature, spelling::canonical},
+    trust::TrustStore,
 };
 
-/// A certificate that OpenSSL takes for an issuer, and by which it gets to no trust anchor, though another path leads to one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What leads OpenSSL to no trust anchor, though another path leads to one.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Misled {
     /// The certificate whose issuer it looks for.
     pub child: usize,
-    /// What it takes.
-    pub taken: usize,
+    /// What was sent and it takes for that; none where it takes what the store has, or looks for none.
+    pub taken: Option<usize>,
     /// What is wrong with the path that it then has.
     pub end: DeadEnd,
 }
 
 /// Why a path that OpenSSL has built is of no use.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DeadEnd {
-    /// The last certificate is self-signed, and no trust anchor.
+    /// The last certificate is self-signed by what it says of its issuer, and no trust anchor. Then its issuer is not looked for.
     SelfSigned(usize),
     /// The issuer of the last certificate is neither sent nor trusted.
     NoIssuer(usize),
     /// The signature on a certificate was not made by what was taken for its issuer.
     WrongSignature(usize),
+    /// The trust anchor that has the name of a certificate's issuer has another key than the one that signed it.
+    WrongAnchor {
+        /// The certificate with the signature.
+        index: usize,
+        /// The anchor's subject.
+        subject: String,
+        /// The store that holds it.
+        store: String,
+    },
 }
 
 /// Where a climb got to.
@@ -43,12 +53,29 @@ pub(super) enum Climb {
 }
 
 impl Climb {
-    /// The first certificate on the way to a dead end that is not among those of another path, `known`.
+    /// The first certificate on the way to a dead end that is not among those of another path, `known`; or what keeps it from
+    /// going on where that path does.
     pub(super) fn misled(&self, known: &[usize]) -> Option<Misled> {
         let Self::Dead(path, end) = self else { return None };
-        let step = path.windows(2).find(|step| !known.contains(&step[1]))?;
-        Some(Misled { child: step[0], taken: step[1], end: *end })
+        let end = end.clone();
+        if let Some(step) = path.windows(2).find(|step| !known.contains(&step[1])) {
+            return Some(Misled { child: step[0], taken: Some(step[1]), end });
+        }
+        match end {
+            DeadEnd::SelfSigned(index) | DeadEnd::WrongAnchor { index, .. } => Some(Misled { child: index, taken: None, end }),
+            // What does not fit has rules of its own.
+            DeadEnd::NoIssuer(_) | DeadEnd::WrongSignature(_) => None,
+        }
     }
+}
+
+/// What of the stores stands above a certificate for OpenSSL.
+enum Above {
+    Anchor(Found),
+    /// One of another key.
+    Wrong(usize),
+    Unknown,
+    Nothing,
 }
 
 impl Search<'_> {
@@ -58,11 +85,13 @@ impl Search<'_> {
         let mut wrong = None;
         let mut current = 0;
         loop {
-            if let Some(end) = self.first_anchor(current, only_public) {
-                return match wrong {
-                    None => Climb::Trusted(Walk { path, end }),
-                    Some(child) => Climb::Dead(path, DeadEnd::WrongSignature(child)),
-                };
+            let above = self.first_anchor(current, only_public);
+            match (above, wrong) {
+                (Above::Anchor(end), None) => return Climb::Trusted(Walk { path, end }),
+                (Above::Anchor(_) | Above::Wrong(_), Some(child)) => return Climb::Dead(path, DeadEnd::WrongSignature(child)),
+                (Above::Wrong(anchor), None) => return Climb::Dead(path, self.wrong_anchor(current, anchor)),
+                (Above::Unknown, _) => return Climb::Unknown,
+                (Above::Nothing, _) => {}
             }
             if self.fits(current, Issuer::Sent(current)) {
                 return Climb::Dead(path, DeadEnd::SelfSigned(current));
@@ -78,13 +107,49 @@ impl Search<'_> {
         }
     }
 
-    fn first_anchor(&mut self, current: usize, only_public: bool) -> Option<Found> {
-        (0..self.anchors.len()).find_map(|anchor| {
-            let public = self.anchors[anchor].0.public;
-            let counts =
-                (public || !only_public) && (self.is_anchor(current, anchor) || self.fits(current, Issuer::Anchor(anchor)));
-            (counts && self.is_below(current, anchor) == Some(Checked::Right)).then_some(Found::Anchor { anchor, public })
-        })
+    /// What looks self-signed is compared with the stores whole. Above anything else comes the first that fits and is valid, or
+    /// else the one that was valid last; of several stores, any that has the right one counts.
+    fn first_anchor(&mut self, current: usize, only_public: bool) -> Above {
+        let counts = |search: &Self, anchor: &usize| search.anchors[*anchor].0.public || !only_public;
+        let found =
+            |search: &Self, anchor: usize| Above::Anchor(Found::Anchor { anchor, public: search.anchors[anchor].0.public });
+        let identical = (0..self.anchors.len()).find(|anchor| counts(self, anchor) && self.is_anchor(current, *anchor));
+        if let Some(anchor) = identical {
+            return found(self, anchor);
+        }
+        if self.fits(current, Issuer::Sent(current)) {
+            return Above::Nothing;
+        }
+        let fitting: Vec<usize> = (0..self.anchors.len())
+            .filter(|anchor| counts(self, anchor) && self.fits(current, Issuer::Anchor(*anchor)))
+            .collect();
+        let mut above = Above::Nothing;
+        let mut seen: Vec<&TrustStore> = Vec::new();
+        for first in &fitting {
+            let store: &TrustStore = self.anchors[*first].0;
+            if seen.iter().any(|seen| std::ptr::eq(*seen, store)) {
+                continue;
+            }
+            seen.push(store);
+            let of_store = || fitting.iter().copied().filter(|anchor| std::ptr::eq(self.anchors[*anchor].0, store));
+            let end = |anchor: &usize| self.anchors[*anchor].1.validity().not_after.timestamp();
+            let valid = of_store().find(|anchor| is_valid(&self.anchors[*anchor].1, self.now));
+            let Some(taken) = valid.or_else(|| of_store().rev().max_by_key(end)) else { continue };
+            match self.is_below(current, taken) {
+                Some(Checked::Right) => return found(self, taken),
+                Some(Checked::Unknown) => above = Above::Unknown,
+                Some(Checked::Wrong) | None if matches!(above, Above::Nothing) => above = Above::Wrong(taken),
+                Some(Checked::Wrong) | None => {}
+            }
+        }
+        above
+    }
+
+    fn wrong_anchor(&self, index: usize, anchor: usize) -> DeadEnd {
+        let (store, certificate) = &self.anchors[anchor];
+        let anchor = Certificate::from_der(certificate.as_raw());
+        let subject = anchor.details().map_or_else(|_| "?".to_owned(), |details| short(details.subject.as_str()));
+        DeadEnd::WrongAnchor { index, subject, store: store.name.clone() }
     }
 
     /// The first that fits and is valid, or else the one that was valid last.

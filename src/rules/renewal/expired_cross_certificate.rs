@@ -1,5 +1,12 @@
 use super::{ago, date};
-use crate::rules::{Context, Outcome, Violation, certificate_text, each_path, path::Relation, rule};
+use crate::{
+    facts::Certificate,
+    rules::{
+        Context, Outcome, Violation, certificate_text, each_path,
+        path::{Judgement, Relation},
+        rule,
+    },
+};
 
 rule! {
     /// An expired certificate of another path is still sent.
@@ -11,8 +18,9 @@ rule! {
     ///
     /// ## Why it matters
     ///
-    /// Current verifiers find the valid path. Old ones, OpenSSL before 1.1.0 among them, follow the certificates
-    /// as sent and refuse when they meet the expired one, though the root that they trust would do.
+    /// OpenSSL and rustls find the valid path. GnuTLS 3.7, which Debian's Exim uses, does not where the expired certificate of an
+    /// intermediate is sent before the valid one. Old verifiers, OpenSSL before 1.1.0 among them, follow the certificates as sent
+    /// and refuse when they meet the expired one, though the root that they trust would do.
     ///
     /// ## Remedy
     ///
@@ -39,12 +47,25 @@ fn judge(context: &Context) -> Outcome {
             let end = chain[*index].details().ok()?.not_after;
             (end < context.now).then(|| {
                 let message = format!("{} is not needed and expired {}", certificate_text(chain, *index), ago(context.now - end));
-                Violation::new(message).evidence(format!("valid until {}", date(end)))
+                let violation = Violation::new(message).evidence(format!("valid until {}", date(end)));
+                if is_taken_first(context, chain, judgement, *index) {
+                    violation.evidence("it is sent before the valid one of that CA: GnuTLS 3.7, which Debian's Exim uses, refuses the path")
+                } else {
+                    violation
+                }
             })
         });
         let violations: Vec<Violation> = expired.collect();
         if violations.is_empty() { Outcome::Passed(String::new()) } else { Outcome::Violated(violations) }
     })
+}
+
+/// Whether a certificate is of an intermediate on the path, and sent before the one that is there. `certtool --verify` of GnuTLS
+/// 3.7 takes it then; another one of a CA that the store has itself it leaves alone.
+fn is_taken_first(context: &Context, chain: &[Certificate], judgement: &Judgement, index: usize) -> bool {
+    let of = |index: usize| chain[index].details().ok().map(|details| (&details.subject, &details.key.sha256));
+    let is_valid = |index: usize| chain[index].details().is_ok_and(|details| details.not_after >= context.now);
+    judgement.intermediates().iter().any(|valid| index < *valid && is_valid(*valid) && of(index) == of(*valid))
 }
 
 #[cfg(test)]
@@ -63,5 +84,17 @@ mod tests {
         let former = Authority::root("Former Root CA");
         world.chain.push(former.certify_until(&world.root, NOW + Duration::days(days)));
         assert_eq!(kind(&world.judge(&RULE)), expected);
+    }
+
+    #[test]
+    fn gnutls_takes_the_first() {
+        let mut world = World::correct();
+        let expired = world.root.certify_until(&world.issuing, NOW - Duration::days(3));
+        world.chain.insert(1, expired.clone());
+        assert!(format!("{:?}", world.judge(&RULE)).contains("GnuTLS 3.7"));
+        world.chain.remove(1);
+        world.chain.push(expired);
+        assert_eq!(kind(&world.judge(&RULE)), "violated");
+        assert!(!format!("{:?}", world.judge(&RULE)).contains("GnuTLS 3.7"));
     }
 }

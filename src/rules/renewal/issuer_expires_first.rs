@@ -67,6 +67,9 @@ mod tests {
         let root = world.root.until(NOW + Duration::days(20));
         world.stores[0].anchors = vec![root.der().to_vec().into()];
         assert_eq!(messages(&world.judge(&RULE)), ["the root (CN=World Root CA) expires in 20 days, before the server's certificate"]);
+        // While the store has another certificate of it, nothing breaks.
+        world.stores[0].anchors.push(world.root.certificate.der().to_vec().into());
+        assert_eq!(kind(&world.judge(&RULE)), "passed");
     }
 
     /// No moment of judgement is so far away that days cannot be counted from it.

@@ -2,8 +2,12 @@
 
 use time::{Duration, OffsetDateTime};
 
-use super::{Context, Outcome, certificate_text, each_path, known_path, path::root_above, rules};
-use crate::facts::CertificateDetails;
+use super::{
+    Context, Outcome, certificate_text, each_path, known_path,
+    path::{self, End, Judgement, root_above},
+    rules,
+};
+use crate::facts::{Certificate, CertificateDetails};
 
 mod calendar;
 
@@ -49,7 +53,9 @@ fn each_above(
         };
         let issuer = |index: &usize| Ok((certificate_text(chain, *index), details(*index)?));
         let issuers: Result<Vec<_>, String> = judgement.intermediates().iter().map(issuer).collect();
-        let root = root_above(chain, judgement).and_then(|(what, root)| Some((what, root.details().ok()?)));
+        let last = last_root(context, judgement);
+        let root =
+            root_above(chain, judgement).and_then(|(what, root)| Some((what, last.as_ref().unwrap_or(root).details().ok()?)));
         match (details(0), issuers) {
             (Ok(leaf), Ok(issuers)) => {
                 let intermediates = issuers.len();
@@ -59,6 +65,14 @@ fn each_above(
             (Err(why), _) | (_, Err(why)) => Outcome::Undetermined(why),
         }
     })
+}
+
+/// Of the trust anchor of a path, the certificate that ends last.
+fn last_root(context: &Context, judgement: &Judgement) -> Option<Certificate> {
+    match (&judgement.end, &judgement.anchor) {
+        (End::Trusted { store, .. }, Some(anchor)) => Some(path::last_of_root(store, context.stores, anchor)),
+        _ => None,
+    }
 }
 
 /// `2026-03-01`.

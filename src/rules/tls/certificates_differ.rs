@@ -30,6 +30,7 @@ rule! {
     /// - Postfix: list both chains in `smtpd_tls_chain_files`, and let one renewal write both.
     /// - Exim: `tls_certificate` and `tls_privatekey` take lists of files with OpenSSL and GnuTLS.
     /// - Sendmail: `ServerCertFile` and `ServerKeyFile` take two files each, with a comma between them.
+    /// - OpenSMTPD: it has one certificate for each name; look at what terminates TLS before it.
     /// - Exchange: one certificate is chosen for each FQDN; remove old ones with `Remove-ExchangeCertificate`.
     ///
     /// ## References

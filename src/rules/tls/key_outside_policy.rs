@@ -27,8 +27,8 @@ rule! {
     ///
     /// Read the lists that the policy names: `mtalab policies` tells where they come from.
     ///
-    /// - Postfix, Exim: `openssl req -new -newkey rsa:3072 -nodes -keyout mx.key -out mx.csr`, or `-newkey ec
-    ///   -pkeyopt ec_paramgen_curve:P-256`.
+    /// - Postfix, Exim, Sendmail, OpenSMTPD: `openssl req -new -newkey rsa:3072 -nodes -keyout mx.key -out mx.csr`,
+    ///   or `-newkey ec -pkeyopt ec_paramgen_curve:P-256`.
     /// - Exchange: `New-ExchangeCertificate -GenerateRequest -KeySize 4096 -DomainName mx.example.org`.
     ///
     /// ## References

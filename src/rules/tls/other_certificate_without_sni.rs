@@ -1,8 +1,9 @@
 use crate::{
     facts::{Answer, Certificate, CertificateDetails, Observed, Sni},
     rules::{
-        Context, Outcome, Violation, listed, rule,
+        Context, Outcome, Violation, listed,
         offers::{each_offers, passed, violated},
+        rule, short,
     },
 };
 
@@ -27,6 +28,8 @@ rule! {
     ///   are sent to those that ask.
     /// - Exim: the expansion of `tls_certificate` must give the certificate of the MX where `$tls_in_sni` is
     ///   empty.
+    /// - Sendmail: it goes by no name; look at what terminates TLS before it.
+    /// - OpenSMTPD: the first `pki` of the `listen` line is the default; those after it are sent to those that ask.
     /// - Exchange: the certificate for SMTP is chosen by the FQDN of the connector, not by the name in the
     ///   hello.
     ///
@@ -64,7 +67,11 @@ fn compared(leaf: &Certificate, own: &[&Certificate]) -> Outcome {
     let Some(same_kind) = own.iter().find(|known| kind(known).is_some() && kind(known) == kind(leaf)) else {
         return Outcome::NotApplicable("no certificate of that kind was seen with the server's name".to_owned());
     };
-    let names = |details: &CertificateDetails| listed(details.subject_alt_names.iter(), 10, ", ");
+    let names = |details: &CertificateDetails| match &details.subject_alt_names[..] {
+        [] if details.subject.as_str().is_empty() => "no names".to_owned(),
+        [] => short(details.subject.as_str()),
+        names => listed(names.iter(), 10, ", "),
+    };
     let line = |what: &str, certificate: &Certificate| match certificate.details() {
         Ok(details) => {
             format!("{what}: {}, serial {}, valid until {}", names(details), details.serial, details.not_after.date())
@@ -95,6 +102,14 @@ mod tests {
         let world = World::correct();
         assert_eq!(kind(&world.judge_offers(&RULE, Offers::good())), "passed");
         assert_eq!(kind(&judged(&world, World::self_signed())), "violated");
+        let nameless = |name| move |params: &mut rcgen::CertificateParams| {
+            params.subject_alt_names.clear();
+            World::set_common_name(params, name);
+        };
+        for (name, words) in [(None, "without: no names, serial"), (Some("gateway"), "without: CN=gateway, serial")] {
+            let outcome = judged(&world, world.issuing.leaf(nameless(name)));
+            assert!(format!("{outcome:?}").contains(words), "{outcome:?}");
+        }
         assert_eq!(kind(&judged(&world, world.issuing.leaf_of(Key::Rsa(2048)))), "not-applicable");
         assert_eq!(kind(&judged(&world, Certificate::from_der(b"no certificate"))), "not-applicable");
         assert_eq!(kind(&world.judge_offers(&RULE, Offers::unanswered())), "undetermined");

@@ -26,6 +26,7 @@ rule! {
     /// - Exim: with OpenSSL, `openssl_options` with `+no_sslv2`; with GnuTLS, `a list that begins with NORMAL`
     ///   in `tls_require_ciphers`.
     /// - Sendmail: add `+SSL_OP_NO_SSLv2` to `ServerSSLOptions` (`confSERVER_SSL_OPTIONS` in `sendmail.mc`).
+    /// - OpenSMTPD: no version that is maintained has it; look at what terminates TLS before it.
     /// - Exchange: `Enabled` = 0 under `SCHANNEL\Protocols\SSL 2.0\Server` of the registry, then restart.
     ///
     /// ## References

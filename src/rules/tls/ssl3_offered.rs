@@ -25,6 +25,7 @@ rule! {
     /// - Exim: with OpenSSL, `openssl_options` with `+no_sslv3`; with GnuTLS, `-VERS-SSL3.0` in
     ///   `tls_require_ciphers`.
     /// - Sendmail: add `+SSL_OP_NO_SSLv3` to `ServerSSLOptions` (`confSERVER_SSL_OPTIONS` in `sendmail.mc`).
+    /// - OpenSMTPD: no version that is maintained has it; look at what terminates TLS before it.
     /// - Exchange: `Enabled` = 0 under `SCHANNEL\Protocols\SSL 3.0\Server` of the registry, then restart.
     ///
     /// ## References

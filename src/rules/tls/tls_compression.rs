@@ -22,6 +22,7 @@ rule! {
     /// - Exim: with OpenSSL, `+no_compression` in `openssl_options`; with GnuTLS, `-COMP-ALL:+COMP-NULL` in
     ///   `tls_require_ciphers`.
     /// - Sendmail: add `+SSL_OP_NO_COMPRESSION` to `ServerSSLOptions`.
+    /// - OpenSMTPD: LibreSSL and its libtls have no compression; look at what terminates TLS before it.
     /// - Exchange: Schannel has no compression.
     ///
     /// ## References

@@ -1,8 +1,11 @@
 use super::each_end;
-use crate::rules::{
-    Context, Outcome, ResultType, Violation,
-    path::{self, End},
-    rule, short,
+use crate::{
+    facts::Certificate,
+    rules::{
+        Context, Outcome, ResultType, Violation,
+        path::{self, End, Judgement},
+        rule, short,
+    },
 };
 
 rule! {
@@ -10,7 +13,8 @@ rule! {
     ///
     /// ## What it checks
     ///
-    /// The path ends at an intermediate in the trust store, and no root of the store stands above it.
+    /// The path ends at an intermediate in the trust store, and no root of the store stands above it, or one that is not
+    /// valid now.
     ///
     /// ## Why it matters
     ///
@@ -46,15 +50,41 @@ fn judge(context: &Context) -> Outcome {
             Ok(details) => short(details.subject.as_str()),
             Err(_) => "a certificate that cannot be read".to_owned(),
         };
-        match path::end_at_a_root(chain, context.stores, context.now) {
-            End::Trusted { .. } => Outcome::Passed(String::new()),
+        let found = format!("the path ends at {what}, which {store} trusts and which is no root");
+        let (links, upwards) = path::up_to_a_root(chain, context.stores, context.now);
+        match upwards.end {
+            End::Trusted { .. } => match above(context, chain, &links, &upwards) {
+                Some(fault) => Outcome::Violated(vec![Violation::new(found).evidence(fault)]),
+                None => Outcome::Passed(String::new()),
+            },
+            End::Undecided(_) if links.len() > path::MAX_CERTIFICATES && chain.len() <= path::MAX_CERTIFICATES => {
+                Outcome::Undetermined("the trust store has too many certificates that may stand above it".to_owned())
+            }
             End::Undecided(why) => Outcome::Undetermined(why),
             _ => {
-                let violation = Violation::new(format!("the path ends at {what}, which {store} trusts and which is no root"));
                 let senders = "OpenSSL refuses it without the root in its store, unless it is told -partial_chain; GnuTLS and rustls-webpki accept it";
-                Outcome::Violated(vec![violation.evidence(senders)])
+                Outcome::Violated(vec![Violation::new(found).evidence(senders)])
             }
         }
+    })
+}
+
+/// What of the stores OpenSSL goes on by, and is not valid now.
+fn above(context: &Context, chain: &[Certificate], links: &[Certificate], upwards: &Judgement) -> Option<String> {
+    let of_store = upwards.path.iter().filter(|index| **index >= chain.len()).filter_map(|index| links.get(*index));
+    of_store.chain(&upwards.anchor).find_map(|certificate| {
+        let details = certificate.details().ok()?;
+        let words = if details.not_after < context.now {
+            format!("expired on {}", details.not_after.date())
+        } else if details.not_before > context.now {
+            format!("is not valid before {}", details.not_before.date())
+        } else {
+            return None;
+        };
+        let subject = short(details.subject.as_str());
+        Some(format!(
+            "OpenSSL goes on to {subject}, which is in the store and {words}, and refuses it unless it is told -partial_chain; GnuTLS and rustls-webpki accept it"
+        ))
     })
 }
 
@@ -77,6 +107,34 @@ mod tests {
         trusts(&mut world, &[&leaf, &issuing, &root]);
         assert_eq!(kind(&world.judge(&RULE)), "passed");
         world.chain.truncate(1);
+        assert_eq!(kind(&world.judge(&RULE)), "passed");
+    }
+
+    /// OpenSSL goes on to the root of the store and looks at its dates (error 10).
+    #[test]
+    fn the_root_above_must_be_valid() {
+        let mut world = World::correct();
+        let issuing = world.issuing.certificate.clone();
+        let root = world.root.until(crate::rules::test_facts::NOW - time::Duration::days(3));
+        trusts(&mut world, &[&issuing, &root]);
+        let outcome = world.judge(&RULE);
+        assert!(format!("{outcome:?}").contains("OpenSSL goes on to CN=World Root CA, which is in the store and expired on"), "{outcome:?}");
+        let good = world.root.certificate.clone();
+        trusts(&mut world, &[&issuing, &root, &good]);
+        assert_eq!(kind(&world.judge(&RULE)), "passed");
+    }
+
+    /// What of a large store does not stand above the path does not count.
+    #[test]
+    fn a_large_store_is_no_long_chain() {
+        let mut world = World::correct();
+        let others: Vec<_> = (0..40).map(|number| world.root.intermediate(&format!("CA {number}")).certificate).collect();
+        let (issuing, root) = (world.issuing.certificate.clone(), world.root.certificate.clone());
+        let store = || others.iter().chain([&issuing]);
+        world.chain.truncate(1);
+        trusts(&mut world, &store().collect::<Vec<_>>());
+        assert_eq!(kind(&world.judge(&RULE)), "violated");
+        trusts(&mut world, &store().chain([&root]).collect::<Vec<_>>());
         assert_eq!(kind(&world.judge(&RULE)), "passed");
     }
 

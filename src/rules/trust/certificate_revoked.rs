@@ -74,6 +74,7 @@ fn judge(context: &Context) -> Outcome {
             // A staple that does not hold has a rule of its own; who did not ask further does not doubt.
             (true, Some(why)) if is_asked => Outcome::Undetermined(good.into_iter().chain([why]).collect::<Vec<_>>().join("; ")),
             (true, _) if !good.is_empty() => Outcome::Passed(good.join("; ")),
+            (true, _) if is_asked => Outcome::NotApplicable("there is no CA that could revoke it".to_owned()),
             (true, _) => Outcome::NotApplicable("not asked; --revocation does".to_owned()),
         }
     })
@@ -136,6 +137,12 @@ mod tests {
         let mut facts = world.facts(1);
         assert_eq!(kind(&(RULE.judge)(&world.context(&facts))), "not-applicable");
         facts.told_to_fetch = vec![Resource::Ocsp, Resource::Crl];
+        let mut own = World::correct();
+        own.chain = vec![World::self_signed()];
+        let mut alone = own.facts(1);
+        alone.told_to_fetch = vec![Resource::Ocsp, Resource::Crl];
+        let why = "there is no CA that could revoke it";
+        assert_eq!((RULE.judge)(&own.context(&alone)), Outcome::NotApplicable(why.to_owned()));
         let outcome = (RULE.judge)(&world.context(&facts));
         let why = "whether the server's certificate was revoked is not known: it names nobody who could be asked";
         assert_eq!(outcome, Outcome::Undetermined(why.to_owned()));

@@ -2,7 +2,8 @@ use super::each_end;
 use crate::{
     facts::Certificate,
     rules::{
-        Context, Outcome, ResultType, Violation, certificate_text, constraints,
+        Context, Outcome, ResultType, Violation, certificate_text,
+        constraints::{self, Faults},
         path::{self, DeadEnd, End, Judgement, Misled},
         rule,
         second_opinion::{self, Opinion},
@@ -65,19 +66,41 @@ fn judge(context: &Context) -> Outcome {
 /// The path that OpenSSL does not find, and what it takes instead.
 fn dead_end(context: &Context, chain: &[Certificate], judgement: &Judgement, misled: &Misled) -> Violation {
     let what = |index: usize| certificate_text(chain, index);
-    let (child, taken) = (what(misled.child), what(misled.taken));
-    let words = format!("OpenSSL takes {taken} for the issuer of {child}, finds no valid path by it, and does not go back");
-    let end = match misled.end {
-        DeadEnd::SelfSigned(index) => format!("its path ends at {}, which is self-signed and no trust anchor", what(index)),
-        DeadEnd::NoIssuer(index) => format!("its path ends at {}, whose issuer is neither sent nor trusted", what(index)),
-        DeadEnd::WrongSignature(index) => format!("the signature on {} was not made by the key of what it takes for the issuer", what(index)),
+    let child = what(misled.child);
+    let words = match (misled.taken, &misled.end) {
+        (Some(taken), _) => {
+            format!("OpenSSL takes {} for the issuer of {child}, finds no valid path by it, and does not go back", what(taken))
+        }
+        (None, DeadEnd::WrongAnchor { subject, .. }) => {
+            format!("OpenSSL takes another trust anchor ({subject}) for the issuer of {child}, and does not go back")
+        }
+        (None, _) => format!("OpenSSL takes {child} for a self-signed one, and does not look for its issuer"),
+    };
+    let end = match &misled.end {
+        DeadEnd::SelfSigned(index) if misled.taken.is_none() => {
+            format!("{} names itself for its issuer, and no key: a key identifier of its authority would tell", what(*index))
+        }
+        DeadEnd::SelfSigned(index) => format!("its path ends at {}, which is self-signed and no trust anchor", what(*index)),
+        DeadEnd::NoIssuer(index) => format!("its path ends at {}, whose issuer is neither sent nor trusted", what(*index)),
+        DeadEnd::WrongSignature(index) => {
+            format!("the signature on {} was not made by the key of what it takes for the issuer", what(*index))
+        }
+        DeadEnd::WrongAnchor { index, subject, store } => {
+            format!("the signature on {} was not made by the key of {subject} in {store}", what(*index))
+        }
     };
     let details = || judgement.path.iter().filter_map(|index| chain.get(*index)?.details().ok());
     let is_valid = details().all(|details| details.not_before <= context.now && context.now <= details.not_after);
-    // GnuTLS leaves out a self-signed certificate between others, and goes on behind it.
-    let others = match misled.end {
+    let key = |certificate: &Certificate| certificate.details().ok().map(|details| details.key.sha256.clone());
+    // What the path has in the place of what OpenSSL takes.
+    let place = judgement.path.iter().position(|index| *index == misled.child);
+    let right = place.and_then(|place| judgement.path.get(place + 1)).map(|right| &chain[*right]).or(judgement.anchor.as_ref());
+    let is_key_of = |taken: usize| right.is_some_and(|right| key(right) == key(&chain[taken]));
+    // As certtool of GnuTLS 3.7 judges it: it leaves out a self-signed certificate between others, and goes on behind it.
+    let others = match (misled.taken, &misled.end) {
         _ if !is_valid => "not all of it is valid now",
-        DeadEnd::SelfSigned(index) if index == misled.taken => "GnuTLS and rustls-webpki find it",
+        (Some(taken), DeadEnd::SelfSigned(index)) if *index == taken && is_key_of(taken) => "GnuTLS and rustls-webpki find it",
+        (None, _) => "rustls-webpki finds it, GnuTLS may",
         _ => "rustls-webpki finds it, GnuTLS does not",
     };
     let way = climb(chain, judgement);
@@ -86,7 +109,10 @@ fn dead_end(context: &Context, chain: &[Certificate], judgement: &Judgement, mis
 
 /// What breaks a rule on the path, whoever finds it.
 fn constrained(context: &Context, chain: &[Certificate], judgement: &Judgement) -> Outcome {
-    let faults = constraints::faults(chain, judgement);
+    let Faults { found: faults, doubt } = constraints::faults(chain, judgement);
+    if let (true, Some(doubt)) = (faults.is_empty(), doubt) {
+        return Outcome::Undetermined(doubt.to_owned());
+    }
     let opinion = second_opinion::ask(chain, judgement, context.stores, context.now);
     let (faults, dissent) = match (opinion, faults.is_empty()) {
         (Opinion::Accepts | Opinion::RefusesForOtherReasons, true) => return Outcome::Passed(String::new()),
@@ -108,7 +134,7 @@ fn constrained(context: &Context, chain: &[Certificate], judgement: &Judgement) 
         (Opinion::Accepts, false) => (faults, Some("rustls-webpki accepts the path all the same".to_owned())),
         (_, false) => (faults, None),
     };
-    let is_good = |other: &Judgement| constraints::faults(chain, other).is_empty();
+    let is_good = |other: &Judgement| constraints::faults(chain, other).is_none();
     let is_taken = judgement.misled.is_none();
     let other = is_taken.then(|| path::alternative(chain, judgement, context.stores, context.now, is_good)).flatten();
     let dissent = other.map(|other| other_path(chain, &other)).or(dissent);
@@ -312,6 +338,59 @@ mod tests {
         assert_eq!(kind(&world.judge(&RULE)), "passed");
     }
 
+    /// Its subject is that of its issuer, and it names no key: OpenSSL looks no further (errors 18 and 19).
+    #[test]
+    fn what_only_looks_self_signed_is_found() {
+        let mut world = World::correct();
+        let named_so = |params: &mut Params| {
+            params.distinguished_name = rcgen::DistinguishedName::new();
+            params.distinguished_name.push(rcgen::DnType::CommonName, "World Root CA");
+            params.use_authority_key_identifier_extension = false;
+        };
+        world.chain = vec![world.root.leaf(named_so)];
+        let outcome = world.judge(&RULE);
+        let words = "OpenSSL takes the server's certificate for a self-signed one, and does not look for its issuer";
+        assert_eq!(messages(&outcome), [words]);
+        assert!(format!("{outcome:?}").contains("GnuTLS may"), "{outcome:?}");
+        // Who names its key is not taken for one below the root of that name.
+        let named = |params: &mut Params| params.use_authority_key_identifier_extension = true;
+        let issuing = world.root.intermediate_with("World Root CA", named_so);
+        world.chain = vec![issuing.leaf(named), issuing.certificate.clone()];
+        assert!(messages(&world.judge(&RULE))[0].starts_with("OpenSSL takes certificate 2 (CN=World Root CA) for a self-signed one"));
+        // With the key identifier, nothing is mistaken.
+        let issuing = world.root.intermediate_with("World Root CA", named);
+        world.chain = vec![issuing.leaf(named), issuing.certificate.clone()];
+        assert_eq!(kind(&world.judge(&RULE)), "passed");
+    }
+
+    /// OpenSSL asks the store first, takes what fits, and looks at the signature when it is too late (error 7).
+    #[test]
+    fn a_namesake_in_the_store_is_named() {
+        let mut world = World::correct();
+        let named_no_key = |params: &mut Params| params.use_authority_key_identifier_extension = false;
+        world.chain[0] = world.issuing.leaf(named_no_key);
+        assert_eq!(kind(&world.judge(&RULE)), "passed");
+        let namesake = Authority::root("Issuing CA").certificate;
+        world.stores[0].anchors.push(namesake.der().to_vec().into());
+        let outcome = world.judge(&RULE);
+        assert!(messages(&outcome)[0].starts_with("OpenSSL takes another trust anchor (CN=Issuing CA) for the issuer of the server's"));
+        assert!(format!("{outcome:?}").contains("was not made by the key of CN=Issuing CA in world"), "{outcome:?}");
+        assert!(!format!("{outcome:?}").contains("neither sent nor trusted"), "{outcome:?}");
+        // The right one of that name is found where it comes first.
+        world.stores[0].anchors.insert(0, world.issuing.certificate.der().to_vec().into());
+        assert_eq!(kind(&world.judge(&RULE)), "passed");
+    }
+
+    /// A self-signed namesake with another key leads GnuTLS astray as well.
+    #[test]
+    fn gnutls_finds_no_path_behind_another_key() {
+        let mut world = World::correct();
+        world.chain[0] = world.issuing.leaf(|params| params.use_authority_key_identifier_extension = false);
+        world.chain.insert(1, Authority::root("Issuing CA").certificate);
+        let outcome = world.judge(&RULE);
+        assert!(format!("{outcome:?}").contains("rustls-webpki finds it, GnuTLS does not"), "{outcome:?}");
+    }
+
     /// Of three certificates of one CA two are bad.
     #[test]
     fn a_better_path_is_looked_for_more_than_once() {
@@ -344,7 +423,7 @@ mod tests {
     fn a_renewed_key_does_not_lengthen_the_path() {
         let mut world = World::correct();
         let upper = world.root.intermediate_with("Same CA", |p| p.is_ca = IsCa::Ca(BasicConstraints::Constrained(0)));
-        let lower = upper.intermediate("Same CA");
+        let lower = upper.intermediate_with("Same CA", |params| params.use_authority_key_identifier_extension = true);
         world.chain = vec![lower.leaf(|_| {}), lower.certificate.clone(), upper.certificate.clone()];
         assert_eq!(kind(&world.judge(&RULE)), "passed");
     }

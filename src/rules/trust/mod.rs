@@ -6,7 +6,9 @@ use x509_parser::der_parser::{
 };
 
 use super::{
-    Context, Outcome, Violation, constraints, each_path,
+    Context, Outcome, Violation,
+    constraints::{self, Faults},
+    each_path,
     path::{self, End, Judgement},
     revocation, rules,
     second_opinion::{self, Opinion},
@@ -80,7 +82,8 @@ fn fetched_issuer(context: &Context, chain: &[Certificate], index: usize) -> Vec
         // A certificate that is over, or that may not stand above others, mends nothing.
         let details = || judgement.path.iter().skip(1).filter_map(|index| mended.get(*index)?.details().ok());
         let is_over = details().any(|details| details.not_after < context.now || details.not_before > context.now);
-        let fault = constraints::faults(&mended, &judgement).into_iter().next();
+        let Faults { found, doubt } = constraints::faults(&mended, &judgement);
+        let fault = found.into_iter().next();
         lines.push(match (judgement.end, fault) {
             (End::Trusted { store, .. }, _) if is_over => {
                 format!(
@@ -90,7 +93,14 @@ fn fetched_issuer(context: &Context, chain: &[Certificate], index: usize) -> Vec
             (End::Trusted { store, .. }, Some(fault)) => {
                 format!("what was fetched leads to a root in {store}, and does not help: {fault}")
             }
+            (End::Trusted { .. }, None) if doubt.is_some() => {
+                format!("whether what was fetched helps is not known: {}", doubt.unwrap_or_default())
+            }
             (End::Trusted { store, .. }, None) => format!("with what was fetched the path leads to a root in {store}"),
+            _ if revocation::fetched_issuers(context.facts).any(|issuer| is_bundle(issuer.der())) => {
+                "whether what was fetched leads to a trusted root is not known: a bundle is not read".to_owned()
+            }
+            (End::Undecided(why), _) => format!("whether what was fetched leads to a trusted root is not known: {why}"),
             _ => "what was fetched does not lead to a trusted root".to_owned(),
         });
     }
@@ -116,7 +126,28 @@ fn not_trusted(context: &Context, chain: &[Certificate], judgement: &Judgement, 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rules::test_facts::{World, wrap};
+    use crate::{
+        facts::{Fetched, Observed},
+        rules::test_facts::{World, wrap},
+    };
+
+    /// Nothing was read of it, so nobody knows where it leads.
+    #[test]
+    fn a_bundle_that_is_not_read_leads_nowhere_known() {
+        let mut world = World::correct();
+        world.chain.truncate(1);
+        let kind = wrap(6, &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 7, 2]);
+        let bundle = Certificate::from_der(&wrap(0x30, &[kind, wrap(0xa0, &wrap(0x30, &[]))].concat()));
+        let mut facts = world.facts(1);
+        facts.fetched.push(Fetched {
+            certificate: world.chain[0].details().unwrap().sha256.clone(),
+            what: Resource::Issuer,
+            url: "http://ca.test/ca.p7c".into(),
+            answer: Observed::Seen(Body::Issuer(Box::new(bundle))),
+        });
+        let lines = fetched_issuer(&world.context(&facts), &world.chain, 0);
+        assert!(lines[1].starts_with("whether what was fetched leads to a trusted root is not known"), "{lines:?}");
+    }
 
     #[test]
     fn a_bundle_is_told_from_a_certificate() {

@@ -1,4 +1,8 @@
-use crate::rules::{Context, Outcome, Violation, constraints, each_path, rule};
+use crate::rules::{
+    Context, Outcome, Violation,
+    constraints::{self, Gated},
+    each_path, rule,
+};
 
 rule! {
     /// A certificate is for TLS servers by a usage of the nineties.
@@ -11,7 +15,7 @@ rule! {
     /// ## Why it matters
     ///
     /// While strong encryption was not exported, it allowed a server to have it. OpenSSL still takes it for `serverAuth`,
-    /// GnuTLS in a CA only, rustls nowhere: what one sender trusts another one refuses.
+    /// GnuTLS that of Netscape in a CA only, rustls neither: what one sender trusts another one refuses.
     ///
     /// ## Remedy
     ///
@@ -33,11 +37,11 @@ rule! {
 fn judge(context: &Context) -> Outcome {
     each_path(context, |chain, judgement| {
         let gated = constraints::gated(chain, judgement);
-        let violations = gated.into_iter().map(|what| {
-            let taken_by = if what == "the server's certificate" {
-                "OpenSSL takes it for that; GnuTLS and rustls-webpki do not"
-            } else {
+        let violations = gated.into_iter().map(|Gated { what, is_taken_by_gnutls }| {
+            let taken_by = if is_taken_by_gnutls {
                 "OpenSSL and GnuTLS take it for that; rustls-webpki does not"
+            } else {
+                "OpenSSL takes it for that; GnuTLS and rustls-webpki do not"
             };
             let words = format!("{what} is meant for TLS servers by server-gated cryptography alone, in its extended key usage");
             Violation::new(words).evidence(taken_by)
@@ -64,6 +68,21 @@ mod tests {
 
     fn microsoft() -> ExtendedKeyUsagePurpose {
         Other(vec![1, 3, 6, 1, 4, 1, 311, 10, 3, 3])
+    }
+
+    /// As certtool of GnuTLS 3.7 judges a CA, and gnutls-cli the server's certificate.
+    #[rstest]
+    #[case(vec![netscape()], true)]
+    #[case(vec![microsoft()], false)]
+    #[case(vec![microsoft(), netscape()], true)]
+    fn gnutls_takes_one_of_them_in_a_ca(#[case] usage: Vec<ExtendedKeyUsagePurpose>, #[case] is_taken: bool) {
+        let mut world = World::correct();
+        let issuing = world.root.intermediate_with("Issuing CA", |params| params.extended_key_usages = usage.clone());
+        world.chain = vec![issuing.leaf(|_| {}), issuing.certificate.clone()];
+        assert_eq!(format!("{:?}", world.judge(&RULE)).contains("OpenSSL and GnuTLS take it"), is_taken);
+        let mut world = World::correct();
+        world.chain[0] = world.issuing.leaf(|params| params.extended_key_usages = usage);
+        assert!(format!("{:?}", world.judge(&RULE)).contains("GnuTLS and rustls-webpki do not"));
     }
 
     /// What the usage of the CA, and then that of the server, comes to for this rule and for `invalid-path`.
