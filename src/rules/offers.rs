@@ -158,7 +158,9 @@ impl Asked<'_> {
         };
         // Hybrids belong to TLS 1.3, and where no suite of TLS 1.2 asks for a curve, none is taken.
         let before = match (list, self.family(SuiteFamily::Ecdhe, &SSL3_TO_TLS12)) {
-            (GroupList::PostQuantum, _) | (_, Known::No) => Known::No,
+            (GroupList::PostQuantum, _) => Known::No,
+            // Anonymous suites may still be over curves.
+            (_, Known::No) if self.offers.curves.accepted.is_empty() => Known::No,
             _ => of(&self.offers.curves, "curves of TLS 1.2"),
         };
         Known::any([in_tls13, before])

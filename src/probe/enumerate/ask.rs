@@ -217,6 +217,11 @@ impl<'a> Asker<'a> {
         let mut failures: Vec<Failure> = Vec::new();
         loop {
             match self.ask_once(hello, sni, tally).await {
+                Ok(Said::Refused(Refusal::Alert(Alert::UNRECOGNIZED_NAME), _))
+                    if sni == Sni::Target && hello.server_name.is_some() =>
+                {
+                    return self.ask_without_name(hello, tally).await;
+                }
                 Ok(said) => {
                     self.has_lost.fetch_or(!failures.is_empty(), Ordering::Relaxed);
                     if matches!(said, Said::Refused(Refusal::Alert(_), _)) {
@@ -250,6 +255,21 @@ impl<'a> Asker<'a> {
                 }
             }
         }
+    }
+
+    /// A refused name says nothing of what was offered with it. Where it is refused twice and the same hello is taken
+    /// without, no hello to come has it.
+    async fn ask_without_name(&self, hello: &ClientHello, tally: &mut Tally) -> Result<Said, Failure> {
+        let again = self.ask_once(hello, Sni::Target, tally).await.map_err(|lost| lost.failure)?;
+        if !matches!(again, Said::Refused(Refusal::Alert(Alert::UNRECOGNIZED_NAME), _)) {
+            return Ok(again);
+        }
+        let nameless = ClientHello { server_name: None, ..hello.clone() };
+        let said = self.ask_once(&nameless, Sni::Target, tally).await.map_err(|lost| lost.failure)?;
+        if matches!(said, Said::Took(_) | Said::Refused(Refusal::OtherVersion(_), _)) {
+            self.learn(|bearing| bearing.own_name = false);
+        }
+        Ok(said)
     }
 
     /// Whether a hello that nothing usable came back to is refused in that way: it is there again each time, and a hello

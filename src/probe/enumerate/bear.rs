@@ -26,9 +26,6 @@ impl Asker<'_> {
     pub(super) async fn first_question(&self, tally: &mut Tally) -> (Option<First>, Observed<Vec<Intolerance>>) {
         let hello = ClientHello { padded_to: shape::HUGE, ..self.hello(Version::Tls12, &shape::suites(), Sni::Target) };
         let first = self.ask(&hello, Sni::Target, tally).await;
-        if let Ok(Said::Refused(refusal @ Refusal::Alert(Alert::UNRECOGNIZED_NAME), _)) = first {
-            return self.without_own_name(&hello, refusal, tally).await;
-        }
         let failure = match &first {
             Err(failure) => failure.clone(),
             Ok(Said::Refused(refusal @ Refusal::Alert(alert), _)) if *alert != Alert::PROTOCOL_VERSION => {
@@ -84,25 +81,6 @@ impl Asker<'_> {
             return (None, Observed::Failed(failure));
         }
         (None, Observed::Seen(found))
-    }
-
-    /// The first question once more, without the name that the server refused.
-    async fn without_own_name(
-        &self,
-        hello: &ClientHello,
-        refusal: Refusal,
-        tally: &mut Tally,
-    ) -> (Option<First>, Observed<Vec<Intolerance>>) {
-        self.learn(|bearing| bearing.own_name = false);
-        let nameless = ClientHello { server_name: None, ..hello.clone() };
-        let again = self.ask(&nameless, Sni::Target, tally).await;
-        let found = match again {
-            Ok(Said::Took(_) | Said::Refused(Refusal::OtherVersion(_), _)) => {
-                vec![Intolerance { of: HelloTrait::OwnName, how: Observed::Seen(refusal.to_string()) }]
-            }
-            _ => Vec::new(),
-        };
-        (Some(again), Observed::Seen(found))
     }
 
     /// Whether that trait alone makes a hello of the version `base` unbearable; nothing where one that has it is answered,

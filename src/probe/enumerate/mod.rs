@@ -53,6 +53,10 @@ pub(super) async fn offers(asker: &Asker<'_>, depth: Depth, session: &Session) -
             }
         }
     }
+    if !asker.bearing().own_name {
+        let how = Observed::Seen(Refusal::Alert(Alert::UNRECOGNIZED_NAME).to_string());
+        cannot_bear(&mut offers, Intolerance { of: HelloTrait::OwnName, how });
+    }
     tls12_intolerance(asker, &mut offers).await;
     tls13_intolerance(asker, session, &mut offers).await;
     write_evidence(asker, &mut offers);
@@ -80,13 +84,19 @@ pub(super) async fn fallback(asker: &Asker<'_>, refused: Refused, left: u32) -> 
     let older = asker.hello(Version::Tls12, &shape::certificate_first(), Sni::Target);
     let newest = asker.hello(Version::Tls13, &Suite::tls13(), Sni::Target);
     let questions = [("all up to TLSv1.2", Version::Tls12, older), ("all of TLSv1.3", Version::Tls13, newest)];
-    for (what, version, hello) in questions.into_iter().take(left as usize) {
+    for (place, (what, version, hello)) in (1..=left).zip(questions) {
         let mut tally = Tally::new(what);
         // Once: the connections of a quick look are counted.
         let said = asker.ask_once(&hello, Sni::Target, &mut tally).await.map_err(|lost| lost.failure);
         write_first(&mut offers, version, &said);
         if is_for_name && matches!(said, Ok(Said::Took(_) | Said::Refused(Refusal::OtherVersion(_), _))) {
-            let how = Observed::Seen(Refusal::Alert(Alert::UNRECOGNIZED_NAME).to_string());
+            let how = match place < left {
+                // The connection that is left goes to the usual hello: it is refused again, or the server is not alike.
+                true => Observed::Seen(Refusal::Alert(Alert::UNRECOGNIZED_NAME).to_string()),
+                false => {
+                    Observed::Failed(Failure::Tls("a hello with the name was refused once, and one without taken".to_owned()))
+                }
+            };
             offers.intolerance = Observed::Seen(vec![Intolerance { of: HelloTrait::OwnName, how }]);
         }
         offers.questions.extend(tally.into_question());
@@ -114,7 +124,9 @@ impl Asker<'_> {
         let takes_other_things = heard.iter().any(ask::Heard::has_chosen) && !heard.iter().any(is_usual);
         has_odd_key
             || takes_other_things
-            || offers.intolerance.seen().is_some_and(|found| found.iter().any(|trouble| trouble.how.seen().is_some()))
+            || offers.intolerance.seen().is_some_and(|found| {
+                found.iter().any(|trouble| trouble.of != HelloTrait::OwnName && trouble.how.seen().is_some())
+            })
     }
 }
 

@@ -5,7 +5,7 @@ use super::ask::{Asker, Heard, Said, Tally, asked_version};
 use crate::{
     facts::{Alpn, Answer, Failure, Observed, Offers, Refusal, Session, Sni, Taken},
     hello::{ClientHello, Flight},
-    tls::{Authentication, Group, SignatureScheme, Suite, Version},
+    tls::{Alert, Authentication, Group, SignatureScheme, Suite, Version},
 };
 
 /// Why refusals are not believed.
@@ -23,11 +23,28 @@ const MAX_REPEATED: usize = 24;
 /// another one is asked.
 pub(super) async fn control(asker: &Asker<'_>, offers: &mut Offers) {
     let heard = asker.heard();
-    let Some(taken) = heard.iter().find(|heard| heard.is_taken()) else { return };
     let mut tally = Tally::new("the same once more");
     let mut controls = 0;
     let mut is_steady = are_of_one(&heard);
     let mut left = refusals(&heard);
+    if !asker.bearing().own_name {
+        left.retain(|refused| refused.flight.alert != Some(Alert::UNRECOGNIZED_NAME));
+    }
+    let Some(taken) = heard.iter().find(|heard| heard.is_taken()) else {
+        // Nothing to compare with, but each may be taken now.
+        for refused in left {
+            is_steady &= is_repeated(asker, refused, &mut tally).await;
+        }
+        offers.questions.extend(tally.into_question());
+        if !is_steady {
+            doubt(offers, &Failure::Tls(NOT_ALIKE.to_owned()));
+        }
+        return;
+    };
+    for refused in without_words(asker, &heard) {
+        let said = asker.ask_once(&refused, Sni::Target, &mut tally).await;
+        is_steady &= !matches!(said, Ok(Said::Took(_)));
+    }
     if is_steady && asker.patience.parallel > 1 {
         // Side by side nobody knows whose turn it is.
         let again = left.drain(..).chain(std::iter::repeat_n(taken, CONTROLS as usize)).map(|before| async {
@@ -88,6 +105,12 @@ fn refusals(heard: &[Heard]) -> Vec<&Heard> {
     found.sort_by_key(|refused| std::cmp::Reverse(refused.asked.suites.len()));
     found.truncate(MAX_REPEATED);
     found
+}
+
+/// The offers that were refused without words, as often as others are repeated.
+fn without_words(asker: &Asker<'_>, heard: &[Heard]) -> Vec<ClientHello> {
+    let is_heard = |hello: &ClientHello| heard.iter().any(|heard| heard.asked == *hello && heard.is_refused());
+    asker.refused().into_iter().filter(|hello| !is_heard(hello)).take(MAX_REPEATED).collect()
 }
 
 /// Whether an offer is answered once more as it was before.

@@ -95,7 +95,7 @@ fn refused(index: usize, view: &View, reply: Option<&Reply>, why: &str) -> Outco
             Outcome::NotApplicable("the server refuses its own name, and takes hellos without one".to_owned())
         }
         // Other senders offer more than this checker; only that it offers too little is known.
-        Some("handshake_failure" | "insufficient_security") => {
+        Some(word) if is_about_offer(word) || (is_wordless(word) && is_repeated_or_last(view, why) && highest.is_some()) => {
             let unclear = Outcome::Undetermined(format!(
                 "{} shares no cipher suite or group with this checker, which offers TLS 1.2 and 1.3 with ECDHE and AEAD on x25519, \
                  P-256 and P-384: {}",
@@ -137,6 +137,20 @@ fn refused(index: usize, view: &View, reply: Option<&Reply>, why: &str) -> Outco
         }
         None => Outcome::Undetermined(format!("nothing came of the TLS handshake with {}: {}", view.address, short(why))),
     }
+}
+
+fn is_about_offer(alert: &str) -> bool {
+    matches!(alert, "handshake_failure" | "insufficient_security")
+}
+
+/// Alerts in which some servers say the same.
+fn is_wordless(alert: &str) -> bool {
+    matches!(alert, "close_notify" | "unexpected_message" | "decode_error" | "internal_error")
+}
+
+/// Whether the alert is no trouble of the moment.
+fn is_repeated_or_last(view: &View, why: &str) -> bool {
+    why != Failure::INTERNAL_ERROR || is_repeated(view, why)
 }
 
 fn refuses_both(view: &View, version: Version, why: &str) -> Outcome {
