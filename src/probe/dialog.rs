@@ -265,6 +265,10 @@ impl<'a> Dialog<'a, TcpStream> {
                     && rest.code == 250
                 {
                     session.ehlo = Observed::Failed(Failure::Unsolicited(WireText::from(rest.to_string())));
+                    let why = "it is not known what was offered";
+                    session.starttls = Observed::NotAttempted(why.to_owned());
+                    session.tls = Observed::NotAttempted(why.to_owned());
+                    session.certificates = Observed::NotAttempted(why.to_owned());
                     self.is_over = true;
                 }
                 if self.is_over {

@@ -351,5 +351,5 @@ fn a_keyword_that_answers_help_is_no_absence() {
     let address = serve(|mut stream| {
         converse(&mut stream, b"220 mx.example.test ESMTP\r\n", &[b"250-mx\r\n250 SIZE\r\n", b"250 STARTTLS\r\n"]);
     });
-    assert_inconclusive(check(address), "before it was asked");
+    assert_inconclusive(check(address), "the server sent `250 STARTTLS`");
 }
