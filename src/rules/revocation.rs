@@ -81,8 +81,8 @@ pub fn subjects<'a>(facts: &'a Facts, chain: &'a [Certificate], judgement: &'a p
     // A CA may certify another key of its own name: only its own signature, or the store, makes a root.
     let is_anchor = |certificate: &Certificate| judgement.anchor.as_ref().is_some_and(|anchor| anchor.der() == certificate.der());
     let is_root = |certificate: &Certificate| {
-        is_anchor(certificate)
-            || parsed(certificate).is_some_and(|c| is_named_by(&c, &c) && signature::check(&c, &c) == Checked::Right)
+        parsed(certificate)
+            .is_some_and(|c| is_named_by(&c, &c) && (is_anchor(certificate) || signature::check(&c, &c) == Checked::Right))
     };
     let path = judgement.path.iter().enumerate();
     let subjects = path.filter_map(|(place, index)| {

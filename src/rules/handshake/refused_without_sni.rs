@@ -53,25 +53,47 @@ fn judge(context: &Context) -> Outcome {
         if own.iter().any(|chain| chain.certificates == nameless.as_slice()) {
             return passed();
         }
-        let known: Vec<&str> = own.iter().flat_map(|chain| faults(context, chain.certificates)).map(|(kind, _)| kind).collect();
-        let faults: Vec<String> =
-            faults(context, nameless).into_iter().filter(|(kind, _)| !known.contains(kind)).map(|(_, words)| words).collect();
-        if faults.is_empty() {
-            return passed();
+        let of_own: Vec<Judged> = own.iter().map(|chain| faults(context, chain.certificates)).collect();
+        let known: Vec<&str> = of_own.iter().flat_map(|judged| &judged.faults).map(|(kind, _)| *kind).collect();
+        let Judged { faults, doubt } = faults(context, nameless);
+        let doubt = doubt.or_else(|| of_own.into_iter().find_map(|judged| judged.doubt));
+        let is_of_path = |kind: &str| kind == "path" || kind == "trust";
+        let faults: Vec<String> = faults
+            .into_iter()
+            .filter(|(kind, _)| !known.contains(kind) && !(doubt.is_some() && is_of_path(kind)))
+            .map(|(_, words)| words)
+            .collect();
+        match (faults.is_empty(), doubt) {
+            (true, Some(why)) => return Outcome::Undetermined(why),
+            (true, None) => return passed(),
+            (false, _) => {}
         }
         let violation = Violation::new("clients that give no server name and verify refuse what they are sent");
         violated(faults.into_iter().fold(violation, Violation::evidence))
     })
 }
 
-/// Why a sender that verifies refuses a chain: kinds of reason, each in words.
-fn faults(context: &Context, chain: &[Certificate]) -> Vec<(&'static str, String)> {
-    let mut faults = Vec::new();
+/// Why a sender that verifies refuses a chain.
+struct Judged {
+    /// Kinds of reason, each in words.
+    faults: Vec<(&'static str, String)>,
+    /// Why its path cannot be judged to the end.
+    doubt: Option<String>,
+}
+
+fn faults(context: &Context, chain: &[Certificate]) -> Judged {
+    let (mut faults, mut doubt) = (Vec::new(), None);
     let judgement = path::judge(chain, context.stores, context.now);
     let is_any_trusted = context.stores.iter().any(|store| !store.anchors.is_empty());
     match &judgement.end {
-        End::Trusted { .. } => faults.extend(constraints::faults(chain, &judgement).found.into_iter().next().map(|why| ("path", why))),
-        End::Undecided(_) => {}
+        End::Trusted { .. } => {
+            let of_path = constraints::faults(chain, &judgement);
+            match of_path.found.into_iter().next() {
+                Some(why) => faults.push(("path", why)),
+                None => doubt = of_path.doubt.map(str::to_owned),
+            }
+        }
+        End::Undecided(why) => doubt = Some(why.clone()),
         End::SelfSigned => faults.push(("trust", "its certificate is self-signed".to_owned())),
         _ if is_any_trusted => faults.push(("trust", "its certificate does not lead to a trust anchor".to_owned())),
         _ => {}
@@ -92,7 +114,7 @@ fn faults(context: &Context, chain: &[Certificate]) -> Vec<(&'static str, String
     {
         faults.push(("names", format!("it does not name {host}")));
     }
-    faults
+    Judged { faults, doubt }
 }
 
 #[cfg(test)]
@@ -132,6 +154,21 @@ mod tests {
             (Some(words), Outcome::Violated(violations)) => assert_eq!(violations[0].evidence, [words]),
             (words, outcome) => assert_eq!((words, kind(outcome)), (None, "passed")),
         }
+    }
+
+    /// What is not compared to the end is no fault, and no "passed".
+    #[test]
+    fn what_cannot_be_told_of_the_path_is_left_open() {
+        let world = World::correct();
+        let names = |tail: &'static str| (0..1100).map(move |number| format!("{number}.{tail}"));
+        let issuing = world.root.intermediate_with("Issuing CA", |params| {
+            let excluded_subtrees = names("b").map(rcgen::GeneralSubtree::DnsName).collect();
+            params.name_constraints = Some(rcgen::NameConstraints { permitted_subtrees: Vec::new(), excluded_subtrees });
+        });
+        let leaf = issuing.leaf(|params| {
+            params.subject_alt_names.extend(names("a").map(|name| rcgen::SanType::DnsName(name.try_into().unwrap())));
+        });
+        assert_eq!(kind(&judged(&world, vec![leaf, issuing.certificate])), "undetermined");
     }
 
     /// What is wrong with the chain of the name as well has a rule of its own.

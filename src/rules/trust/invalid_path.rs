@@ -81,7 +81,11 @@ fn dead_end(context: &Context, chain: &[Certificate], judgement: &Judgement, mis
             format!("{} names itself for its issuer, and no key: a key identifier of its authority would tell", what(*index))
         }
         DeadEnd::SelfSigned(index) => format!("its path ends at {}, which is self-signed and no trust anchor", what(*index)),
-        DeadEnd::NoIssuer(index) => format!("its path ends at {}, whose issuer is neither sent nor trusted", what(*index)),
+        DeadEnd::NoIssuer(index) => {
+            // What a private store has does not count here.
+            let trusted = if context.stores.iter().all(|store| store.public) { "trusted" } else { "in a public store" };
+            format!("its path ends at {}, whose issuer is neither sent nor {trusted}", what(*index))
+        }
         DeadEnd::WrongSignature(index) => {
             format!("the signature on {} was not made by the key of what it takes for the issuer", what(*index))
         }
