@@ -60,7 +60,7 @@ fn judge(context: &Context) -> Outcome {
         let is_of_path = |kind: &str| kind == "path" || kind == "trust";
         let faults: Vec<String> = faults
             .into_iter()
-            .filter(|(kind, _)| !known.contains(kind) && !(doubt.is_some() && is_of_path(kind)))
+            .filter(|(kind, _)| !(known.contains(kind) || doubt.is_some() && is_of_path(kind)))
             .map(|(_, words)| words)
             .collect();
         match (faults.is_empty(), doubt) {
