@@ -214,6 +214,8 @@ pub enum HelloKind {
     UnknownExtension,
     /// One with more than 64 suites.
     ManySuites,
+    /// One with a server name.
+    Named,
 }
 
 /// The handshake breaks off.

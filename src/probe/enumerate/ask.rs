@@ -259,6 +259,8 @@ impl<'a> Asker<'a> {
 
     /// A refused name says nothing of what was offered with it. Where it is refused twice and the same hello is taken
     /// without, no hello to come has it.
+    ///
+    /// RFC 6066, 3: a server may also go on, with whatever certificate it has.
     async fn ask_without_name(&self, hello: &ClientHello, tally: &mut Tally) -> Result<Said, Failure> {
         let again = self.ask_once(hello, Sni::Target, tally).await.map_err(|lost| lost.failure)?;
         if !matches!(again, Said::Refused(Refusal::Alert(Alert::UNRECOGNIZED_NAME), _)) {
@@ -267,7 +269,7 @@ impl<'a> Asker<'a> {
         let nameless = ClientHello { server_name: None, ..hello.clone() };
         let said = self.ask_once(&nameless, Sni::Target, tally).await.map_err(|lost| lost.failure)?;
         if matches!(said, Said::Took(_) | Said::Refused(Refusal::OtherVersion(_), _)) {
-            self.learn(|bearing| bearing.own_name = false);
+            self.learn(|bearing| bearing.name_refusal = Some(Refusal::Alert(Alert::UNRECOGNIZED_NAME)));
         }
         Ok(said)
     }

@@ -83,6 +83,27 @@ impl Asker<'_> {
         (None, Observed::Seen(found))
     }
 
+    /// For a server that refused the usual hello and the first one: whether it did so for its name. Then the answer to the
+    /// first without it, where that is one.
+    pub(super) async fn whether_for_its_name(&self, refusal: Refusal, tally: &mut Tally) -> Option<First> {
+        let older = ClientHello { server_name: None, ..self.hello(Version::Tls12, &shape::suites(), Sni::Target) };
+        let newest = ClientHello { server_name: None, ..self.hello(Version::Tls13, &Suite::tls13(), Sni::Target) };
+        let said = self.ask(&older, Sni::Target, tally).await;
+        let is_taken = |said: &First| matches!(said, Ok(Said::Took(_) | Said::Refused(Refusal::OtherVersion(_), _)));
+        if is_taken(&said) {
+            self.learn(|bearing| bearing.name_refusal = Some(refusal));
+            return Some(said);
+        }
+        if is_taken(&self.ask(&newest, Sni::Target, tally).await) {
+            // With the name it must be refused, too: the usual hello may have been for something else.
+            let named = self.ask(&self.hello(Version::Tls13, &Suite::tls13(), Sni::Target), Sni::Target, tally).await;
+            if let Ok(Said::Refused(refusal @ Refusal::Alert(_), _)) = named {
+                self.learn(|bearing| bearing.name_refusal = Some(refusal));
+            }
+        }
+        None
+    }
+
     /// Whether that trait alone makes a hello of the version `base` unbearable; nothing where one that has it is answered,
     /// or one without it is refused as well.
     ///

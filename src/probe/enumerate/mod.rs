@@ -41,8 +41,11 @@ type Errand<'a> = BoxFuture<'a, Note>;
 pub(super) async fn offers(asker: &Asker<'_>, depth: Depth, session: &Session) -> Offers {
     let mut offers = Offers::unasked(depth);
     let mut tally = Tally::new(format!("{} suites", Version::Tls12));
-    let (first, intolerance) = asker.first_question(&mut tally).await;
+    let (mut first, intolerance) = asker.first_question(&mut tally).await;
     offers.intolerance = intolerance;
+    if let (Observed::Failed(_), Some(Ok(Said::Refused(refusal @ Refusal::Alert(_), _)))) = (&session.tls, &first) {
+        first = asker.whether_for_its_name(*refusal, &mut tally).await.or(first);
+    }
     match depth {
         Depth::Quick | Depth::Standard => grouped::ask(asker, first, tally, session, &mut offers).await,
         Depth::Full => {
@@ -53,8 +56,8 @@ pub(super) async fn offers(asker: &Asker<'_>, depth: Depth, session: &Session) -
             }
         }
     }
-    if !asker.bearing().own_name {
-        let how = Observed::Seen(Refusal::Alert(Alert::UNRECOGNIZED_NAME).to_string());
+    if let Some(refusal) = asker.bearing().name_refusal {
+        let how = Observed::Seen(refusal.to_string());
         cannot_bear(&mut offers, Intolerance { of: HelloTrait::OwnName, how });
     }
     tls12_intolerance(asker, &mut offers).await;
@@ -79,7 +82,7 @@ pub(super) async fn fallback(asker: &Asker<'_>, refused: Refused, left: u32) -> 
     let mut offers = Offers::unasked(Depth::Quick);
     let is_for_name = refused.alert == Some(Alert::UNRECOGNIZED_NAME);
     if is_for_name {
-        asker.learn(|bearing| bearing.own_name = false);
+        asker.learn(|bearing| bearing.name_refusal = refused.alert.map(Refusal::Alert));
     }
     let older = asker.hello(Version::Tls12, &shape::certificate_first(), Sni::Target);
     let newest = asker.hello(Version::Tls13, &Suite::tls13(), Sni::Target);

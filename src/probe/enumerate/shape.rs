@@ -2,7 +2,7 @@
 
 use super::ask::Asker;
 use crate::{
-    facts::{Sni, usual},
+    facts::{Refusal, Sni, usual},
     hello::{ClientHello, Extra},
     tls::{Authentication, Group, GroupKind, SignatureScheme, Suite, Version},
 };
@@ -25,13 +25,13 @@ pub(super) struct Bearing {
     pub large: bool,
     /// An extension that it does not know.
     pub unknown_extension: bool,
-    /// The name that it is called by.
-    pub own_name: bool,
+    /// How it refuses the name that it is called by, where it does.
+    pub name_refusal: Option<Refusal>,
 }
 
 impl Default for Bearing {
     fn default() -> Self {
-        Self { many_suites: true, many_suites_seen: false, large: true, unknown_extension: true, own_name: true }
+        Self { many_suites: true, many_suites_seen: false, large: true, unknown_extension: true, name_refusal: None }
     }
 }
 
@@ -82,7 +82,7 @@ impl Asker<'_> {
 
     /// The name that the server is called by; none where it cannot bear that.
     pub(super) fn own_name(&self) -> Option<String> {
-        self.bearing().own_name.then(|| self.target.name.as_str().to_owned())
+        self.bearing().name_refusal.is_none().then(|| self.target.name.as_str().to_owned())
     }
 
     /// A hello that nobody can take amiss: few suites, few extensions, less than 256 bytes where the name allows it.

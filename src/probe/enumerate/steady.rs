@@ -5,7 +5,7 @@ use super::ask::{Asker, Heard, Said, Tally, asked_version};
 use crate::{
     facts::{Alpn, Answer, Failure, Observed, Offers, Refusal, Session, Sni, Taken},
     hello::{ClientHello, Flight},
-    tls::{Alert, Authentication, Group, SignatureScheme, Suite, Version},
+    tls::{Authentication, Group, SignatureScheme, Suite, Version},
 };
 
 /// Why refusals are not believed.
@@ -27,8 +27,8 @@ pub(super) async fn control(asker: &Asker<'_>, offers: &mut Offers) {
     let mut controls = 0;
     let mut is_steady = are_of_one(&heard);
     let mut left = refusals(&heard);
-    if !asker.bearing().own_name {
-        left.retain(|refused| refused.flight.alert != Some(Alert::UNRECOGNIZED_NAME));
+    if let Some(Refusal::Alert(alert)) = asker.bearing().name_refusal {
+        left.retain(|refused| refused.asked.server_name.is_none() || refused.flight.alert != Some(alert));
     }
     let Some(taken) = heard.iter().find(|heard| heard.is_taken()) else {
         // Nothing to compare with, but each may be taken now.

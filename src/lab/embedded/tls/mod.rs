@@ -290,6 +290,7 @@ fn is_of_kind(hello: &Hello, kind: HelloKind) -> bool {
         HelloKind::FragmentedHello => hello.records > 1,
         HelloKind::EmptyKeyShare => hello.extension(51).is_some_and(|shares| shares == [0, 0]),
         HelloKind::UnknownExtension => hello.has_unknown_extension(),
+        HelloKind::Named => hello.server_name().is_some(),
         HelloKind::ManySuites => hello.suites.len() > 64,
     }
 }
