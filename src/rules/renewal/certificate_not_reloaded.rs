@@ -1,4 +1,7 @@
-use crate::rules::{Context, Outcome, Violation, each_leaf, rule};
+use crate::{
+    facts::CertificateDetails,
+    rules::{Chain, Context, Outcome, Violation, each_leaf, rule},
+};
 
 rule! {
     /// A newer certificate lies on the disk, and the server presents the old one.
@@ -31,7 +34,7 @@ rule! {
 
 fn judge(context: &Context) -> Outcome {
     let installed: Vec<_> = context.facts.installed.iter().filter_map(|certificate| certificate.details().ok()).collect();
-    each_leaf(context, |_, presented| {
+    each_leaf(context, |view, presented| {
         if installed.is_empty() {
             return Outcome::NotApplicable("no file was given; --certificate does".to_owned());
         }
@@ -39,6 +42,13 @@ fn judge(context: &Context) -> Outcome {
             return Outcome::Passed("the certificate on the disk is presented".to_owned());
         }
         // With two certificates each may be in a file of its own.
+        let is_in_file = |chain: &Chain| {
+            let leaf = chain.certificates.first().and_then(|leaf| leaf.details().ok());
+            leaf.is_some_and(|leaf| installed.iter().any(|file| file.sha256 == leaf.sha256))
+        };
+        if Chain::all(view).iter().any(is_in_file) {
+            return Outcome::NotApplicable("the certificate in the file is presented beside this one".to_owned());
+        }
         let alike = installed.iter().find(|file| file.key.algorithm == presented.key.algorithm);
         let Some(file) = alike else {
             let kinds = format!("the file holds a certificate of another kind of key: {}", installed[0].key);
@@ -51,6 +61,12 @@ fn judge(context: &Context) -> Outcome {
         }
         if file.is_ca && !presented.is_ca {
             return Outcome::Undetermined("the first certificate of the file is one of a CA: it is not the server's".to_owned());
+        }
+        // What names the host is replaced by nothing that does not.
+        let host = &context.facts.target.name;
+        let names_host = |leaf: &CertificateDetails| leaf.dns_names().any(|name| host.is_matched_by(name.as_str()));
+        if names_host(presented) && !names_host(file) {
+            return Outcome::Undetermined(format!("the certificate in the file does not name {host}: it is not the one to load"));
         }
         let (ends, ended) = (presented.not_after.date(), file.not_after.date());
         let violation = if file.not_before > presented.not_before {
@@ -69,7 +85,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        facts::Certificate,
+        facts::{Certificate, Observed, Offers, Sni},
         rules::test_facts::{Key, NOW, World, kind, messages},
     };
 
@@ -98,6 +114,28 @@ mod tests {
         for file in [expired, early, world.issuing.certificate.clone()] {
             assert_eq!(kind(&judge_with(&world, vec![file])), "undetermined");
         }
+    }
+
+    #[test]
+    fn one_for_other_names_is_not_recommended() {
+        let world = World::correct();
+        let other = world.issuing.leaf(|params| {
+            params.not_before = NOW - Duration::days(1);
+            params.subject_alt_names = vec![rcgen::SanType::DnsName("www.example.test".try_into().unwrap())];
+        });
+        assert_eq!(kind(&judge_with(&world, vec![other])), "undetermined");
+    }
+
+    #[test]
+    fn of_two_that_are_presented_one_may_be_in_the_file() {
+        let world = World::correct();
+        let mut facts = world.facts(1);
+        let rsa = world.issuing.leaf_of(Key::Rsa(2048));
+        facts.views[0].offers = Observed::Seen(Offers::good().chain(Sni::Target).with(|offers| {
+            offers.chains.iter_mut().for_each(|chain| chain.certificates = Observed::Seen(vec![rsa.clone()]));
+        }));
+        facts.installed = vec![rsa];
+        assert_eq!(kind(&(RULE.judge)(&world.context(&facts))), "passed");
     }
 
     #[test]
