@@ -68,6 +68,9 @@ pub struct Offers {
     /// In how many connections STARTTLS was offered, and in how many not.
     #[serde(default)]
     pub starttls: Turns,
+    /// How many hellos were answered, and how many were lost that were answered when they were sent again.
+    #[serde(default)]
+    pub hellos: Turns,
     /// In how many of them it was accepted when asked for, and in how many refused.
     #[serde(default)]
     pub accepted: Turns,
@@ -403,6 +406,7 @@ impl Offers {
             intolerance: not(),
             client_certificate: not(),
             starttls: Turns::default(),
+            hellos: Turns::default(),
             accepted: Turns::default(),
             refusal: None,
             questions: Vec::new(),

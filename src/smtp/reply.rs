@@ -293,6 +293,11 @@ impl ReplyReader {
             _ => return Err(syntax()),
         };
         match self.code {
+            // postscreen(8) begins a greeting, and ends it with its refusal.
+            Some(220) if is_last && code >= 400 => {
+                self.lines.clear();
+                self.code = Some(code);
+            }
             Some(first) if first != code => return Err(ReplyError::MixedCodes(first, code)),
             _ => self.code = Some(code),
         }
@@ -402,6 +407,8 @@ mod tests {
     #[test]
     fn codes_must_agree() {
         assert_eq!(read(b"250-a\r\n550 b\r\n"), Err(ReplyError::MixedCodes(250, 550)));
+        let refused = read(b"220-mx ESMTP Postfix\r\n521 5.7.1 Blocked\r\n").unwrap();
+        assert_eq!(refused.iter().map(Reply::to_string).collect::<Vec<_>>(), ["521 5.7.1 Blocked"]);
     }
 
     #[test]

@@ -58,6 +58,8 @@ pub(in crate::probe) struct Asker<'a> {
     refused: Mutex<Vec<ClientHello>>,
     /// Whether a hello was lost once and answered the next time.
     has_lost: AtomicBool,
+    /// How many were.
+    regained: AtomicU32,
 }
 
 /// An answer in TLS, and what it answered.
@@ -169,6 +171,7 @@ impl<'a> Asker<'a> {
             wordless: Mutex::default(),
             refused: Mutex::default(),
             has_lost: AtomicBool::new(false),
+            regained: AtomicU32::new(0),
         }
     }
 
@@ -186,6 +189,12 @@ impl<'a> Asker<'a> {
     pub(super) fn answers(&self) -> (Turns, Option<Reply>) {
         let turns = Turns { yes: self.accepted.load(Ordering::Relaxed), no: self.declined.load(Ordering::Relaxed) };
         (turns, lock(&self.refusal).clone())
+    }
+
+    /// How many hellos were answered, and how many of them were lost before.
+    pub(super) fn hellos(&self) -> Turns {
+        let answered = u32::try_from(lock(&self.heard).len()).unwrap_or(u32::MAX);
+        Turns { yes: answered, no: self.regained.load(Ordering::Relaxed) }
     }
 
     /// What was heard so far, in the order heard.
@@ -224,6 +233,7 @@ impl<'a> Asker<'a> {
                 }
                 Ok(said) => {
                     self.has_lost.fetch_or(!failures.is_empty(), Ordering::Relaxed);
+                    self.regained.fetch_add(u32::try_from(failures.len()).unwrap_or(u32::MAX), Ordering::Relaxed);
                     if matches!(said, Said::Refused(Refusal::Alert(_), _)) {
                         lock(&self.refused).push(hello.clone());
                     }

@@ -66,6 +66,7 @@ pub(super) async fn offers(asker: &Asker<'_>, depth: Depth, session: &Session) -
     steady::control(asker, &mut offers).await;
     borne::control(asker, &mut offers).await;
     steady::compare(session, &asker.heard(), &mut offers);
+    offers.hellos = asker.hellos();
     offers.starttls = asker.starttls();
     (offers.accepted, offers.refusal) = asker.answers();
     offers

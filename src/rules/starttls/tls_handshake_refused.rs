@@ -2,7 +2,7 @@ use std::collections::BTreeSet;
 
 use super::{Offer, not_finished};
 use crate::{
-    facts::{ClientCertificate, Failure, HelloTrait, KeyAlgorithm, Observed, PublicKey, Session, Sni, VersionOffer, View, usual},
+    facts::{ClientCertificate, Failure, HelloTrait, KeyAlgorithm, Observed, PublicKey, Session, Sni, Turns, VersionOffer, View, usual},
     rules::{
         Context, Outcome, ResultType, Violation, join, nothing_tried,
         offers::{Asked, Known, OLDER_VERSION, SSL3_TO_TLS12, is_weak},
@@ -65,6 +65,14 @@ fn judge(context: &Context) -> Outcome {
                     Outcome::Undetermined(format!("no reply to EHLO inside TLS came from {server} to {from}: {failure}"))
                 }
                 _ if let Some(why) = view.earlier.iter().find_map(refused_before) => not_alike(view, why),
+                _ if let Some(offers) = view.offers.seen().filter(|offers| breaks_off(offers.hellos)) => {
+                    let Turns { yes, no } = offers.hellos;
+                    Outcome::Undetermined(format!(
+                        "TLS with {} broke off in {no} of {} connections, and the same hello was answered when it came again",
+                        view.address,
+                        yes + no
+                    ))
+                }
                 _ => Outcome::Passed(String::new()),
             },
             (Observed::Seen(reply), Observed::Failed(Failure::Tls(why))) if reply.is_positive() => refused(index, view, Some(reply), why),
@@ -151,6 +159,11 @@ fn is_wordless(alert: &str) -> bool {
 /// Whether the alert is no trouble of the moment.
 fn is_repeated_or_last(view: &View, why: &str) -> bool {
     why != Failure::INTERNAL_ERROR || is_repeated(view, why)
+}
+
+/// Whether so many hellos were lost that it is no hiccup: a fifth of them, and more than a few.
+fn breaks_off(Turns { yes, no }: Turns) -> bool {
+    no > 4 && no.saturating_mul(4) >= yes
 }
 
 fn refuses_both(view: &View, version: Version, why: &str) -> Outcome {
@@ -329,6 +342,17 @@ mod tests {
             views[0].earlier = vec![before];
         });
         assert_eq!(kind(&outcome), "undetermined");
+    }
+
+    /// One lost connection is a hiccup, half of them are half of the mail.
+    #[rstest]
+    #[case(Turns { yes: 30, no: 2 }, "passed")]
+    #[case(Turns { yes: 90, no: 5 }, "passed")]
+    #[case(Turns { yes: 27, no: 27 }, "undetermined")]
+    fn connections_that_break_off_leave_it_open(#[case] hellos: Turns, #[case] expected: &str) {
+        let offers = Offers::good().with(|offers| offers.hellos = hellos);
+        let outcome = World::correct().judge_from(1, &RULE, |views| views[0].offers = Observed::Seen(offers.clone()));
+        assert_eq!(kind(&outcome), expected);
     }
 
     /// What is taken alone is offered in the usual hello as well.
