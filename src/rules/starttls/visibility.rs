@@ -163,6 +163,17 @@ fn meaning(views: &[View], rows: &[Visible], products: &[Product]) -> String {
             states.push(row.state);
         }
     }
+    // The next step stands behind the clause that it is about.
+    if states.iter().filter(|state| **state != State::Works).count() > 1 {
+        states.sort_by_key(|state| match state {
+            State::Masked => 5,
+            State::Flapping => 4,
+            State::Off if rows.iter().any(|row| row.state == State::Works) => 3,
+            State::Refused => 2,
+            State::PutOff => 1,
+            _ => 0,
+        });
+    }
     let has_several = views.iter().any(|view| view.address != views[0].address);
     let name = |view: &View| match has_several {
         true => format!("{} to {}", view.vantage_text(), view.address),
@@ -371,6 +382,14 @@ mod tests {
             view.session.ehlo = Observed::Failed(Failure::EhloRefused(reply(554, words)));
         },
         "STARTTLS could not be seen by everyone who looked: the server turns the client away; ask from another address"
+    )]
+    #[case::the_next_step_is_about_the_last_clause(
+        |views: &mut [View]| {
+            views[0].session.starttls = Observed::Seen(reply(454, "TLS not available"));
+            views[0].session.tls = Observed::NotAttempted("refused".to_owned());
+            views[1].session.ehlo = Observed::Failed(Failure::EhloRefused(reply(554, "5.7.1 Client host blocked")));
+        },
+        "STARTTLS could not be seen by 192.0.2.2: the server turns the client away; it is advertised to 192.0.2.1, and refused when asked for: the usual cause"
     )]
     #[case::asked_for_in_vain(
         |views: &mut [View]| for view in views {
