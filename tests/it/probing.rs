@@ -439,8 +439,8 @@ async fn lock_step_unless_asked_for_more() {
     let Some(backend) = openssl(EVERYTHING) else { return };
     let (address, seen) = front(backend.address, Mood::default()).await;
     let alone = look(address, patience(Depth::Standard)).await;
-    // A connection that is being closed may still be counted when the next one comes.
-    assert!(seen.most_open.load(Ordering::SeqCst) <= 2);
+    // Connections that are being closed may still be counted when the next one comes.
+    assert!(seen.most_open.load(Ordering::SeqCst) <= 3);
     let beside = look(address, Patience { parallel: 4, ..patience(Depth::Standard) }).await;
     assert_nothing_wrong(offers(&beside));
     let versions = |view: &View| offers(view).versions.iter().map(|offer| offer.answer.clone()).collect::<Vec<_>>();
