@@ -1,4 +1,4 @@
-//! Personas: what kinds of server say, word by word. Pure data, in `lab/<mta>/<kind>.toml`.
+//! Personas: what kinds of server say, word by word. Pure data, in `lab/<product>/<kind>.toml`.
 
 use std::{collections::BTreeMap, sync::LazyLock};
 

@@ -269,8 +269,6 @@ impl<'a> Asker<'a> {
 
     /// A refused name says nothing of what was offered with it. Where it is refused twice and the same hello is taken
     /// without, no hello to come has it.
-    ///
-    /// RFC 6066, 3: a server may also go on, with whatever certificate it has.
     async fn ask_without_name(&self, hello: &ClientHello, tally: &mut Tally) -> Result<Said, Failure> {
         let again = self.ask_once(hello, Sni::Target, tally).await.map_err(|lost| lost.failure)?;
         if !matches!(again, Said::Refused(Refusal::Alert(Alert::UNRECOGNIZED_NAME), _)) {

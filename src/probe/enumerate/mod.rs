@@ -300,16 +300,17 @@ async fn behind_tls13(asker: &Asker<'_>, session: &Session, offers: &mut Offers,
 async fn tls12_intolerance(asker: &Asker<'_>, offers: &mut Offers) {
     let Some(main) = main_version(offers).filter(|main| main.version < Version::Tls12) else { return };
     let answer = offers.version(Version::Tls12).map(|offer| &offer.answer);
-    let is_known = match answer {
+    let may_be_refusal = match answer {
         // Who does not know the version must choose the older one that the hello offers, too (RFC 5246, E.1).
-        Some(Observed::Seen(Answer::Refused(Refusal::Alert(_) | Refusal::Closed))) => true,
-        Some(Observed::Failed(Failure::Closed | Failure::Reset)) => false,
-        Some(Observed::Failed(Failure::TimedOut { .. })) => true,
+        Some(Observed::Seen(Answer::Refused(Refusal::Alert(_) | Refusal::Closed))) => false,
+        Some(Observed::Failed(Failure::Closed | Failure::Reset)) => true,
+        // Silence refuses nothing.
+        Some(Observed::Failed(Failure::TimedOut { .. })) => false,
         _ => return,
     };
     let mut tally = Tally::new("TLSv1.2 instead of an older version");
     if let Some(intolerance) = asker.contrast(HelloTrait::Tls12, main.version, &mut tally).await {
-        if !is_known && intolerance.how.seen().is_some() {
+        if may_be_refusal && intolerance.how.seen().is_some() {
             let suites = Taken { complete: vec![SuiteFamily::All], ..Taken::default() };
             let answer = Observed::Seen(Answer::Refused(Refusal::Closed));
             let preference = Observed::NotAttempted("not asked".to_owned());
