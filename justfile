@@ -15,11 +15,17 @@ run-docker *arguments:
 fidelity *arguments:
     cargo run --release -- run --backend docker --kind postfix --kind postfix-debian --kind exim --kind exim-fresh --kind sendmail --kind courier --kind chasquid {{arguments}}
 
-# Everything on every backend and release, with docs/matrix.md as its page. Takes about a quarter of an hour.
+# Real Postfix and Exim of both releases deliver to every scenario; docs/senders.md says what they do. About 20 minutes.
+senders *arguments:
+    cargo run --release -- senders --release bookworm --release trixie --page docs/senders.md {{arguments}}
+
+# Everything on every backend and release, with docs/matrix.md as its page. Takes about half an hour.
 lab-full:
     cargo build --release
+    target/release/mtalab images build --release bullseye
     target/release/mtalab images build --release bookworm
     target/release/mtalab images build --release trixie
+    target/release/mtalab images build --release sid
     scripts/matrix
 
 # Build the images of the Docker backend; unchanged ones are not built again.
@@ -74,3 +80,8 @@ fuzz-seeds:
 bench:
     cargo bench
     scripts/measure
+
+# Hold the domains of the corpus to delv and ldns-dane, and write docs/outside-dns.md; needs bind9-dnsutils and ldnsutils.
+outside-dns *arguments:
+    cargo build
+    scripts/outside-dns {{arguments}}

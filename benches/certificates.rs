@@ -20,7 +20,7 @@ use std::{
 
 use mtalab::{
     check,
-    facts::{Certificate, Connection, Facts, Observed, Session, Target, Vantage, View},
+    facts::{Beginnings, Certificate, Connection, Facts, Observed, Session, Target, Vantage, View},
     name::Name,
     plan::{Issuance, Plan},
     scenario::{Corpus, Key},
@@ -181,6 +181,7 @@ fn facts(chain: Vec<Certificate>) -> Facts {
         connections: 1,
         session,
         earlier: Vec::new(),
+        beginnings: Beginnings::default(),
         offers: View::no_offers(),
         mail_in_clear: View::no_mail(),
         injection: View::no_injection(),

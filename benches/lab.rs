@@ -58,7 +58,7 @@ fn judge(bencher: Bencher) {
     };
     let plan = Plan::resolve(&case.id, &case.scenario, &case.kind, Issuance::now()).expect("a plan");
     let stores = [plan.trust];
-    bencher.bench(|| check::judge(seen.report.facts.clone(), &stores, now()));
+    bencher.bench(|| check::judge(seen.report.server().expect("a server").facts.clone(), &stores, now()));
 }
 
 /// Thirty scenarios side by side, as `mtalab run` does it.

@@ -1,20 +1,25 @@
 //! The checker: observe, then judge. The only place where its two steps meet.
 
+mod domain;
+
 use std::net::SocketAddr;
 
 use futures::{StreamExt as _, stream};
 use time::OffsetDateTime;
 
 use crate::{
-    facts::{Certificate, Depth, Facts, Pointer, Resource, Target, Vantage, View},
-    probe::{self, Budget, Patience, fetch::Fetcher},
+    facts::{Certificate, Delivery, Depth, Facts, Observed, Pointer, Resource, Session, Target, Vantage, View},
+    probe::{self, Budget, Letter, Patience, fetch::Fetcher},
     report::Report,
     rules::{
         self, Context, Outcome, Rule,
         policy::{self, Policy},
     },
+    senders::{self, Demand, Fate, Prediction, Sender},
     trust::TrustStore,
 };
+
+pub use domain::{DomainOptions, Surroundings, check_domain, judge_domain, observe_domain, observe_in, policy_for_later};
 
 /// What a check takes besides its target. Nothing is ambient: what is not in here is not used.
 #[derive(Clone, Debug)]
@@ -57,7 +62,7 @@ pub async fn check(target: Target, addresses: &[SocketAddr], vantages: &[Vantage
 /// address one after the other: a server never sees two connections at once.
 pub async fn observe(target: Target, addresses: &[SocketAddr], vantages: &[Vantage], options: &CheckOptions) -> Facts {
     let target_ref = &target;
-    let per_address = addresses.iter().map(|address| async move {
+    let per_address = addresses.iter().copied().map(|address| async move {
         let mut views = Vec::with_capacity(vantages.len());
         let budget = Budget::new(&options.patience);
         // A source of the other family cannot reach this address; another vantage point may.
@@ -67,7 +72,7 @@ pub async fn observe(target: Target, addresses: &[SocketAddr], vantages: &[Vanta
             let patience =
                 Patience { max_connections: share(place, &fitting, &views, &options.patience), ..options.patience.clone() };
             budget.turns_to_another(vantage.source);
-            views.push(probe::observe_within(target_ref, *address, vantage.clone(), &patience, &budget).await);
+            views.push(probe::observe_within(target_ref, address, vantage.clone(), &patience, &budget).await);
         }
         views
     });
@@ -128,11 +133,69 @@ pub fn judge_by(policy: &'static Policy, facts: Facts, stores: &[TrustStore], no
         Some(_) if facts.target.is_implicit() && rules::is_about_starttls(rule) => {
             Outcome::NotApplicable(View::IMPLICIT.to_owned())
         }
-        Some(_) => (rule.judge)(&context),
+        Some(_) => rule.judge(&context),
         None => Outcome::NotApplicable(format!("the policy {} does not ask for it", policy.name)),
     };
-    let outcomes = rules::catalogue().iter().map(|rule| (*rule, outcome(rule))).collect();
+    let outcomes = rules::of_servers().iter().map(|rule| (*rule, outcome(rule))).collect();
     let (names, endings, products) = (rules::names(&context), rules::endings(&context), rules::products(&context));
     let visibility = rules::visibility(&context, &products);
-    Report { names, endings, products, visibility, ..Report::new(facts, outcomes, stores, policy, now) }
+    let senders = senders::predict(&context);
+    let line = senders::line(&senders, &facts);
+    let mut report =
+        Report { names, endings, products, visibility, senders, ..Report::new(facts, outcomes, stores, policy, now) };
+    // What senders do follows from all the rest: no rule says it, and no finding of its own.
+    report.set(line);
+    report
+}
+
+/// One message under the policy of a sender: what became of it, attempt by attempt.
+#[derive(Clone, Debug)]
+pub struct Sent {
+    /// The connections, oldest first: a second one where the first got no TLS and the sender goes on without.
+    pub attempts: Vec<Delivery>,
+    /// What the policy says of what was seen; none where nothing was.
+    pub prediction: Option<Prediction>,
+    /// What became of the message.
+    pub fate: Fate,
+}
+
+/// Delivers a test message as a sender with that policy would, its TLS apart: that is the checker's own.
+pub async fn send(
+    sender: &'static Sender,
+    target: &Target,
+    address: SocketAddr,
+    vantage: &Vantage,
+    letter: &Letter,
+    options: &CheckOptions,
+) -> Sent {
+    let mut prediction = None;
+    let mut judge = |session: &Session| {
+        let view = View { address, ..View::of(vantage.clone(), session.clone()) };
+        let facts = Facts::new(target.clone(), vec![view]);
+        let context = Context::new(&facts, &options.stores, options.policy, options.now);
+        let judged = senders::hosts(&context).first().map(|host| (sender.judge)(host, None));
+        let is_inside = session.tls.seen().is_some();
+        let fate = judged.as_ref().map_or(Fate::Unknown, |judged| judged.fate);
+        prediction = judged;
+        match fate {
+            Fate::Authenticated | Fate::Encrypted => is_inside,
+            Fate::Clear => !is_inside,
+            Fate::Defers | Fate::Bounces | Fate::Unknown => false,
+        }
+    };
+    let with_tls = sender.demand != Demand::Nothing;
+    let first = probe::deliver(target, address, vantage, &options.patience, letter, with_tls, &mut judge).await;
+    let has_no_tls = with_tls && first.session.tls.seen().is_none() && matches!(first.session.tls, Observed::Failed(_));
+    let mut attempts = vec![first];
+    if has_no_tls && sender.demand == Demand::IfPossible {
+        attempts.push(probe::deliver(target, address, vantage, &options.patience, letter, false, &mut |_| true).await);
+    }
+    let last = attempts.last();
+    let fate = match (last.and_then(Delivery::is_taken), last.is_some_and(|last| last.inside)) {
+        (Some(true), false) => Fate::Clear,
+        (Some(true), true) => prediction.as_ref().map_or(Fate::Encrypted, |prediction| prediction.fate),
+        (Some(false), _) => Fate::Defers,
+        (None, _) => Fate::Unknown,
+    };
+    Sent { attempts, prediction, fate }
 }

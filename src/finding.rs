@@ -123,6 +123,18 @@ pub enum ResultType {
     CertificateNotTrusted,
     /// Any other failure.
     ValidationFailure,
+    /// No usable TLSA record fits.
+    TlsaInvalid,
+    /// DNSSEC proves nothing, or does not answer.
+    DnssecInvalid,
+    /// A sender that demands DANE finds no TLSA records.
+    DaneRequired,
+    /// The policy of MTA-STS cannot be fetched.
+    StsPolicyFetchError,
+    /// The policy of MTA-STS is none, or does not allow the MX.
+    StsPolicyInvalid,
+    /// The policy host's certificate is not valid.
+    StsWebpkiInvalid,
 }
 
 impl ResultType {
@@ -134,6 +146,12 @@ impl ResultType {
             Self::CertificateExpired => "certificate-expired",
             Self::CertificateNotTrusted => "certificate-not-trusted",
             Self::ValidationFailure => "validation-failure",
+            Self::TlsaInvalid => "tlsa-invalid",
+            Self::DnssecInvalid => "dnssec-invalid",
+            Self::DaneRequired => "dane-required",
+            Self::StsPolicyFetchError => "sts-policy-fetch-error",
+            Self::StsPolicyInvalid => "sts-policy-invalid",
+            Self::StsWebpkiInvalid => "sts-webpki-invalid",
         }
     }
 }

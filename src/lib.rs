@@ -19,7 +19,8 @@
 //! let cases = verify::load(&Corpus::embedded()?, &["certificate/expired".to_owned()])?;
 //! let outcome = verify::run_case(&cases[0], &Backend::Embedded, mtalab::plan::Issuance::now()).await;
 //! let CaseOutcome::Passed(seen) = outcome else { panic!("{outcome:?}") };
-//! assert_eq!(seen.report.findings[0].rule, "certificate-expired");
+//! let report = seen.report.server().expect("the case is of one server");
+//! assert_eq!(report.findings[0].rule, "certificate-expired");
 //! # Ok(())
 //! # }
 //! ```
@@ -28,6 +29,7 @@
 
 pub mod check;
 pub mod cli;
+pub mod dane;
 pub mod facts;
 pub mod finding;
 #[cfg(any(test, fuzzing))]
@@ -35,16 +37,25 @@ pub mod finding;
 pub mod fuzzing;
 pub mod hello;
 pub mod lab;
+pub mod mta_sts;
 pub mod name;
 pub mod nearest;
 pub mod plan;
 pub mod practice;
 pub mod probe;
+#[cfg(feature = "docker")]
+pub mod proof;
+pub mod remind;
 pub mod report;
 pub mod rules;
 pub mod scenario;
+pub mod senders;
+pub mod sink;
 pub mod smtp;
+pub mod tagged;
 pub mod tls;
+pub mod tlsrpt;
+pub mod trace;
 pub mod trust;
 pub mod verify;
 pub mod wire;

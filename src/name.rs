@@ -66,6 +66,11 @@ impl Name {
         self.0.contains('.')
     }
 
+    /// Whether it is that domain, or below it.
+    pub fn is_within(&self, domain: &Self) -> bool {
+        self == domain || self.0.strip_suffix(&domain.0).is_some_and(|rest| rest.ends_with('.'))
+    }
+
     /// Whether `presented`, a DNS-ID of a certificate, covers this reference identifier.
     ///
     /// It is taken as it stands: A-labels in any case, no final dot, nothing converted (RFC 9525, 6.3).

@@ -1,9 +1,15 @@
 //! The harness: starts a scenario, lets the checker look, compares with the truth that
 //! its author wrote down. The only place where lab and checker meet.
 
+mod domain;
+mod validator;
+
+pub use domain::examine_domain;
+
 use std::{
     collections::BTreeMap,
     fmt::Write as _,
+    net::IpAddr,
     sync::{Arc, LazyLock},
 };
 
@@ -13,16 +19,17 @@ use tokio::task::JoinSet;
 use crate::{
     check::{self, Fetching},
     facts::{Certificate, Depth, Facts, Target, Vantage, View},
-    finding::{Outcome, Practice, Verdict},
-    lab::{Backend, LabError, Running, persona, relay::RelayOptions},
-    plan::{Issuance, Plan, PlanError},
+    finding::{Finding, Outcome, Practice, Verdict},
+    lab::{Backend, LabError, Running, RunningVantage, persona, relay::RelayOptions},
+    plan::{DomainPlan, Issuance, Plan, PlanError},
+    practice::PracticeLine,
     probe::{
         self, Patience,
         fetch::Fetcher,
         resolve::{Hosts, Resolver},
     },
     report::{
-        Report,
+        DomainReport, Report,
         redact::Redactor,
         text::{self, TextOptions},
     },
@@ -66,13 +73,53 @@ pub enum CaseOutcome {
 #[derive(Debug)]
 pub struct Seen {
     /// The report over all vantage points.
-    pub report: Report,
+    pub report: SeenReport,
     /// The report as snapshots keep it.
     pub redacted: String,
     /// Whether it must be what the snapshot says.
     pub is_held_to_snapshots: bool,
     /// What the server wrote into its log, where it keeps one.
     pub server_log: String,
+}
+
+/// The report of a case.
+#[derive(Debug)]
+pub enum SeenReport {
+    /// Of one server.
+    Server(Box<Report>),
+    /// Of a whole domain.
+    Domain(Box<DomainReport>),
+}
+
+impl SeenReport {
+    /// The report of the server, where the case is of one.
+    pub fn server(&self) -> Option<&Report> {
+        match self {
+            Self::Server(report) => Some(report),
+            Self::Domain(_) => None,
+        }
+    }
+
+    /// What each rule of the catalogue said, in its order; of several servers, the one that is worst off. None where it was not
+    /// asked: a rule about domains of a server, or of a domain without servers.
+    pub fn outcomes(&self) -> impl Iterator<Item = Option<&Outcome>> {
+        let badness = |outcome: &&Outcome| match outcome {
+            Outcome::Violated(_) => 3,
+            Outcome::Undetermined(_) => 2,
+            Outcome::Passed(_) => 1,
+            Outcome::NotApplicable(_) => 0,
+        };
+        let reports: Vec<&[(&rules::Rule, Outcome)]> = match self {
+            Self::Server(report) => vec![&report.outcomes],
+            Self::Domain(report) => {
+                std::iter::once(&*report.outcomes).chain(report.hosts.iter().map(|host| &*host.outcomes)).collect()
+            }
+        };
+        rules::catalogue().iter().map(move |rule| {
+            let said = reports.iter().flat_map(|outcomes| outcomes.iter()).filter(|(known, _)| known.id == rule.id);
+            said.map(|(_, outcome)| outcome).max_by_key(badness)
+        })
+    }
 }
 
 /// Why a case could not be run.
@@ -95,6 +142,9 @@ pub enum CaseError {
     /// It names a policy that there is not.
     #[error(transparent)]
     Policy(#[from] policy::UnknownPolicy),
+    /// It is of a single server.
+    #[error("the scenario has no `[domain]`")]
+    NoDomain,
     /// The task that made the keys was cancelled.
     #[error("interrupted")]
     Interrupted,
@@ -194,11 +244,20 @@ pub async fn run_case(case: &Case, backend: &Backend, issuance: Issuance) -> Cas
 }
 
 async fn try_case(case: &Case, backend: &Backend, issuance: Issuance) -> Result<CaseOutcome, CaseError> {
+    if case.scenario.domain.is_some() {
+        return domain::try_case(case, backend, issuance).await;
+    }
     let plan = resolve(case, issuance).await?;
     if let Err(reason) = backend.possible(&plan) {
         return Ok(CaseOutcome::NotPossible(reason));
     }
-    let running = backend.start(&plan).await?;
+    let running = match backend.start(&plan).await {
+        Ok(running) => running,
+        Err(error) => match error.not_possible() {
+            Some(reason) => return Ok(CaseOutcome::NotPossible(reason.to_owned())),
+            None => return Err(error.into()),
+        },
+    };
     let observed = look_and_fetch(&running, &plan, &case.scenario).await;
     let server_log = running.log().await;
     running.stop().await;
@@ -224,14 +283,31 @@ async fn try_case(case: &Case, backend: &Backend, issuance: Issuance) -> Result<
     }
     let redacted = text::render_redacted(&report, &TextOptions::snapshot(), &Redactor::new(&report.facts));
     let is_held_to_snapshots = backend.is_held_to_snapshots(&case.kind);
+    let report = SeenReport::Server(Box::new(report));
+    Ok(outcome(case, failures, Seen { report, redacted, is_held_to_snapshots, server_log }))
+}
+
+/// What was seen, compared with the snapshot as well.
+fn outcome(case: &Case, mut failures: Vec<String>, seen: Seen) -> CaseOutcome {
+    let redacted = seen.redacted.trim();
     if let Some(expected) = case.snapshot.as_deref().map(snapshot_body)
-        && is_held_to_snapshots
-        && expected != redacted.trim()
+        && seen.is_held_to_snapshots
+        && expected != redacted
     {
-        failures.push(format!("the report is not what the snapshot says:\n{}", difference(expected, redacted.trim())));
+        failures.push(format!("the report is not what the snapshot says:\n{}", difference(expected, redacted)));
     }
-    let seen = Box::new(Seen { report, redacted, is_held_to_snapshots, server_log });
-    Ok(if failures.is_empty() { CaseOutcome::Passed(seen) } else { CaseOutcome::Failed { failures, seen } })
+    let seen = Box::new(seen);
+    if failures.is_empty() { CaseOutcome::Passed(seen) } else { CaseOutcome::Failed { failures, seen } }
+}
+
+/// Looks at a running server as its scenario has it, and judges.
+pub async fn examine(running: &Running, plan: &Plan, scenario: &Scenario) -> Result<Report, CaseError> {
+    let facts = look_and_fetch(running, plan, scenario).await?;
+    let policy = match &scenario.policy {
+        Some(name) => policy::find(name)?,
+        None => policy::default(),
+    };
+    Ok(check::judge_by(policy, facts, std::slice::from_ref(&plan.trust), plan.now))
 }
 
 /// What a check over a bad way says that contradicts the truth of the scenario.
@@ -274,7 +350,7 @@ pub async fn disturb(
 fn contradictions(report: &Report, scenario: &Scenario) -> Disturbed {
     let expect = &scenario.expect;
     let mut disturbed = Disturbed {
-        contradictions: forbidden(report, &expect.must, &expect.must_not),
+        contradictions: forbidden(&report.findings, &expect.must, &expect.must_not),
         connections: report.facts.views.iter().map(|view| view.connections).sum(),
         ..Disturbed::default()
     };
@@ -302,6 +378,14 @@ pub async fn resolve(case: &Case, issuance: Issuance) -> Result<Plan, CaseError>
     Ok(tokio::task::spawn_blocking(resolve).await.map_err(|_| CaseError::Interrupted)??)
 }
 
+/// Resolves a case of a whole domain where making keys may block.
+pub async fn resolve_domain(case: &Case, issuance: Issuance) -> Result<DomainPlan, CaseError> {
+    let case = case.clone();
+    let resolve = move || DomainPlan::resolve(&case.id, &case.scenario, &case.kind, issuance);
+    let plan = tokio::task::spawn_blocking(resolve).await.map_err(|_| CaseError::Interrupted)?;
+    Ok(plan.ok_or(CaseError::NoDomain)??)
+}
+
 /// How deep a scenario has the checker look, and how long wait.
 fn patience(scenario: &Scenario) -> Patience {
     let lab = Patience { depth: scenario.probe, active: scenario.active == Some(true), ..Patience::lab() };
@@ -323,7 +407,9 @@ async fn look_and_fetch(running: &Running, plan: &Plan, scenario: &Scenario) -> 
     let mut facts = look(running, plan, scenario, &patience).await?;
     facts.installed = plan.installed.iter().map(|der| Certificate::from_der(der)).collect();
     let resolver = Resolver::Static(hosts(running, plan));
-    facts.pointers = vec![resolver.pointer(running.address.ip()).await];
+    for address in addresses(running) {
+        facts.pointers.push(resolver.pointer(address).await);
+    }
     let fetching = fetching(scenario, running, &patience);
     check::fetch(&mut facts, &fetching, std::slice::from_ref(&plan.trust), plan.now).await;
     Ok(facts)
@@ -331,8 +417,20 @@ async fn look_and_fetch(running: &Running, plan: &Plan, scenario: &Scenario) -> 
 
 /// What the scenario's DNS says of its server.
 fn hosts(running: &Running, plan: &Plan) -> Hosts {
-    let (address, host) = (running.address.ip(), plan.server.host.clone());
-    Hosts { addresses: BTreeMap::from([(host, vec![address])]), pointers: BTreeMap::from([(address, plan.pointer.clone())]) }
+    let addresses = addresses(running);
+    let pointers = addresses.iter().map(|address| (*address, plan.pointer.clone())).collect();
+    Hosts { addresses: BTreeMap::from([(plan.server.host.clone(), addresses)]), pointers }
+}
+
+/// The addresses of the server, in the order in which they are looked at.
+fn addresses(running: &Running) -> Vec<IpAddr> {
+    let mut addresses = vec![running.address.ip()];
+    for vantage in &running.vantages {
+        if !addresses.contains(&vantage.server.ip()) {
+            addresses.push(vantage.server.ip());
+        }
+    }
+    addresses
 }
 
 /// Looks at the running server from each of its vantage points.
@@ -344,9 +442,9 @@ async fn look(running: &Running, plan: &Plan, scenario: &Scenario, patience: &Pa
         let ehlo = scenario.vantage.get(&vantage.name).and_then(|spec| spec.ehlo.clone()).map(Into::into);
         let asked = Vantage { label: Some(WireText::from(vantage.name.as_str())), source: Some(vantage.source), ehlo };
         let view = if vantage.is_remote {
-            look_from_afar(running, &target, &vantage.name, asked, patience).await?
+            look_from_afar(running, &target, vantage, asked, patience).await?
         } else {
-            probe::observe(&target, running.address, asked, patience).await
+            probe::observe(&target, vantage.server, asked, patience).await
         };
         views.push(view);
     }
@@ -358,12 +456,12 @@ async fn look(running: &Running, plan: &Plan, scenario: &Scenario, patience: &Pa
 async fn look_from_afar(
     running: &Running,
     target: &Target,
-    name: &str,
+    from: &RunningVantage,
     asked: Vantage,
     patience: &Patience,
 ) -> Result<View, CaseError> {
-    let (depth, wait, address) =
-        (patience.depth.name(), format!("{}ms", patience.reply.as_millis()), running.address.to_string());
+    let name = from.name.as_str();
+    let (depth, wait, address) = (patience.depth.name(), format!("{}ms", patience.reply.as_millis()), from.server.to_string());
     let active = if patience.active { &["--active"][..] } else { &[] };
     let port = target.port.to_string();
     let arguments =
@@ -378,8 +476,8 @@ async fn look_from_afar(
 }
 
 #[cfg(not(feature = "docker"))]
-async fn look_from_afar(_: &Running, _: &Target, name: &str, _: Vantage, _: &Patience) -> Result<View, CaseError> {
-    Err(CaseError::Vantage { vantage: name.to_owned(), why: "this build has no containers".to_owned() })
+async fn look_from_afar(_: &Running, _: &Target, from: &RunningVantage, _: Vantage, _: &Patience) -> Result<View, CaseError> {
+    Err(CaseError::Vantage { vantage: from.name.clone(), why: "this build has no containers".to_owned() })
 }
 
 /// Compares a report with the truth, in words.
@@ -387,35 +485,34 @@ fn compare(report: &Report, must: &[String], must_not: &[String], verdicts: &BTr
     let mut failures = Vec::new();
     for rule in must {
         if !report.findings.iter().any(|finding| finding.rule == rule) {
-            failures.push(format!("`{rule}` must be found and was not{}", why_not_found(report, rule)));
+            let outcome = report.outcomes.iter().find(|(r, _)| r.id == rule).map(|(_, outcome)| outcome);
+            failures.push(format!("`{rule}` must be found and was not{}", why_not_found(outcome)));
         }
     }
-    failures.extend(forbidden(report, must, must_not));
+    failures.extend(forbidden(&report.findings, must, must_not));
     for (practice, expected) in verdicts {
-        let line = &report.practices[usize::from(practice.number()) - 1];
-        if line.verdict != *expected {
-            failures.push(format!(
-                "practice {} ({practice}) must be {expected} and is {}: {}",
-                practice.number(),
-                line.verdict,
-                line.reason
-            ));
-        }
+        failures.extend(other_verdict(&report.practices[usize::from(practice.number()) - 1], *expected));
     }
     failures
 }
 
+/// A verdict that is not the expected one, in words.
+fn other_verdict(line: &PracticeLine, expected: Verdict) -> Option<String> {
+    let (practice, verdict) = (line.practice, line.verdict);
+    let words = || format!("practice {} ({practice}) must be {expected} and is {verdict}: {}", practice.number(), line.reason);
+    (verdict != expected).then(words)
+}
+
 /// What was found that must not be, in words.
-fn forbidden(report: &Report, must: &[String], must_not: &[String]) -> Vec<String> {
+fn forbidden<'a>(findings: impl IntoIterator<Item = &'a Finding>, must: &[String], must_not: &[String]) -> Vec<String> {
     let is_forbidden =
         |rule: &str| must_not.iter().any(|m| m == rule || (m == "*" && !must.iter().any(|allowed| allowed == rule)));
-    let found = report.findings.iter().filter(|finding| is_forbidden(finding.rule));
+    let found = findings.into_iter().filter(|finding| is_forbidden(finding.rule));
     found.map(|finding| format!("`{}` must not be found and was: {}", finding.rule, finding.violation.message)).collect()
 }
 
-fn why_not_found(report: &Report, rule: &str) -> String {
+fn why_not_found(outcome: Option<&Outcome>) -> String {
     use crate::finding::Outcome::{NotApplicable, Passed, Undetermined, Violated};
-    let outcome = report.outcomes.iter().find(|(r, _)| r.id == rule).map(|(_, outcome)| outcome);
     match outcome {
         Some(Passed(words)) if words.is_empty() => ": it passed".to_owned(),
         Some(Passed(words)) => format!(": it passed, {words}"),

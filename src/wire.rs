@@ -56,6 +56,34 @@ impl WireText {
     }
 }
 
+/// The last place up to `end` where an escaped text can be cut: none within a character, and none within an escape, which
+/// would read as another.
+pub fn whole(text: &str, end: usize) -> usize {
+    let mut at = 0;
+    while at < text.len() {
+        let next = at + first_unit(&text[at..]);
+        if next > end {
+            break;
+        }
+        at = next;
+    }
+    at
+}
+
+/// The bytes of the first character, or of the escape that stands for one.
+fn first_unit(text: &str) -> usize {
+    let first = text.chars().next().map_or(0, char::len_utf8);
+    let Some(escape) = text.strip_prefix('\\') else { return first };
+    let rest = match escape.as_bytes() {
+        [b'x', one, two, ..] if one.is_ascii_hexdigit() && two.is_ascii_hexdigit() => 3,
+        // Six digits at most.
+        [b'u', b'{', digits @ ..] => digits.iter().take(7).position(|byte| *byte == b'}').map_or(1, |end| end + 3),
+        [] => 0,
+        _ => escape.chars().next().map_or(0, char::len_utf8),
+    };
+    first + rest
+}
+
 fn escape_into(out: &mut String, text: &str) {
     for c in text.chars() {
         match c {
@@ -64,11 +92,21 @@ fn escape_into(out: &mut String, text: &str) {
             '\0'..='\u{7f}' => {
                 let _ = write!(out, "\\x{:02x}", u32::from(c));
             }
+            c if is_blank(c) => out.extend(c.escape_unicode()),
             // `escape_debug` leaves letters of every script alone and escapes what is not printable,
             // format characters and bidirectional overrides included.
             _ => out.extend(c.escape_debug()),
         }
     }
+}
+
+/// Letters and signs that show nothing: fillers of Hangul, blank patterns, and what fonts need not draw (UAX 44,
+/// Default_Ignorable_Code_Point).
+fn is_blank(c: char) -> bool {
+    matches!(c, '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}' | '\u{180b}'..='\u{180f}'
+        | '\u{200b}'..='\u{200f}' | '\u{2060}'..='\u{206f}' | '\u{2800}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}'
+        | '\u{ffa0}' | '\u{fff0}'..='\u{fff8}' | '\u{16fe4}' | '\u{1bca0}'..='\u{1bca3}' | '\u{1d159}' | '\u{1d173}'..='\u{1d17a}'
+        | '\u{e0000}'..='\u{e0fff}')
 }
 
 impl From<&str> for WireText {
@@ -122,6 +160,22 @@ mod tests {
     use super::*;
 
     #[rstest::rstest]
+    #[case(r"ab\x00cd", 2, 2)]
+    #[case(r"ab\x00cd", 5, 2)]
+    #[case(r"ab\x00cd", 6, 6)]
+    #[case(r"\u{9b}a", 5, 0)]
+    #[case(r"\u{9b}a", 6, 6)]
+    #[case(r"\\x00", 1, 0)]
+    #[case(r"\\x00", 3, 3)]
+    #[case("é", 1, 0)]
+    #[case(r"\u{123456789}", 2, 2)]
+    #[case("abc", 9, 3)]
+    #[case(r"a\", 2, 2)]
+    fn escapes_are_not_cut(#[case] text: &str, #[case] end: usize, #[case] expected: usize) {
+        assert_eq!(whole(text, end), expected);
+    }
+
+    #[rstest::rstest]
     #[case(b"a b", &["a", "b"])]
     #[case(b"\t a\t\tb ", &["a", "b"])]
     #[case(b"a\\x09b c", &["a\\\\x09b", "c"])]
@@ -137,6 +191,7 @@ mod tests {
     #[case(b"\x1b[31mred\x07", r"\x1b[31mred\x07")]
     #[case(b"a\xffb", r"a\xffb")]
     #[case("\u{202e}evil".as_bytes(), r"\u{202e}evil")]
+    #[case("\u{3164}\u{2800}\u{115f}\u{ffa0}\u{1d159}".as_bytes(), r"\u{3164}\u{2800}\u{115f}\u{ffa0}\u{1d159}")]
     #[case("Müller".as_bytes(), "Müller")]
     #[case(b"back\\slash", r"back\\slash")]
     fn what_could_act_is_made_visible(#[case] bytes: &[u8], #[case] shown: &str) {

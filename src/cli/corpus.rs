@@ -6,6 +6,7 @@ use super::{CorpusArguments, SchemaOf, exit::Failure, out};
 use crate::{
     lab::persona::{self, Persona},
     nearest::nearest,
+    remind::Reminders,
     report::{explain, json},
     rules::{self, policy},
     scenario::{Corpus, parse},
@@ -82,6 +83,8 @@ pub(super) fn schema(of: SchemaOf) -> Result<ExitCode, Failure> {
     match of {
         SchemaOf::Scenario => out::print(&format!("{:#}", verify::schema())),
         SchemaOf::Report => out::print(&format!("{:#}", json::schema())),
+        SchemaOf::DomainReport => out::print(&format!("{:#}", json::domain_schema())),
+        SchemaOf::Reminders => out::print(&format!("{:#}", Reminders::schema())),
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use crate::{
     finding::Severity,
-    report::{ExitClass, Report},
+    report::{DomainReport, ExitClass, Report},
     scenario::ScenarioErrors,
     verify::{CaseError, LoadError},
 };
@@ -41,7 +41,6 @@ impl Failure {
     }
 
     /// What is wrong and what to do, in words.
-    #[cfg(feature = "docker")]
     pub(super) fn text(&self) -> &str {
         &self.text
     }
@@ -62,12 +61,36 @@ impl Failure {
 
 /// Violations outrank doubt; warnings are clean unless `fail_on` says otherwise.
 pub(super) fn of_report(report: &Report, fail_on: FailOn) -> ExitCode {
-    let least = match fail_on {
+    of_class(report.exit_class(least(fail_on)))
+}
+
+/// The same of a domain.
+pub(super) fn of_domain(report: &DomainReport, fail_on: FailOn) -> ExitClass {
+    report.exit_class(least(fail_on))
+}
+
+fn least(fail_on: FailOn) -> Severity {
+    match fail_on {
         FailOn::Notice => Severity::Notice,
         FailOn::Warn => Severity::Warn,
         FailOn::Fail => Severity::Fail,
+    }
+}
+
+/// Of several the worst.
+pub(super) fn worse(one: ExitClass, other: ExitClass) -> ExitClass {
+    let rank = |class: ExitClass| match class {
+        ExitClass::Clean => 0,
+        ExitClass::Warned => 1,
+        ExitClass::Inconclusive => 2,
+        ExitClass::Violated => 3,
     };
-    match report.exit_class(least) {
+    if rank(other) > rank(one) { other } else { one }
+}
+
+/// What a shell gets to see.
+pub(super) fn of_class(class: ExitClass) -> ExitCode {
+    match class {
         ExitClass::Clean | ExitClass::Warned => ExitCode::SUCCESS,
         ExitClass::Violated => ExitCode::from(1),
         ExitClass::Inconclusive => ExitCode::from(3),

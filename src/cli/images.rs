@@ -2,14 +2,18 @@
 
 use std::process::ExitCode;
 
-use super::{ImagesCommand, exit, exit::Failure, out};
+use super::{ImagesCommand, exit, exit::Failure, inside, out};
 use crate::lab::docker::{ImageError, ImageOptions, build, status};
 
 pub(super) async fn run(command: ImagesCommand) -> Result<ExitCode, Failure> {
     match command {
         ImagesCommand::Build { kinds, release, mirror } => {
             let options = ImageOptions { release, kinds, mirror };
-            let built = build(&options, |line| out::note(&format!("  {line}"))).await.map_err(failure)?;
+            // Dropped half-way, it takes its child process and its temporary files with it.
+            let built = tokio::select! {
+                built = build(&options, |line| out::note(&format!("  {line}"))) => built.map_err(failure)?,
+                () = inside::ended() => return Err(Failure::environment("interrupted: what was built so far stays, the rest is built next time")),
+            };
             for image in built {
                 let took = image.took.map_or_else(|| "there already".to_owned(), |took| format!("built in {} s", took.as_secs()));
                 out::print(&format!("{}  {} MB, {took}", image.image, image.size / 1_000_000));

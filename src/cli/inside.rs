@@ -5,22 +5,35 @@ use std::{fs, net::SocketAddr, path::Path, process::ExitCode};
 use super::{exit, exit::Failure, out};
 use crate::{
     facts::{Target, Vantage},
-    lab::{ServerOrder, embedded},
+    lab::{ServerOrder, embedded, part::Part},
     probe::{self, Patience},
     smtp::ClientName,
 };
 
 /// Serves until the process is told to end.
 pub(super) async fn serve(plan: &Path, listen: SocketAddr) -> Result<ExitCode, Failure> {
-    let text = fs::read_to_string(plan).map_err(|error| Failure::environment(format!("cannot read the plan: {error}")))?;
-    let order: ServerOrder =
-        serde_json::from_str(&text).map_err(|error| Failure::usage(format!("the plan is wrong: {error}")))?;
+    let order: ServerOrder = read(plan)?;
     let (address, server) = embedded::listen(order, listen).await.map_err(|error| Failure::environment(exit::chain(&error)))?;
     out::note(&format!("listening on {address}"));
     tokio::select! {
         () = server => Ok(ExitCode::SUCCESS),
         () = ended() => Ok(ExitCode::SUCCESS),
     }
+}
+
+/// Serves a part of a domain's world until the process is told to end.
+pub(super) async fn part(plan: &Path, listen: SocketAddr) -> Result<ExitCode, Failure> {
+    let part: Part = read(plan)?;
+    let served = part.serve(listen).await.map_err(|error| Failure::environment(exit::chain(&error)))?;
+    out::note(&format!("listening on {listen}"));
+    ended().await;
+    drop(served);
+    Ok(ExitCode::SUCCESS)
+}
+
+fn read<T: serde::de::DeserializeOwned>(plan: &Path) -> Result<T, Failure> {
+    let text = fs::read_to_string(plan).map_err(|error| Failure::environment(format!("cannot read the plan: {error}")))?;
+    serde_json::from_str(&text).map_err(|error| Failure::usage(format!("the plan is wrong: {error}")))
 }
 
 /// Prints what one address shows, for a harness that stands elsewhere.

@@ -51,7 +51,7 @@ pub(super) fn run(
 }
 
 /// One byte more than a report may have, so that a larger one is noticed and not swallowed.
-fn read(path: &Path) -> std::io::Result<Vec<u8>> {
+pub(super) fn read(path: &Path) -> std::io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     fs::File::open(path)?.take(json::MAX_BYTES as u64 + 1).read_to_end(&mut bytes)?;
     Ok(bytes)

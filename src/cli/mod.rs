@@ -2,15 +2,25 @@
 
 mod check;
 mod corpus;
+mod crowd;
 mod doctor;
+mod enforce;
 mod exit;
 #[cfg(feature = "docker")]
 mod images;
 mod inside;
 mod merge;
+mod names;
 mod out;
+mod parse;
 mod relay;
+mod remind;
 mod run;
+mod send;
+#[cfg(feature = "docker")]
+mod senders;
+mod sink;
+mod trace;
 mod up;
 
 use std::{
@@ -20,12 +30,8 @@ use std::{
     time::Duration,
 };
 
-use clap::{
-    Args, Parser, Subcommand, ValueEnum,
-    builder::{PossibleValuesParser, TypedValueParser},
-};
-use serde::de::{DeserializeOwned, IntoDeserializer as _};
-use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use time::OffsetDateTime;
 
 #[cfg(feature = "docker")]
 use crate::lab::docker::{Release, Sign};
@@ -39,6 +45,10 @@ use crate::{
     wire::WireText,
 };
 use exit::Failure;
+use names::NameArguments;
+use parse::{parse_delay, parse_depth, parse_endpoint, parse_label, parse_moment, parse_patience, parse_resolved, parse_word};
+#[cfg(feature = "docker")]
+use parse::{parse_release, parse_sign};
 
 /// The test lab and the checker for SMTP over TLS.
 #[derive(Debug, Parser)]
@@ -55,7 +65,7 @@ Exit codes: 0 clean, 1 violations or failed scenarios, 2 wrong usage or input,
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Judge a real server by the seven practices.
-    Check(CheckArguments),
+    Check(Box<CheckArguments>),
     /// Start scenarios, check them, compare with the truth and the snapshots.
     Run(RunArguments),
     /// List the scenarios.
@@ -97,6 +107,33 @@ enum Command {
         #[command(flatten)]
         policy: PolicyArguments,
     },
+    /// Remind of what ends: certificates of domains, servers and files; for people, calendars and monitoring.
+    Remind(Box<remind::RemindArguments>),
+    /// Write the lines that enforce TLS with a partner, as far as its server bears it.
+    Enforce {
+        /// The report of its server, as `check --format json` writes it.
+        report: PathBuf,
+        /// The domain that mail is addressed to.
+        #[arg(long, value_name = "DOMAIN")]
+        domain: Name,
+        #[command(flatten)]
+        trust: TrustArguments,
+        #[command(flatten)]
+        moment: MomentArguments,
+    },
+    /// Deliver one test message as a sender with a policy would, and show each stage.
+    Send(send::SendArguments),
+    /// Be a test server with the face of a scenario, and tell how each sender uses TLS with it.
+    Sink(sink::SinkArguments),
+    /// Show the way of a message, hop by hop, by its Received lines: what was inside TLS, and where nobody says.
+    Trace {
+        /// The message, or its header; `-` for standard input.
+        #[arg(value_name = "MESSAGE.eml")]
+        message: PathBuf,
+        /// The form of the answer.
+        #[arg(long, value_enum, default_value_t = Format::Text)]
+        format: Format,
+    },
     /// Stand before a server and make the way to it worse: slow, lossy, limited.
     Relay(RelayArguments),
     /// List the kinds of server that the lab can be.
@@ -112,10 +149,23 @@ enum Command {
     #[cfg(feature = "docker")]
     #[command(subcommand)]
     Images(ImagesCommand),
+    /// Have real Postfix and Exim deliver to scenarios, and compare what they do with what the checker says of them.
+    #[cfg(feature = "docker")]
+    Senders(SendersArguments),
     /// Serve a planned server; runs inside containers.
     #[command(hide = true)]
     Serve {
         /// The server order, as JSON.
+        #[arg(long)]
+        plan: PathBuf,
+        /// Where to listen.
+        #[arg(long)]
+        listen: SocketAddr,
+    },
+    /// Serve the names or the policy of a planned domain; runs inside containers.
+    #[command(hide = true)]
+    Part {
+        /// The part, as JSON.
         #[arg(long)]
         plan: PathBuf,
         /// Where to listen.
@@ -162,9 +212,24 @@ enum Command {
 
 #[derive(Debug, Args)]
 struct CheckArguments {
-    /// The host name that senders look up, with a port if it is not 25.
-    #[arg(value_name = "NAME[:PORT]")]
-    target: String,
+    /// A mail domain, or with a port, --host or --connect the name of one server. Several domains are checked one by one.
+    #[arg(value_name = "DOMAIN|NAME:PORT", required_unless_present = "input")]
+    targets: Vec<String>,
+    /// Take the name for that of one server, and ask for no MX.
+    #[arg(long, conflicts_with = "input")]
+    host: bool,
+    /// Check the domains of this file, one a line (`-` for standard input), and print one report in JSON a line.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["targets", "connect", "certificate"])]
+    input: Option<PathBuf>,
+    /// Write those reports into this file. What is in it already is not checked again: after an interruption, the same command
+    /// goes on where it was.
+    #[arg(long, value_name = "FILE", requires = "input")]
+    output: Option<PathBuf>,
+    /// With --input: how many domains at a time.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=512), default_value_t = 16)]
+    jobs: u16,
+    #[command(flatten)]
+    names: NameArguments,
     /// Connect here instead of asking DNS.
     #[arg(long, value_name = "ADDRESS:PORT", value_parser = parse_endpoint)]
     connect: Option<SocketAddr>,
@@ -181,7 +246,8 @@ struct CheckArguments {
     /// How long to wait for the greeting and for each reply; RFC 5321 allows servers 5m.
     #[arg(long, value_name = "DURATION", value_parser = parse_patience, default_value = "60s")]
     patience: Duration,
-    /// How much to ask: one handshake in at most 3 connections, grouped questions in about 25 more, or complete lists.
+    /// How much to ask: one handshake in at most 3 connections, grouped questions in some 20 to 30, more where a refusal must be
+    /// explained, or complete lists.
     #[arg(long, value_name = "DEPTH", value_parser = parse_depth(), default_value = "quick")]
     probe: Depth,
     /// Try what a server may take for an attack: a command in one piece with STARTTLS, a ClientHello where no greeting comes.
@@ -205,6 +271,9 @@ struct CheckArguments {
     /// The certificate on the server's own disk (PEM or DER): is it the one that is presented?
     #[arg(long, value_name = "FILE")]
     certificate: Option<PathBuf>,
+    /// An earlier report in JSON about the same domain: whether its policy of MTA-STS changed without a new id.
+    #[arg(long, value_name = "REPORT.json", conflicts_with = "input")]
+    former: Option<PathBuf>,
     #[command(flatten)]
     trust: TrustArguments,
     #[command(flatten)]
@@ -212,27 +281,7 @@ struct CheckArguments {
     #[command(flatten)]
     policy: PolicyArguments,
     #[command(flatten)]
-    output: OutputArguments,
-}
-
-/// A value as a scenario file has it.
-fn parse_word<T: DeserializeOwned>(text: &str) -> Result<T, String> {
-    T::deserialize(text.into_deserializer()).map_err(|error: serde::de::value::Error| error.to_string())
-}
-
-/// A name that a reader can see and tell from others.
-fn parse_label(text: &str) -> Result<WireText, String> {
-    let is_seen = |c: char| !c.is_whitespace() && textwrap::core::display_width(c.encode_utf8(&mut [0; 4])) > 0;
-    if text.chars().any(is_seen) { Ok(WireText::from(text.trim())) } else { Err("there is nothing to be seen in it".to_owned()) }
-}
-
-fn parse_resolved(text: &str) -> Result<((String, u16), SocketAddr), String> {
-    let read = || {
-        let (place, address) = text.split_once('=')?;
-        let (host, port) = place.rsplit_once(':')?;
-        Some(((host.to_ascii_lowercase(), port.parse().ok()?), address.parse().ok()?))
-    };
-    read().ok_or_else(|| "expected HOST:PORT=ADDRESS:PORT, `pki.example.org:80=192.0.2.7:80` for example".to_owned())
+    output_form: OutputArguments,
 }
 
 #[derive(Debug, Args)]
@@ -302,6 +351,10 @@ enum SchemaOf {
     Scenario,
     /// Reports in JSON.
     Report,
+    /// Reports about whole domains in JSON.
+    DomainReport,
+    /// What `remind` writes in JSON.
+    Reminders,
 }
 
 #[derive(Debug, Args)]
@@ -332,6 +385,28 @@ struct RunArguments {
     /// Write what was seen as the new snapshots, into the folder of `--scenarios`.
     #[arg(long, requires = "scenarios")]
     update_snapshots: bool,
+}
+
+#[cfg(feature = "docker")]
+#[derive(Debug, Args)]
+struct SendersArguments {
+    /// Scenarios by id or topic; all of them by default.
+    #[arg(value_name = "SCENARIO")]
+    selected: Vec<String>,
+    #[command(flatten)]
+    corpus: CorpusArguments,
+    /// The Debian release of the senders; repeat for more.
+    #[arg(long, value_parser = parse_release(), default_values_t = [Release::default()])]
+    release: Vec<Release>,
+    /// How many scenarios at a time.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
+    jobs: Option<u16>,
+    /// Show the logs of the senders, too.
+    #[arg(long)]
+    log: bool,
+    /// Write the table as a page, too.
+    #[arg(long, value_name = "FILE")]
+    page: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -419,11 +494,12 @@ struct RelayArguments {
     /// Be a Cisco ASA that inspects ESMTP: write over the greeting, unknown keywords and STARTTLS.
     #[arg(long, conflicts_with_all = ["lower_case", "at", "do"])]
     asa: bool,
-    /// Interfere at this stage of what the server says, as `[fault.relay]` of a scenario does: `greeting`, `ehlo:3` (a line of
+    /// Interfere at this stage of what the server says, as `[fault.relay]` of a scenario does: `connect`, `greeting`, `ehlo:3` (a line of
     /// the reply), `starttls` (the reply to it), `record:1` (a record of the handshake).
     #[arg(long, value_name = "STAGE", value_parser = parse_word::<RelayStage>, requires = "do", conflicts_with = "lower_case")]
     at: Option<RelayStage>,
-    /// What to do there: `delay` (--by), `drip`, `split`, `close`, `reset`, `replace` (--with) or `remove`.
+    /// What to do there: `delay` (--by), `drip`, `split`, `close`, `reset`, `replace` (--with) or `remove`;
+    /// at `connect`, `refuse` or `drop`.
     #[arg(long, value_name = "ACTION", value_parser = parse_word::<RelayAction>, requires = "at")]
     r#do: Option<RelayAction>,
     /// How long to hold back what is delayed.
@@ -458,50 +534,6 @@ enum ImagesCommand {
     },
 }
 
-/// An address that can be connected to.
-fn parse_endpoint(text: &str) -> Result<SocketAddr, String> {
-    let address: SocketAddr =
-        text.parse().map_err(|_| "expected an address with a port, such as 192.0.2.1:25 or [2001:db8::1]:25".to_owned())?;
-    if address.port() == 0 { Err("no server listens on port 0".to_owned()) } else { Ok(address) }
-}
-
-/// A time to wait that is neither nothing nor longer than anybody waits.
-fn parse_patience(text: &str) -> Result<Duration, String> {
-    const HOUR: Duration = Duration::from_secs(3600);
-    let patience = humantime::parse_duration(text).map_err(|error| format!("{error}; expected a duration such as 60s or 5m"))?;
-    if (Duration::from_secs(1)..=HOUR).contains(&patience) { Ok(patience) } else { Err("expected 1s to 1h".to_owned()) }
-}
-
-/// The name of a depth.
-#[cfg(feature = "docker")]
-fn parse_release() -> impl TypedValueParser<Value = Release> {
-    PossibleValuesParser::new(Release::ALL.map(Release::name))
-        .map(|name| Release::ALL.into_iter().find(|release| release.name() == name).unwrap_or_default())
-}
-
-/// The name of a sign.
-#[cfg(feature = "docker")]
-fn parse_sign() -> impl TypedValueParser<Value = Sign> {
-    PossibleValuesParser::new(Sign::ALL.map(Sign::name))
-        .map(|name| Sign::ALL.into_iter().find(|sign| sign.name() == name).unwrap_or(Sign::Greeting))
-}
-
-fn parse_depth() -> impl TypedValueParser<Value = Depth> {
-    PossibleValuesParser::new(Depth::ALL.map(Depth::name))
-        .map(|name| Depth::ALL.into_iter().find(|depth| depth.name() == name).unwrap_or_default())
-}
-
-/// A delay that a relay can hold data back for.
-fn parse_delay(text: &str) -> Result<Duration, String> {
-    const LONGEST: Duration = Duration::from_secs(600);
-    let delay = humantime::parse_duration(text).map_err(|error| format!("{error}; expected a duration such as 50ms"))?;
-    if delay <= LONGEST { Ok(delay) } else { Err("expected 10m at most".to_owned()) }
-}
-
-fn parse_moment(text: &str) -> Result<OffsetDateTime, String> {
-    OffsetDateTime::parse(text, &Rfc3339).map_err(|_| "expected a time such as 2026-03-01T12:00:00Z".to_owned())
-}
-
 /// Runs the program; every exit code is decided here.
 pub fn main() -> ExitCode {
     // clap exits with 2 for wrong usage and with 0 for --help, like this program does.
@@ -525,7 +557,7 @@ pub fn main() -> ExitCode {
 
 async fn dispatch(command: Command) -> Result<ExitCode, Failure> {
     match command {
-        Command::Check(arguments) => check::run(arguments).await,
+        Command::Check(arguments) => check::run(*arguments).await,
         Command::Run(arguments) => run::run(arguments).await,
         Command::List(arguments) => corpus::list(&arguments),
         Command::Show { scenario, corpus } => corpus::show(&scenario, &corpus),
@@ -536,12 +568,20 @@ async fn dispatch(command: Command) -> Result<ExitCode, Failure> {
         Command::Explain { rule } => corpus::explain(rule.as_deref()),
         Command::Relay(arguments) => relay::run(arguments).await,
         Command::Merge { reports, output, trust, moment, policy } => merge::run(&reports, &output, &trust, &moment, &policy),
+        Command::Enforce { report, domain, trust, moment } => enforce::run(&report, &domain, &trust, &moment),
+        Command::Remind(arguments) => remind::run(*arguments).await,
+        Command::Send(arguments) => send::run(arguments).await,
+        Command::Sink(arguments) => sink::run(arguments).await,
+        Command::Trace { message, format } => trace::run(&message, format),
         Command::Personas => corpus::personas(),
         Command::Policies => corpus::policies(),
         Command::Schema { of } => corpus::schema(of),
         #[cfg(feature = "docker")]
         Command::Images(command) => images::run(command).await,
+        #[cfg(feature = "docker")]
+        Command::Senders(arguments) => senders::run(arguments).await,
         Command::Serve { plan, listen } => inside::serve(&plan, listen).await,
+        Command::Part { plan, listen } => inside::part(&plan, listen).await,
         Command::Observe { name, address, port, ehlo, probe, active, patience } => {
             let patience = Patience { depth: probe, active, ..Patience::lab() }.waiting(patience);
             inside::observe(Target { name, port }, address, ehlo, &patience).await

@@ -10,7 +10,8 @@ use crate::{
 
 pub(super) async fn run(arguments: RelayArguments) -> Result<ExitCode, Failure> {
     let asa = arguments.asa.then_some(true);
-    let fault = RelayFault { asa, at: arguments.at, r#do: arguments.r#do, by: arguments.by, with: arguments.with };
+    let fault =
+        RelayFault { asa, at: arguments.at, r#do: arguments.r#do, by: arguments.by, with: arguments.with, hides_clients: None };
     let fault = (fault != RelayFault::default()).then_some(fault);
     if let Some(why) = fault.as_ref().and_then(RelayFault::contradiction) {
         return Err(Failure::usage(why.to_owned()));

@@ -38,7 +38,7 @@ pub(super) async fn run(arguments: RunArguments) -> Result<ExitCode, Failure> {
     let backend = Arc::new(open(&arguments.backend, None).await?);
     #[cfg(feature = "docker")]
     if let Backend::Docker(docker) = &*backend
-        && let Err(error) = docker.require_images(cases.iter().map(|case| case.kind.as_str())).await
+        && let Err(error) = require_images(docker, &cases).await
     {
         close(&backend).await;
         return Err(Failure::environment(exit::chain(&error)));
@@ -71,6 +71,15 @@ pub(super) async fn run(arguments: RunArguments) -> Result<ExitCode, Failure> {
         (false, true, true) => ExitCode::SUCCESS,
         _ => ExitCode::from(4),
     })
+}
+
+#[cfg(feature = "docker")]
+async fn require_images(
+    docker: &crate::lab::docker::DockerBackend,
+    cases: &[Case],
+) -> Result<(), crate::lab::docker::DockerError> {
+    let has_domains = cases.iter().any(|case| case.scenario.domain.is_some());
+    docker.require_images(cases.iter().map(|case| case.kind.as_str()), has_domains).await
 }
 
 fn select(arguments: &RunArguments) -> Result<Vec<Case>, Failure> {

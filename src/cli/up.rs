@@ -6,6 +6,7 @@
 use std::{
     fs, io,
     io::Write as _,
+    net::{IpAddr, SocketAddr},
     path::{Path, PathBuf},
     process::ExitCode,
     time::Duration,
@@ -13,10 +14,11 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::{BackendName, LabFormat, UpArguments, corpus, exit, exit::Failure, inside, out, run};
+use super::{BackendName, CorpusArguments, LabFormat, UpArguments, corpus, exit, exit::Failure, inside, out, run};
 use crate::{
-    lab::{Backend, Running, owner::Owner},
-    plan::{Issuance, Plan},
+    lab::{Backend, Running, RunningDomain, owner::Owner},
+    name::Name,
+    plan::{DomainPlan, Issuance, Plan},
     verify::{self, Case},
     wire::WireText,
 };
@@ -40,8 +42,33 @@ struct Lab {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     web: Option<LabWeb>,
     vantages: Vec<LabVantage>,
+    /// A whole mail domain: then the address is that of its DNS.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    domain: Option<LabDomain>,
     /// The process that holds it.
     owner: String,
+}
+
+/// What a domain has besides.
+#[derive(Debug, Serialize, Deserialize)]
+struct LabDomain {
+    name: String,
+    /// The resolver to ask, then the second name server. Neither validates.
+    resolvers: [String; 2],
+    /// The root of its DNS: a DNSKEY record, as a line of a zone file.
+    dns_anchor_file: PathBuf,
+    /// The port that stands for 25 at every address.
+    smtp_port: u16,
+    /// What stands for port 443 of the policy host.
+    policy_host: String,
+    servers: Vec<LabServer>,
+}
+
+/// One address of one host.
+#[derive(Debug, Serialize, Deserialize)]
+struct LabServer {
+    host: String,
+    address: String,
 }
 
 /// Issuers, lists and answers of OCSP are to be had of it; certificates name its host.
@@ -55,6 +82,9 @@ struct LabWeb {
 struct LabVantage {
     name: String,
     source: String,
+    /// Where the server is from there, where that is not the address of the lab.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    server: Option<String>,
 }
 
 impl Lab {
@@ -73,6 +103,17 @@ impl Lab {
         if let Some(file) = &self.certificate_file {
             lines.push(format!("MTALAB_CERTIFICATE_FILE='{}'", file.display().to_string().replace('\'', r"'\''")));
         }
+        if let Some(domain) = &self.domain {
+            let anchor = domain.dns_anchor_file.display().to_string().replace('\'', r"'\''");
+            lines.extend([
+                format!("MTALAB_DOMAIN={}", domain.name),
+                format!("MTALAB_RESOLVER={}", domain.resolvers[0]),
+                format!("MTALAB_SECOND_RESOLVER={}", domain.resolvers[1]),
+                format!("MTALAB_DNS_ANCHOR_FILE='{anchor}'"),
+                format!("MTALAB_SMTP_PORT={}", domain.smtp_port),
+                format!("MTALAB_POLICY_HOST={}", domain.policy_host),
+            ]);
+        }
         lines.extend(self.web.iter().map(|web| format!("MTALAB_WEB={}:80={}", web.host, web.address)));
         let variable = |name: &str| name.to_ascii_uppercase().replace('-', "_");
         lines.extend(self.vantages.iter().map(|v| format!("MTALAB_FROM_{}={}", variable(&v.name), v.source)));
@@ -81,7 +122,10 @@ impl Lab {
 }
 
 pub(super) async fn up(arguments: UpArguments) -> Result<ExitCode, Failure> {
-    let case = select(&arguments)?;
+    let case = case(&arguments.scenario, arguments.kind.as_deref(), &arguments.corpus)?;
+    if case.scenario.domain.is_some() {
+        return domain(&case, &arguments).await;
+    }
     let plan = verify::resolve(&case, Issuance { seed: arguments.seed, ..Issuance::now() }).await?;
     let id = format!("{:06x}", rand::random::<u32>() >> 8);
     let backend = run::open(&arguments.backend, Some(id.clone())).await?;
@@ -115,6 +159,12 @@ pub(super) async fn up(arguments: UpArguments) -> Result<ExitCode, Failure> {
     });
     if arguments.backend.backend != BackendName::Embedded {
         out::note(&format!("it stays until `mtalab down {}`", state.lab.id));
+        #[cfg(feature = "docker")]
+        if let Backend::Docker(docker) = &backend
+            && !docker.is_near()
+        {
+            out::note(&from_afar(&state.lab));
+        }
         if running.web.is_some() {
             out::note("the CA's web server does not stay: on the embedded backend it does");
         }
@@ -143,6 +193,61 @@ pub(super) async fn up(arguments: UpArguments) -> Result<ExitCode, Failure> {
     running.stop().await;
     state.remove();
     Ok(ExitCode::SUCCESS)
+}
+
+/// A whole domain, until somebody ends it.
+async fn domain(case: &Case, arguments: &UpArguments) -> Result<ExitCode, Failure> {
+    if arguments.backend.backend != BackendName::Embedded {
+        return Err(Failure::usage(format!("{} is a whole domain: `up` keeps it on the embedded backend only", case.id)));
+    }
+    let plan = verify::resolve_domain(case, Issuance { seed: arguments.seed, ..Issuance::now() }).await?;
+    if let Err(reason) = crate::lab::domain::possible(&plan) {
+        return Err(Failure::usage(format!("{} on {} is not possible here: {reason}", case.id, case.kind)));
+    }
+    let mut ended = std::pin::pin!(inside::ended());
+    let running = tokio::select! {
+        running = RunningDomain::start(&plan) => running.map_err(|error| Failure::environment(exit::chain(&error)))?,
+        () = &mut ended => return Err(Failure::environment("interrupted before the lab was up")),
+    };
+    let state = State::write_domain(&plan, &case.kind, &running);
+    let state = state.map_err(|error| Failure::environment(format!("cannot write the state of the lab: {error}")))?;
+    out::print(&match arguments.format {
+        LabFormat::Json => serde_json::to_string(&state.lab).map_err(|error| Failure::environment(error.to_string()))?,
+        LabFormat::Dotenv => state.lab.to_dotenv(),
+    });
+    let mut lines = Vec::new();
+    for (host, address) in running.servers.iter().take(8) {
+        lines.push(format!("{host} is at {}", SocketAddr::new(*address, running.smtp_port)));
+    }
+    if let more @ 1.. = running.servers.len().saturating_sub(8) {
+        lines.push(format!("and {more} more servers"));
+    }
+    let (dns, name) = (running.resolvers[0], &running.name);
+    let anchor = state.lab.domain.as_ref().map_or_else(String::new, |domain| domain.dns_anchor_file.display().to_string());
+    lines.push(format!(
+        "try   mtalab check {name} --resolver {dns} --dns-anchor {anchor} --trust {} --smtp-port {} --policy-port {} --reach 127.0.0.0/8 --reach ::1",
+        state.lab.ca_file.display(),
+        running.smtp_port,
+        running.policy_host.port(),
+    ));
+    lines.push(format!("or    dig @{} -p {} +dnssec {name} MX", dns.ip(), dns.port()));
+    lines.push(format!("or    drill -D -k {anchor} -p {} @{} {name} MX", dns.port(), dns.ip()));
+    lines.push(format!("end it with Ctrl-C, or `mtalab down {}` elsewhere", state.lab.id));
+    out::note(&lines.join("\n"));
+    ended.await;
+    state.remove();
+    Ok(ExitCode::SUCCESS)
+}
+
+/// How to get at a server whose address is one of another machine's networks.
+#[cfg(feature = "docker")]
+fn from_afar(lab: &Lab) -> String {
+    let Lab { address, host, ca_file, .. } = lab;
+    format!(
+        "the Docker engine is on another machine, and only that one reaches {address}. From here, with MACHINE for its name:\n  \
+         ssh -N -L 2525:{address} MACHINE\n  mtalab check {host} --connect 127.0.0.1:2525 --trust {}",
+        ca_file.display()
+    )
 }
 
 /// Starts the server, and writes down where it is.
@@ -203,13 +308,14 @@ pub(super) async fn down(id: Option<&str>) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn select(arguments: &UpArguments) -> Result<Case, Failure> {
-    let corpus = corpus::open(&arguments.corpus)?;
-    let id = &corpus.get(&arguments.scenario).map_err(|error| Failure::usage(error.to_string()))?.id;
+/// The case of a scenario that is asked for.
+pub(super) fn case(scenario: &str, kind: Option<&str>, corpus: &CorpusArguments) -> Result<Case, Failure> {
+    let corpus = corpus::open(corpus)?;
+    let id = &corpus.get(scenario).map_err(|error| Failure::usage(error.to_string()))?.id;
     let mut cases = verify::load(&corpus, std::slice::from_ref(id))?;
     cases.retain(|case| case.id == *id);
     let kinds: Vec<_> = cases.iter().map(|case| case.kind.clone()).collect();
-    let chosen = cases.into_iter().find(|case| arguments.kind.as_ref().is_none_or(|kind| case.kind == *kind));
+    let chosen = cases.into_iter().find(|case| kind.is_none_or(|kind| case.kind == kind));
     chosen.ok_or_else(|| Failure::usage(format!("{id} runs as {}", kinds.join(", "))))
 }
 
@@ -229,7 +335,11 @@ impl State {
             write_private(file, pem::encode(&pem::Pem::new("CERTIFICATE", der.as_slice())).as_bytes())?;
         }
         let web = running.web.as_ref().map(|web| LabWeb { host: web.host.to_string(), address: web.address.to_string() });
-        let vantage = |v: &crate::lab::RunningVantage| LabVantage { name: v.name.clone(), source: v.source.to_string() };
+        let vantage = |v: &crate::lab::RunningVantage| LabVantage {
+            name: v.name.clone(),
+            source: v.source.to_string(),
+            server: (v.server != running.address).then(|| v.server.to_string()),
+        };
         let lab = Lab {
             id: id.clone(),
             scenario: plan.scenario.clone(),
@@ -241,6 +351,42 @@ impl State {
             certificate_file,
             web,
             vantages: running.vantages.iter().map(vantage).collect(),
+            domain: None,
+            owner: Owner::me().to_string(),
+        };
+        let path = folder.join(format!("{id}.json"));
+        write_private(&path, &serde_json::to_vec(&lab)?)?;
+        Ok(Self { path, lab })
+    }
+
+    fn write_domain(plan: &DomainPlan, kind: &str, running: &RunningDomain) -> io::Result<Self> {
+        let folder = folder()?;
+        let id = format!("{:06x}", rand::random::<u32>() >> 8);
+        let ca_file = folder.join(format!("{id}.pem"));
+        write_private(&ca_file, plan.trust.to_pem().as_bytes())?;
+        let dns_anchor_file = folder.join(format!("{id}.key"));
+        write_private(&dns_anchor_file, running.dns_anchor.as_bytes())?;
+        let server = |(host, address): &(Name, IpAddr)| LabServer { host: host.to_string(), address: address.to_string() };
+        let domain = LabDomain {
+            name: running.name.to_string(),
+            resolvers: running.resolvers.map(|address| address.to_string()),
+            dns_anchor_file,
+            smtp_port: running.smtp_port,
+            policy_host: running.policy_host.to_string(),
+            servers: running.servers.iter().map(server).collect(),
+        };
+        let lab = Lab {
+            id: id.clone(),
+            scenario: plan.scenario.clone(),
+            kind: kind.to_owned(),
+            backend: "embedded".to_owned(),
+            host: running.name.to_string(),
+            address: running.resolvers[0].to_string(),
+            ca_file,
+            certificate_file: None,
+            web: None,
+            vantages: vec![LabVantage { name: running.vantage.0.clone(), source: running.vantage.1.to_string(), server: None }],
+            domain: Some(domain),
             owner: Owner::me().to_string(),
         };
         let path = folder.join(format!("{id}.json"));
@@ -302,6 +448,7 @@ impl State {
     fn remove(&self) {
         let _ = fs::remove_file(&self.lab.ca_file);
         let _ = self.lab.certificate_file.as_ref().map(fs::remove_file);
+        let _ = self.lab.domain.as_ref().map(|domain| fs::remove_file(&domain.dns_anchor_file));
         let _ = fs::remove_file(&self.path);
     }
 }

@@ -20,7 +20,7 @@ use x509_parser::{
 
 use super::{
     distinguished,
-    encoded::{Details, Encoded},
+    encoded::{Details, Encoded, words},
 };
 use crate::wire::WireText;
 
@@ -183,8 +183,7 @@ impl Details for CertificateDetails {
     const NAME: &str = "Certificate";
 
     fn parse(der: &[u8]) -> Result<Self, String> {
-        let (rest, certificate) =
-            X509Certificate::from_der(der).map_err(|error| WireText::from(&*error.to_string()).to_string())?;
+        let (rest, certificate) = X509Certificate::from_der(der).map_err(|error| words(&error))?;
         if !rest.is_empty() {
             return Err(format!("{} bytes follow the certificate", rest.len()));
         }
@@ -219,8 +218,7 @@ impl Details for CertificateDetails {
                 _ if extension.oid == oid!(1.3.6.1.5.5.7.1.24) => must_staple |= has_status_request(extension.value),
                 // A name that cannot be read might be the right one, a constraint the one that matters.
                 ParsedExtension::ParseError { error } if decides(&extension.oid) => {
-                    let error = WireText::from(&*error.to_string());
-                    return Err(format!("its extension {} cannot be read: {error}", extension.oid.to_id_string()));
+                    return Err(format!("its extension {} cannot be read: {}", extension.oid.to_id_string(), words(error)));
                 }
                 _ => {}
             }
@@ -374,6 +372,8 @@ fn signature(certificate: &X509Certificate) -> (String, SignatureHash) {
             let oid = params.hash_algorithm_oid();
             if *oid == OID_NIST_HASH_SHA256 || *oid == OID_NIST_HASH_SHA384 || *oid == OID_NIST_HASH_SHA512 {
                 Strong
+            } else if *oid == oid!(2.16.840.1.101.3.4.2.4) {
+                Sha224
             } else if *oid == OID_HASH_SHA1 {
                 Sha1
             } else {

@@ -6,7 +6,7 @@ use x509_parser::prelude::{CertificateRevocationList, FromDer as _};
 
 use super::{
     distinguished,
-    encoded::{Details, Encoded},
+    encoded::{Details, Encoded, words},
 };
 use crate::wire::WireText;
 
@@ -34,8 +34,7 @@ impl Details for CrlDetails {
     const NAME: &str = "Crl";
 
     fn parse(der: &[u8]) -> Result<Self, String> {
-        let (rest, list) =
-            CertificateRevocationList::from_der(der).map_err(|error| WireText::from(&*error.to_string()).to_string())?;
+        let (rest, list) = CertificateRevocationList::from_der(der).map_err(|error| words(&error))?;
         if !rest.is_empty() {
             return Err(format!("{} bytes follow the list", rest.len()));
         }

@@ -4,6 +4,9 @@ use std::borrow::Cow;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use x509_parser::{der_parser::error::BerError, error::X509Error, nom};
+
+use crate::wire::WireText;
 
 /// Something in DER, kept as it came even where it cannot be read.
 ///
@@ -77,5 +80,49 @@ impl<D: Details + schemars::JsonSchema> schemars::JsonSchema for Encoded<D> {
     }
     fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
         Shown::<D>::json_schema(generator)
+    }
+}
+
+/// Why bytes are no DER of that kind, in words for people; escaped.
+pub(super) fn words<E: Into<X509Error> + Clone>(error: &nom::Err<E>) -> String {
+    let (nom::Err::Error(error) | nom::Err::Failure(error)) = error else { return "it ends too early".to_owned() };
+    let words = match error.clone().into() {
+        X509Error::Der(error) => der_words(&error),
+        X509Error::NomError(_) | X509Error::Generic => "its encoding is broken".to_owned(),
+        other => other.to_string(),
+    };
+    WireText::from(&*words).to_string()
+}
+
+fn der_words(error: &BerError) -> String {
+    match error {
+        BerError::UnexpectedTag { expected: Some(expected), actual } => {
+            format!("a value with the tag {} stands where one with the tag {} belongs", actual.0, expected.0)
+        }
+        BerError::UnexpectedTag { expected: None, actual } => {
+            format!("a value with the tag {} stands where it must not", actual.0)
+        }
+        BerError::InvalidValue { tag, .. } => format!("a value with the tag {} is not what it may be", tag.0),
+        BerError::UnknownTag(tag) => format!("the tag {tag} is not known"),
+        BerError::UnexpectedClass { .. } => "a value is of another class than it must be".to_owned(),
+        BerError::Incomplete(_) => "it ends too early".to_owned(),
+        BerError::NomError(_) | BerError::DerConstraintFailed(_) => "its encoding breaks the rules of DER".to_owned(),
+        other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use crate::facts::Certificate;
+
+    #[rstest]
+    #[case(b"not a certificate", "its encoding is broken")]
+    #[case(&[0x30, 0x82, 0x01, 0x00, 0x30], "its encoding is broken")]
+    #[case(&[0x1a, 0x00], "a value with the tag 26 stands where one with the tag 16 belongs")]
+    #[case(&[], "it ends too early")]
+    fn the_words_are_no_programmers(#[case] der: &[u8], #[case] expected: &str) {
+        assert_eq!(Certificate::from_der(der).details().map(|_| ()), Err(expected));
     }
 }

@@ -71,7 +71,7 @@ fn take_views(merged: &mut Facts, views: Vec<super::View>) -> Result<(), MergeEr
 mod tests {
     use super::*;
     use crate::{
-        facts::{Session, Vantage, View},
+        facts::{Beginnings, Session, Vantage, View},
         name::Name,
         wire::WireText,
     };
@@ -79,6 +79,7 @@ mod tests {
     fn view(label: &str) -> View {
         View {
             earlier: Vec::new(),
+            beginnings: Beginnings::default(),
             offers: View::no_offers(),
             mail_in_clear: View::no_mail(),
             injection: View::no_injection(),

@@ -1,8 +1,11 @@
 //! What was seen, as plain serialisable data. No opinions: those are [`crate::rules`]'.
 
+mod beginnings;
 mod certificate;
 mod crl;
+mod delivery;
 mod distinguished;
+mod domain;
 mod encoded;
 mod fetched;
 mod merge;
@@ -14,17 +17,23 @@ use std::net::{IpAddr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
 
+pub use beginnings::{Beginning, Beginnings, Switch, Turns};
 pub(crate) use certificate::hex;
 pub use certificate::{Certificate, CertificateDetails, KeyAlgorithm, PublicKey, SanEntry, SignatureHash};
 pub use crl::{Crl, CrlDetails};
+pub use delivery::Delivery;
 pub(crate) use distinguished::value as string_value;
+pub use domain::{
+    Absence, Alias, Answer as DnsAnswer, Bogus, BogusCause, DnsFailure, DomainFacts, FormerPolicy, HostFacts, MtaStsFacts,
+    MxRecord, PassedOver, PolicyBody, PolicyFetch, PolicyResponse, Proof, TlsaLookup,
+};
 pub use encoded::{Details, Encoded};
 pub use fetched::{Body, Errand, Fetched, Resource};
 pub use merge::{MAX_VIEWS, MergeError, merge};
 pub use ocsp::{OcspAnswer, OcspDetails, OcspResponse, RevocationStatus, reason_name};
 pub use offers::{
-    Alpn, Answer, ClientCertificate, Depth, DhGroup, Features, GroupList, HelloTrait, Intolerance, Offered, Offers, Preference,
-    Question, Refusal, SchemeList, ServedChain, Sni, Taken, Turns, VersionOffer,
+    Alpn, Answer, ClientCertificate, Depth, DhGroup, Features, GroupList, HelloTrait, Intolerance, Narrowed, Offered, Offers,
+    Preference, Question, Refusal, SchemeList, ServedChain, Sni, Taken, VersionOffer,
 };
 
 use crate::{
@@ -105,6 +114,9 @@ pub struct View {
     /// The dialogs of earlier connections, oldest first, where a retry was needed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub earlier: Vec<Session>,
+    /// How the other connections began.
+    #[serde(default)]
+    pub beginnings: Beginnings,
     /// What else was asked of its TLS.
     #[serde(default = "View::no_offers")]
     pub offers: Observed<Offers>,
@@ -153,6 +165,22 @@ pub enum Injection {
 impl View {
     /// Why nothing about STARTTLS is asked where TLS begins with the first byte.
     pub const IMPLICIT: &str = "TLS begins with the first byte on this port";
+
+    /// A session, and nothing besides. Its address is none until it is set.
+    pub fn of(vantage: Vantage, session: Session) -> Self {
+        Self {
+            vantage,
+            address: SocketAddr::new(IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED), 25),
+            connections: 1,
+            session,
+            earlier: Vec::new(),
+            beginnings: Beginnings::default(),
+            offers: Self::no_offers(),
+            mail_in_clear: Self::no_mail(),
+            injection: Self::no_injection(),
+            transaction: Self::no_transaction(),
+        }
+    }
 
     /// Nothing was asked but what one session shows.
     pub fn no_offers() -> Observed<Offers> {
@@ -283,8 +311,9 @@ pub enum Failure {
     /// 421 or another 4xx: the server asks to come back later. Not an answer to the question.
     #[error("the server asks to come back later: {0}")]
     Throttled(Reply),
-    /// 5xx to the connection itself: this source is not welcome. Not an answer to the question.
-    #[error("the server turns this source away: {0}")]
+    /// 5xx to the connection itself, or words of whatever code about who asks: this source is not welcome. Not an answer to the
+    /// question.
+    #[error("{why}: {reply}", why = Self::why_blocked(.0), reply = .0)]
     Blocked(Reply),
     /// EHLO was not answered with 250.
     #[error("EHLO was answered {0}")]
@@ -298,21 +327,59 @@ pub enum Failure {
     /// The answer to the hello of TLS is no TLS; its first line is quoted.
     #[error("the server sent `{0}` where TLS had to begin")]
     NotTls(WireText),
+    /// TLS was never begun: STARTTLS was not offered, or refused.
+    #[error("TLS was not begun: {0}")]
+    NotBegun(String),
     /// The TLS handshake failed; with the alert if one was received.
     #[error("TLS handshake failed: {0}")]
     Tls(String),
     /// What was fetched by HTTP did not come; why.
     #[error("{0}")]
     Http(String),
+    /// DNS gave no answer.
+    #[error("{0}")]
+    Dns(DnsFailure),
 }
 
 impl Failure {
     /// What a server says that has trouble of its own, which may be over the next time (RFC 8446, 6.2).
     pub const INTERNAL_ERROR: &str = "the server sent the alert internal_error";
+    /// What a client says that knows TLS 1.2 and 1.3, and was answered with an older version.
+    pub const OLDER_VERSION: &str = "the server chose a version older than TLS 1.2";
+    /// What comes behind the words about an alert that no hello was sent for.
+    pub const UNASKED: &str = " before it was sent a hello";
+
+    fn why_blocked(reply: &Reply) -> &'static str {
+        match reply.minds_the_reverse_name() {
+            true => "the server minds this source's reverse name in DNS, or that there is none",
+            false if reply.takes_no_mail() => "the server says that it takes no mail, from nobody",
+            false => "the server turns this source away",
+        }
+    }
+
+    /// A reply that is no answer to the question: of a server that asks to come back, or that minds who asks.
+    pub fn put_off(reply: Reply) -> Self {
+        if reply.turns_the_client_away() { Self::Blocked(reply) } else { Self::Throttled(reply) }
+    }
 
     /// The server ended the handshake with an alert.
     pub fn alert(alert: Alert) -> Self {
         Self::Tls(format!("the server sent the alert {alert}"))
+    }
+
+    /// The server sent an alert where it had to wait for a hello.
+    pub fn unasked_alert(alert: Alert) -> Self {
+        Self::Tls(format!("the server sent the alert {alert}{}", Self::UNASKED))
+    }
+
+    /// Whether it is the alert of a server that was not yet sent a hello.
+    pub fn is_unasked_alert(&self) -> bool {
+        matches!(self, Self::Tls(why) if why.ends_with(Self::UNASKED))
+    }
+
+    /// Whether the server said with an alert what is wrong.
+    pub fn is_alert(&self) -> bool {
+        !self.is_unasked_alert() && matches!(self, Self::Tls(why) if why.starts_with("the server sent the alert "))
     }
 
     /// What the server said in the clear where TLS had to begin.
@@ -334,7 +401,7 @@ impl Failure {
     pub fn is_worth_a_retry(&self) -> bool {
         match self {
             Self::Reset | Self::Closed | Self::Throttled(_) => true,
-            Self::Tls(why) => why == Self::INTERNAL_ERROR,
+            Self::Tls(why) => why == Self::INTERNAL_ERROR || self.is_unasked_alert(),
             _ => false,
         }
     }
@@ -432,6 +499,16 @@ impl Session {
             .or_else(|| failure("TLS handshake", &self.tls))
             .or_else(|| failure("EHLO in TLS", &self.ehlo_after));
         broke_off.map_or_else(|| "complete".to_owned(), |(stage, failure)| format!("broke off at the {stage}: {failure}"))
+    }
+
+    /// Whether the server was ready for TLS; none where that did not show.
+    pub fn readiness(&self) -> Option<bool> {
+        match (&self.starttls, &self.ehlo) {
+            (Observed::Seen(reply), _) if reply.is_positive() => Some(true),
+            (Observed::Seen(reply), _) => reply.refuses_starttls().then_some(false),
+            (_, Observed::Seen(ehlo)) if !ehlo.offers("STARTTLS") => ehlo.nearly_offers("STARTTLS").is_none().then_some(false),
+            _ => self.helo.seen().is_some_and(Reply::is_positive).then_some(false),
+        }
     }
 
     /// Whether another dialog got the same answers about TLS, and ended as this one did.

@@ -2,7 +2,10 @@
 
 use serde::Serialize;
 use time::OffsetDateTime;
-use x509_cert::der::{Decode as _, Error as DerError};
+use x509_cert::{
+    der::{Decode as _, Error as DerError},
+    ext::Extension,
+};
 use x509_ocsp::{
     BasicOcspResponse, CertStatus, OcspGeneralizedTime, OcspResponse as Response, OcspResponseStatus, SingleResponse,
 };
@@ -50,6 +53,9 @@ pub struct OcspAnswer {
     #[serde(with = "time::serde::rfc3339::option", skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>")]
     pub next_update: Option<OffsetDateTime>,
+    /// The OID of a critical extension of the answer that is not known here, so that nobody may rely on it (RFC 6960, 4.4).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unknown_critical: Option<String>,
 }
 
 /// What became of a certificate, by the word of its CA.
@@ -113,12 +119,27 @@ impl Details for OcspDetails {
         let bytes = response.response_bytes.ok_or("a successful response without an answer")?;
         let basic = bytes.response.as_bytes().to_vec();
         let parsed = BasicOcspResponse::from_der(&basic).map_err(unreadable)?;
-        let answers = parsed.tbs_response_data.responses.iter().take(MAX_ANSWERS).map(answer).collect();
+        let data = &parsed.tbs_response_data;
+        let of_all = data.response_extensions.iter().flatten();
+        let answers = data.responses.iter().take(MAX_ANSWERS).map(|single| {
+            let extensions = of_all.clone().chain(single.single_extensions.iter().flatten());
+            answer(single, unknown_critical(extensions))
+        });
+        let answers = answers.collect();
         Ok(Self { refused, answers, basic })
     }
 }
 
-fn answer(single: &SingleResponse) -> OcspAnswer {
+/// Of the extensions of RFC 6960, 4.4, those that leave an answer what it is.
+fn unknown_critical<'a>(mut extensions: impl Iterator<Item = &'a Extension>) -> Option<String> {
+    const NONCE: &str = "1.3.6.1.5.5.7.48.1.2";
+    const CRL_REFERENCE: &str = "1.3.6.1.5.5.7.48.1.3";
+    const ARCHIVE_CUTOFF: &str = "1.3.6.1.5.5.7.48.1.6";
+    let is_known = |extension: &Extension| [NONCE, CRL_REFERENCE, ARCHIVE_CUTOFF].contains(&&*extension.extn_id.to_string());
+    extensions.find(|extension| extension.critical && !is_known(extension)).map(|extension| extension.extn_id.to_string())
+}
+
+fn answer(single: &SingleResponse, unknown_critical: Option<String>) -> OcspAnswer {
     let id = &single.cert_id;
     OcspAnswer {
         serial: hex(id.serial_number.as_bytes()),
@@ -135,6 +156,7 @@ fn answer(single: &SingleResponse) -> OcspAnswer {
         },
         this_update: moment(&single.this_update),
         next_update: single.next_update.as_ref().map(moment),
+        unknown_critical,
     }
 }
 

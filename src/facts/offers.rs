@@ -5,9 +5,8 @@ use std::collections::BTreeSet;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Certificate, Failure, Observed, Possession};
+use super::{Certificate, Failure, Observed, Possession, Turns};
 use crate::{
-    smtp::Reply,
     tls::{Alert, Authentication, Group, GroupKind, SignatureScheme, Suite, SuiteFamily, Version},
     wire::WireText,
 };
@@ -19,7 +18,7 @@ pub enum Depth {
     /// What one handshake shows: at most three connections.
     #[default]
     Quick,
-    /// Grouped questions besides: about a dozen.
+    /// Grouped questions besides: two or three dozen connections, and more where refusals come without words.
     Standard,
     /// Complete lists.
     Full,
@@ -65,30 +64,27 @@ pub struct Offers {
     pub intolerance: Observed<Vec<Intolerance>>,
     /// Whether a client certificate is asked for.
     pub client_certificate: Observed<ClientCertificate>,
-    /// In how many connections STARTTLS was offered, and in how many not.
-    #[serde(default)]
-    pub starttls: Turns,
     /// How many hellos were answered, and how many were lost that were answered when they were sent again.
     #[serde(default)]
     pub hellos: Turns,
-    /// In how many of them it was accepted when asked for, and in how many refused.
+    /// How many questions got no answer at all, however often they were asked.
     #[serde(default)]
-    pub accepted: Turns,
-    /// The last refusal, where there was one.
+    pub lost: u32,
+    /// Where fewer questions were asked at one time than were allowed, since the server turned some away.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub refusal: Option<Reply>,
+    pub narrowed: Option<Narrowed>,
     /// What each question cost, in the order asked.
     pub questions: Vec<Question>,
 }
 
-/// How often something was so, and how often not.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+/// Connections that are open side by side, fewer than were allowed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Turns {
-    /// So many times it was.
-    pub yes: u32,
-    /// So many times it was not.
-    pub no: u32,
+pub struct Narrowed {
+    /// So many at one time, in the end.
+    pub lanes: u32,
+    /// What was first said to one of several.
+    pub why: Failure,
 }
 
 /// What was taken of lists of things.
@@ -355,6 +351,28 @@ pub enum HelloTrait {
     ManySuites,
     /// The server's own name in server_name (RFC 6066, 3).
     OwnName,
+    /// The group X25519MLKEM768 (draft-ietf-tls-ecdhe-mlkem).
+    HybridGroup,
+    /// The extension that pads a hello (RFC 7685).
+    Padding,
+    /// An offer of compression (RFC 3749).
+    Compression,
+    /// An empty session_ticket (RFC 5077).
+    SessionTicket,
+    /// status_request for OCSP (RFC 6066, 8).
+    StatusRequest,
+    /// encrypt_then_mac (RFC 7366).
+    EncryptThenMac,
+    /// extended_master_secret (RFC 7627).
+    ExtendedMasterSecret,
+    /// More than 16 signature schemes.
+    ManySchemes,
+    /// More than 16 groups.
+    ManyGroups,
+    /// An empty key_share, which asks for a HelloRetryRequest (RFC 8446, 4.2.8).
+    EmptyKeyShare,
+    /// An offer of TLS 1.3 beside older versions, of a server that knows TLS 1.3 and takes nothing that can be offered in it.
+    NothingInTls13,
 }
 
 /// Whether the server asks for a client certificate (RFC 5246, 7.4.4; RFC 8446, 4.3.2).
@@ -405,10 +423,9 @@ impl Offers {
             chains: Vec::new(),
             intolerance: not(),
             client_certificate: not(),
-            starttls: Turns::default(),
             hellos: Turns::default(),
-            accepted: Turns::default(),
-            refusal: None,
+            lost: 0,
+            narrowed: None,
             questions: Vec::new(),
         }
     }

@@ -6,6 +6,7 @@
 mod revocation;
 mod smtp;
 mod tls;
+mod trace;
 mod x509;
 
 #[cfg(test)]
@@ -24,6 +25,7 @@ use tokio::io::{AsyncRead, ReadBuf};
 pub use revocation::revocation;
 pub use smtp::{commands, ehlo, reply, wire_text};
 pub use tls::{client_hello, flight, key_exchange, messages};
+pub use trace::received;
 pub use x509::{certificate, judgement, possession};
 
 /// What a fuzz target does with its input.
@@ -40,6 +42,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("key_exchange", key_exchange),
     ("messages", messages),
     ("possession", possession),
+    ("received", received),
     ("reply", reply),
     ("revocation", revocation),
     ("wire_text", wire_text),

@@ -64,6 +64,15 @@ const SCENARIOS: &[&str] = &[
     "tls/two-certificates",
 ];
 
+/// Received lines as servers write them, and as they should not.
+const RECEIVED: &[(&str, &[u8])] = &[
+    ("postfix", b"Received: from a.example (a.example [192.0.2.1])\r\n\t(using TLSv1.3 with cipher TLS_AES_256_GCM_SHA384 (256/256 bits)\r\n\t key-exchange X25519 server-signature ECDSA (prime256v1) server-digest SHA256)\r\n\t(No client certificate requested)\r\n\tby b.example (Postfix) with ESMTPS id 4X for <u@b.example>;\r\n\tThu,  1 Jan 2026 00:00:00 +0000 (UTC)\r\n\r\n"),
+    ("exim", b"Received: from [192.0.2.1] (helo=a.example)\r\n\tby b.example with esmtps  (TLS1.3) tls TLS_AES_256_GCM_SHA384\r\n\t(Exim 4.96)\r\n\t(envelope-from <u@a.example>)\r\n\tid 1abc-0001-XY\r\n\tfor u@b.example;\r\n\tThu, 01 Jan 2026 00:00:00 +0000\r\n\r\n"),
+    ("exchange", b"Received: from A.example (192.0.2.1) by B.example (192.0.2.2) with Microsoft SMTP Server (version=TLS1_2,\r\n cipher=TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384) id 15.1.2507.6; Thu, 1 Jan 2026 00:00:00 +0000\r\n\r\n"),
+    ("several", b"Received: by c.example with LMTP id z; Thu, 1 Jan 2026 00:00:02 +0000\nReceived: from b.example by c.example with ESMTP; Thu, 1 Jan 2026 00:00:01 +0000\nReceived: from a.example (a.example. [2001:db8::1])\n by b.example with ESMTPS id y (version=TLS1_3 cipher=TLS_AES_128_GCM_SHA256 bits=128/128); Thu, 1 Jan 2026 00:00:00 +0000\nSubject: x\n\nReceived: of the body\n"),
+    ("nested", b"Received: from a (((((((((((((((((((b))))))))))) \\) \"q\\\"uoted\" by c with ESMTPA; \x00\x1b[31m\xff\n\n"),
+];
+
 /// Records of up to that size and pieces of that size make a small seed hardly larger.
 const SIZES: [u8; 4] = [3, 0, 14, 255];
 /// A seed that is larger slows every run down.
@@ -106,6 +115,9 @@ async fn write() {
     }
     for case in verify::load(&corpus, &["revocation/".to_owned()]).unwrap() {
         cut_answers(&mut seeds, &case.id, &verify::resolve(&case, Issuance { now: NOW, seed: None }).await.unwrap());
+    }
+    for (name, message) in RECEIVED {
+        seeds.add("received", name, &[*message]);
     }
     seeds.add("wire_text", "escapes", &[b"\x1b[31m red \\ \xff \xe2\x80\xae M\xc3\xbcller\t\0"]);
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus");

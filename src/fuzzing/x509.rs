@@ -13,8 +13,8 @@ use time::{OffsetDateTime, macros::datetime};
 use crate::{
     check,
     facts::{
-        Certificate, CertificateDetails, Connection, Details, Encoded, Facts, Observed, Possession, Session, Target, Vantage,
-        View,
+        Beginnings, Certificate, CertificateDetails, Connection, Details, Encoded, Facts, Observed, Possession, Session, Target,
+        Vantage, View,
     },
     name::Name,
     probe,
@@ -117,6 +117,7 @@ pub(super) fn facts(chain: Vec<Certificate>) -> Facts {
         connections: 1,
         session,
         earlier: Vec::new(),
+        beginnings: Beginnings::default(),
         offers: View::no_offers(),
         mail_in_clear: View::no_mail(),
         injection: View::no_injection(),

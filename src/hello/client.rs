@@ -35,6 +35,8 @@ pub struct ClientHello {
     pub extras: Vec<Extra>,
     /// Pads the handshake message to at least this many bytes (RFC 7685).
     pub padded_to: usize,
+    /// Whether a session ticket that nobody knows does that, instead of the extension for it.
+    pub pads_with_ticket: bool,
     /// Whether the message is cut into two records (RFC 8446, 5.1 allows it).
     pub in_two_records: bool,
 }
@@ -74,6 +76,7 @@ impl ClientHello {
             alpn: Vec::new(),
             extras: Vec::new(),
             padded_to: 0,
+            pads_with_ticket: false,
             in_two_records: false,
         }
     }
@@ -142,7 +145,8 @@ impl ClientHello {
             // The header of the extension, and where there are no others the length of them all.
             let headers = if extensions.is_empty() { 6 } else { 4 };
             let gap = (self.padded_to - length).saturating_sub(headers);
-            extension(&mut extensions, 21, |out| out.resize(out.len() + gap, 0));
+            let code = if self.pads_with_ticket { 35 } else { 21 };
+            extension(&mut extensions, code, |out| out.resize(out.len() + gap, 0));
         }
         if !extensions.is_empty() {
             block16(&mut out, |out| out.extend(extensions));
@@ -189,6 +193,8 @@ impl ClientHello {
                 Extra::RenegotiationInfo => extension(out, 0xff01, |out| out.push(0)),
                 Extra::ExtendedMasterSecret => extension(out, 23, |_| ()),
                 Extra::EncryptThenMac => extension(out, 22, |_| ()),
+                // No extension may stand there twice (RFC 8446, 4.2).
+                Extra::SessionTicket if self.pads_with_ticket => {}
                 Extra::SessionTicket => extension(out, 35, |_| ()),
                 Extra::StatusRequest => extension(out, 5, |out| out.extend([1, 0, 0, 0, 0])),
                 // Written first, where no server can have stopped reading.

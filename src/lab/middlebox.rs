@@ -241,7 +241,8 @@ async fn pass_on(to: &mut OwnedWriteHalf, piece: &[u8], action: RelayAction, fau
             return Ok(Said::TheEnd);
         }
         RelayAction::Replace => to.write_all(fault.with.as_deref().unwrap_or_default().as_bytes()).await?,
-        RelayAction::Remove => {}
+        // What is done to connections is done before anything is said.
+        RelayAction::Remove | RelayAction::Refuse | RelayAction::Drop => {}
     }
     Ok(Said::All)
 }

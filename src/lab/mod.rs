@@ -3,14 +3,18 @@
 //! The lab knows nothing of the checker. It shares only vocabulary with it.
 
 mod dh;
+pub mod dns;
 #[cfg(feature = "docker")]
 pub mod docker;
+pub mod domain;
 pub mod embedded;
 mod middlebox;
 #[cfg(feature = "docker")]
 mod openssl;
 pub(crate) mod owner;
+pub mod part;
 pub mod persona;
+mod policy;
 pub mod relay;
 mod web;
 
@@ -22,7 +26,9 @@ use std::{
 use serde::{Deserialize, Serialize};
 use tokio::task::JoinHandle;
 
-use crate::plan::{Plan, ServerPlan};
+use crate::plan::{DomainPlan, Plan, ServerPlan};
+pub use domain::RunningDomain;
+pub use policy::PolicyHostError;
 use relay::{Relay, RelayOptions};
 pub use web::WebServer;
 
@@ -52,6 +58,8 @@ pub struct RunningVantage {
     pub name: String,
     /// The address that the server sees.
     pub source: IpAddr,
+    /// Where the server is from there.
+    pub server: SocketAddr,
     /// Whether a program has to run elsewhere to stand there; see [`Running::exec`].
     pub is_remote: bool,
 }
@@ -107,6 +115,9 @@ pub enum LabError {
     /// The embedded backend failed.
     #[error(transparent)]
     Embedded(#[from] embedded::EmbeddedError),
+    /// The domain failed.
+    #[error(transparent)]
+    Domain(#[from] domain::DomainError),
     /// The web server of the CA failed.
     #[error("cannot start the web server of the CA")]
     Web(#[source] std::io::Error),
@@ -117,6 +128,17 @@ pub enum LabError {
     #[cfg(feature = "docker")]
     #[error(transparent)]
     Docker(#[from] docker::DockerError),
+}
+
+impl LabError {
+    /// Why the backend cannot do what is planned, where that is known only when it is tried.
+    pub fn not_possible(&self) -> Option<&str> {
+        match self {
+            #[cfg(feature = "docker")]
+            Self::Docker(docker::DockerError::NotPossible(reason)) => Some(reason),
+            _ => None,
+        }
+    }
 }
 
 impl Backend {
@@ -160,6 +182,24 @@ impl Backend {
         Ok(running)
     }
 
+    /// Whether a domain can run here; the error is the reason in words.
+    pub fn domain_possible(&self, plan: &DomainPlan) -> Result<(), String> {
+        match self {
+            Self::Embedded => domain::possible(plan),
+            #[cfg(feature = "docker")]
+            Self::Docker(docker) => docker.domain_possible(plan),
+        }
+    }
+
+    /// Starts a whole domain; it answers when this returns.
+    pub async fn start_domain(&self, plan: &DomainPlan) -> Result<RunningDomain, LabError> {
+        match self {
+            Self::Embedded => Ok(RunningDomain::start(plan).await?),
+            #[cfg(feature = "docker")]
+            Self::Docker(docker) => Ok(docker.start_domain(plan).await?),
+        }
+    }
+
     async fn start_server(&self, plan: &Plan) -> Result<Running, LabError> {
         let web = match &plan.publication {
             Some(publication) => Some(WebServer::start(publication.clone()).await.map_err(LabError::Web)?),
@@ -168,8 +208,12 @@ impl Backend {
         match self {
             Self::Embedded => {
                 let server = embedded::EmbeddedServer::start(plan).await?;
-                let local =
-                    |(name, source): &(String, IpAddr)| RunningVantage { name: name.clone(), source: *source, is_remote: false };
+                let local = |(name, source): &(String, IpAddr)| RunningVantage {
+                    name: name.clone(),
+                    source: *source,
+                    server: server.address_for(*source),
+                    is_remote: false,
+                };
                 let vantages = server.sources.iter().map(local).collect();
                 Ok(Running {
                     address: server.address,
@@ -185,6 +229,7 @@ impl Backend {
                 let vantage = |(name, source, reach): &(String, IpAddr, docker::Reach)| RunningVantage {
                     name: name.clone(),
                     source: *source,
+                    server: server.address_for(*source),
                     is_remote: *reach == docker::Reach::Container,
                 };
                 let vantages = server.vantages.iter().map(vantage).collect();
@@ -204,6 +249,9 @@ impl Running {
     /// Puts a relay on this machine before it: from now on it is reached through that.
     pub async fn put_behind(&mut self, options: RelayOptions) -> Result<(), LabError> {
         let relay = RunningRelay::start(options, self.address).await?;
+        for vantage in self.vantages.iter_mut().filter(|vantage| vantage.server == self.address) {
+            vantage.server = relay.address;
+        }
         self.address = relay.address;
         self.relays.push(relay);
         Ok(())

@@ -145,6 +145,10 @@ pub struct Stock {
     pub encrypt_then_mac: EncryptThenMac,
     /// Whether session tickets are confirmed (RFC 5077).
     pub session_tickets: bool,
+    /// Whether an ECDSA certificate is sent only to who offers its curve, too (RFC 8422, 5.1); each stack does so for the
+    /// curves that hardly anybody offers.
+    #[serde(default)]
+    pub holds_to_curve: bool,
     /// Whether it reads supported_versions where it does not have TLS 1.3; stacks that are older do not (RFC 8446, 4.2.1).
     pub supported_versions: bool,
     /// The only protocol that it takes by ALPN; it refuses others (RFC 7301, 3.2). It ignores what is offered if absent.

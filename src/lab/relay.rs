@@ -8,16 +8,16 @@ use std::{collections::VecDeque, io, net::SocketAddr, sync::Mutex, time::Duratio
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{
-        TcpListener, TcpStream,
+        TcpListener, TcpSocket, TcpStream,
         tcp::{OwnedReadHalf, OwnedWriteHalf},
     },
     sync::mpsc,
     task::JoinSet,
-    time::{Instant, sleep, sleep_until},
+    time::{Instant, sleep, sleep_until, timeout},
 };
 
 use super::middlebox;
-use crate::scenario::RelayFault;
+use crate::scenario::{RelayAction, RelayFault, RelayStage};
 
 /// What a relay does to the connections that it passes on.
 #[derive(Clone, Debug, Default)]
@@ -56,11 +56,58 @@ pub struct RelayCount {
 /// A relay, listening.
 #[derive(Debug)]
 pub struct Relay {
-    listener: TcpListener,
+    gate: Gate,
     to: SocketAddr,
     options: RelayOptions,
     count: Mutex<RelayCount>,
     recent: Mutex<VecDeque<Instant>>,
+}
+
+/// Where clients come to.
+#[derive(Debug)]
+enum Gate {
+    Open(TcpListener),
+    /// Bound, so that nobody else can be there, and not listening: the system refuses.
+    Refusing(TcpSocket),
+    /// Listening, with a queue that is full: the system drops what comes. Held are those who fill it.
+    Dropping {
+        listener: TcpListener,
+        _queue: Vec<TcpStream>,
+    },
+}
+
+impl Gate {
+    async fn bind(listen: SocketAddr, does: Option<RelayAction>) -> io::Result<Self> {
+        /// What is not queued by then was dropped.
+        const QUEUED: Duration = Duration::from_millis(200);
+        /// More than any queue of length none holds.
+        const MOST: usize = 16;
+        if !matches!(does, Some(RelayAction::Refuse | RelayAction::Drop)) {
+            return Ok(Self::Open(TcpListener::bind(listen).await?));
+        }
+        let socket = if listen.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+        socket.bind(listen)?;
+        if does == Some(RelayAction::Refuse) {
+            return Ok(Self::Refusing(socket));
+        }
+        let listener = socket.listen(0)?;
+        let address = listener.local_addr()?;
+        let mut queue = Vec::new();
+        while let Ok(queued) = timeout(QUEUED, TcpStream::connect(address)).await {
+            queue.push(queued?);
+            if queue.len() > MOST {
+                return Err(io::Error::new(io::ErrorKind::Unsupported, "this system drops no connections"));
+            }
+        }
+        Ok(Self::Dropping { listener, _queue: queue })
+    }
+
+    fn address(&self) -> io::Result<SocketAddr> {
+        match self {
+            Self::Open(listener) | Self::Dropping { listener, .. } => listener.local_addr(),
+            Self::Refusing(socket) => socket.local_addr(),
+        }
+    }
 }
 
 /// Data waits in the relay for as long as a round trip takes; more than this is not read meanwhile.
@@ -70,13 +117,14 @@ const CHUNK: usize = 16 * 1024;
 impl Relay {
     /// Listens at `listen` and passes on to `to`.
     pub async fn bind(listen: SocketAddr, to: SocketAddr, options: RelayOptions) -> io::Result<Self> {
-        let listener = TcpListener::bind(listen).await?;
-        Ok(Self { listener, to, options, count: Mutex::default(), recent: Mutex::default() })
+        let at_once = options.fault.as_ref().filter(|fault| fault.at == Some(RelayStage::Connect));
+        let gate = Gate::bind(listen, at_once.and_then(|fault| fault.r#do)).await?;
+        Ok(Self { gate, to, options, count: Mutex::default(), recent: Mutex::default() })
     }
 
     /// Where it listens.
     pub fn address(&self) -> io::Result<SocketAddr> {
-        self.listener.local_addr()
+        self.gate.address()
     }
 
     /// What happened so far.
@@ -86,9 +134,10 @@ impl Relay {
 
     /// Serves until the future is dropped, which ends all connections.
     pub async fn serve(&self) -> io::Result<()> {
+        let Gate::Open(listener) = &self.gate else { return std::future::pending().await };
         let mut connections = JoinSet::new();
         loop {
-            let (client, _) = self.listener.accept().await?;
+            let (client, _) = listener.accept().await?;
             let fate = self.fate();
             let (to, options) = (self.to, self.options.clone());
             connections.spawn(async move { pass(client, to, &options, fate).await.unwrap_or(Ending::Lost) });
@@ -254,6 +303,20 @@ mod tests {
     use tokio::io::{AsyncBufReadExt as _, BufReader};
 
     use super::*;
+
+    #[tokio::test]
+    async fn who_refuses_is_told_from_who_drops() {
+        for (action, is_refused) in [(RelayAction::Refuse, true), (RelayAction::Drop, false)] {
+            let fault = RelayFault { at: Some(RelayStage::Connect), r#do: Some(action), ..RelayFault::default() };
+            let options = RelayOptions { fault: Some(fault), ..RelayOptions::default() };
+            let relay = Relay::bind("127.0.0.1:0".parse().unwrap(), server().await, options).await.unwrap();
+            let came = timeout(Duration::from_millis(300), TcpStream::connect(relay.address().unwrap())).await;
+            match came {
+                Ok(connected) => assert!(is_refused && connected.unwrap_err().kind() == io::ErrorKind::ConnectionRefused),
+                Err(_) => assert!(!is_refused),
+            }
+        }
+    }
 
     /// A server that greets, answers every line with 250, and echoes what comes after STARTTLS.
     async fn server() -> SocketAddr {

@@ -1,25 +1,30 @@
 //! From a scenario to everything that is needed to start it: certificates, keys, the
 //! server's behaviour. Decided here, once, for both backends.
 
+mod domain;
 mod keys;
 mod mint;
 mod pki;
 mod publication;
 mod server;
+mod tlsa;
+mod zone;
 
 use std::time::Duration;
 
 use time::OffsetDateTime;
 
+pub use domain::{DomainPlan, MailServer, PolicyHostPlan};
 pub use mint::Issuance;
 pub use publication::{Publication, Published, WebAnswer};
 pub use server::{Answer, Credentials, GreetingPlan, Offer, ServerPlan, TlsPlan};
+pub use zone::{DnsPlan, NAME_SERVERS, RecordPlan, ZonePlan};
 
 use mint::Mint;
 
 use crate::{
     name::Name,
-    scenario::{DialogFault, RefusedReply, RelayFault, Scenario},
+    scenario::{DialogFault, IpVersion, RefusedReply, RelayFault, Scenario},
     trust::TrustStore,
 };
 
@@ -34,6 +39,8 @@ pub struct Plan {
     pub trust: TrustStore,
     /// The names of the vantage points, in order; at least one.
     pub vantages: Vec<String>,
+    /// Those of them that come over IPv6, to another address of the server.
+    pub over_ipv6: Vec<String>,
     /// The server.
     pub server: ServerPlan,
     /// What the CA publishes; none where nobody asks.
@@ -73,6 +80,9 @@ pub enum PlanError {
     /// A certificate that was just made is not what RFC 5280 says.
     #[error("cannot take the certificate apart")]
     Der,
+    /// A name that is made of another one is too long.
+    #[error("a name below the domain is too long")]
+    Name,
 }
 
 impl From<yasna::ASN1Error> for PlanError {
@@ -95,6 +105,8 @@ impl Plan {
         if vantages.is_empty() {
             vantages.push(DEFAULT_VANTAGE.to_owned());
         }
+        let is_ipv6 = |name: &String| scenario.vantage.get(name).is_some_and(|spec| spec.over == Some(IpVersion::Ipv6));
+        let over_ipv6 = vantages.iter().filter(|name| is_ipv6(name)).cloned().collect();
         let pointer = match &scenario.fault.pointer {
             None => vec![scenario.server.host.clone()],
             Some(names) => names.clone(),
@@ -102,7 +114,19 @@ impl Plan {
         let server = server(scenario, kind, issued);
         let port = scenario.server.port.unwrap_or(25);
         let relay = scenario.fault.relay.clone();
-        Ok(Self { port, relay, scenario: id.to_owned(), now, trust, vantages, server, publication, pointer, installed })
+        Ok(Self {
+            port,
+            relay,
+            scenario: id.to_owned(),
+            now,
+            trust,
+            vantages,
+            over_ipv6,
+            server,
+            publication,
+            pointer,
+            installed,
+        })
     }
 }
 

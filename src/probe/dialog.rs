@@ -1,8 +1,12 @@
 //! The client's side of one SMTP dialog, with a transcript.
 
 mod active;
+mod deliver;
 
-use std::time::{Duration, Instant};
+use std::{
+    io,
+    time::{Duration, Instant},
+};
 
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
@@ -31,6 +35,9 @@ const QUIT_PATIENCE: Duration = Duration::from_secs(5);
 /// How long a server is listened to that should have spoken TLS.
 const GREETING_PATIENCE: Duration = Duration::from_secs(10);
 
+/// A connection inside TLS.
+type Secured = tokio_rustls::client::TlsStream<handshake::Watched>;
+
 /// A dialog in progress. It never speaks before it was spoken to (RFC 5321, 4.3.1): only `--active`
 /// ends a silent one with a ClientHello.
 pub(super) struct Dialog<'a, S> {
@@ -46,6 +53,8 @@ pub(super) struct Dialog<'a, S> {
     is_over: bool,
     /// Bytes sent and received in the clear.
     bytes: u64,
+    /// How long it waits before the hello, to see whether the server says anything that it was not asked for.
+    listens: Duration,
 }
 
 /// What came of a ClientHello that no handshake follows.
@@ -56,10 +65,32 @@ pub(super) struct Exchange {
     pub began_tls: bool,
     /// Bytes sent and received.
     pub bytes: u64,
-    /// Whether STARTTLS was offered; none where EHLO was not answered.
-    pub is_offered: Option<bool>,
-    /// The reply to STARTTLS, where one came.
-    pub starttls: Option<Reply>,
+    /// What was said up to the hello, and in its place.
+    pub session: Session,
+}
+
+impl Exchange {
+    /// No dialog at all.
+    pub fn none(failure: Failure) -> Self {
+        Self { flight: Err(failure), began_tls: false, bytes: 0, session: Session::not_attempted("there was no dialog") }
+    }
+}
+
+impl<'a, S> Dialog<'a, S> {
+    /// The dialog goes on inside TLS: nothing that was read before counts any more (RFC 3207, 4.2).
+    fn inside_tls(stream: S, patience: &'a Patience, is_implicit: bool, transcript: Vec<Line>, start: Instant) -> Self {
+        Self {
+            stream,
+            buffer: Vec::new(),
+            patience,
+            is_implicit,
+            transcript,
+            start,
+            is_over: false,
+            bytes: 0,
+            listens: Duration::ZERO,
+        }
+    }
 }
 
 impl<'a> Dialog<'a, TcpStream> {
@@ -73,7 +104,13 @@ impl<'a> Dialog<'a, TcpStream> {
             start: Instant::now(),
             is_over: false,
             bytes: 0,
+            listens: Duration::ZERO,
         }
+    }
+
+    /// Waits so long before the hello.
+    pub(super) fn listening(self, listens: Duration) -> Self {
+        Self { listens, ..self }
     }
 
     /// Holds the dialog up to STARTTLS, sends these bytes where a ClientHello is due, reads what is answered in the
@@ -81,11 +118,10 @@ impl<'a> Dialog<'a, TcpStream> {
     pub(super) async fn exchange(mut self, ehlo: &str, hello: &[u8], version: Version) -> Exchange {
         let mut session = Session::not_attempted("the dialog did not get that far");
         let began_tls = self.is_implicit || self.until_starttls(ehlo, &mut session).await;
-        let is_offered = session.ehlo.seen().map(|ehlo| ehlo.offers("STARTTLS"));
-        let starttls = session.starttls.seen().cloned();
         if !began_tls {
+            self.say_helo_instead(ehlo, &mut session).await;
             self.quit(&mut session).await;
-            return Exchange { flight: Err(why_no_tls(session)), began_tls, bytes: self.bytes, is_offered, starttls };
+            return Exchange { flight: Err(why_no_tls(&session)), began_tls, bytes: self.bytes, session };
         }
         let mut reader = FlightReader::default();
         let read = async {
@@ -105,9 +141,13 @@ impl<'a> Dialog<'a, TcpStream> {
                 match reader.push(&chunk[..count]) {
                     Ok(true) => return Ok(()),
                     Ok(false) => {}
+                    // What is no TLS from its first byte on may be words, and those are kept.
+                    Err(_) if reader.bytes() == count && !handshake::is_tls(&chunk[..count]) => {
+                        return Err(handshake::not_tls(&chunk[..count]));
+                    }
                     Err(error) => {
                         let closing = Reply::closing(&chunk[..count]);
-                        return Err(closing.map_or_else(|| Failure::Tls(error.to_string()), Failure::Throttled));
+                        return Err(closing.map_or_else(|| Failure::Tls(error.to_string()), Failure::put_off));
                     }
                 }
             }
@@ -123,17 +163,31 @@ impl<'a> Dialog<'a, TcpStream> {
         // What arrived meanwhile is taken, or the system would answer it with a reset.
         let mut chunk = [0; 8192];
         while matches!(self.stream.try_read(&mut chunk), Ok(count) if count > 0) {}
-        Exchange { flight, began_tls, bytes, is_offered, starttls }
+        if let Err(failure) = &flight
+            && failure.in_clear().is_some()
+        {
+            session.tls = Observed::Failed(failure.clone());
+        }
+        Exchange { flight, began_tls, bytes, session }
     }
 
     /// Holds the dialog up to STARTTLS and does a handshake as it is wanted; quits inside TLS.
-    pub(super) async fn shake(mut self, ehlo: &str, wanted: &handshake::Wanted) -> Result<handshake::Handshake, Failure> {
-        let mut session = Session::not_attempted("the dialog did not get that far");
-        if !self.is_implicit && !self.until_starttls(ehlo, &mut session).await {
-            self.quit(&mut session).await;
+    pub(super) async fn shake(
+        mut self,
+        ehlo: &str,
+        wanted: &handshake::Wanted,
+        session: &mut Session,
+    ) -> Result<handshake::Handshake, Failure> {
+        if !self.is_implicit && !self.until_starttls(ehlo, session).await {
+            self.quit(session).await;
             return Err(why_no_tls(session));
         }
         let mut result = handshake::connect(self.stream, wanted, self.patience.handshake).await;
+        if let Err(failure) = &result.outcome
+            && failure.in_clear().is_some()
+        {
+            session.tls = Observed::Failed(failure.clone());
+        }
         if let Ok((stream, _)) = &mut result.outcome {
             let _ = timeout(QUIT_PATIENCE, async {
                 stream.write_all(b"QUIT\r\n").await?;
@@ -149,8 +203,8 @@ impl<'a> Dialog<'a, TcpStream> {
     }
 
     /// Asks in the clear whether mail may be sent; no recipient is named and no message follows.
-    pub(super) async fn mail_in_clear(mut self, ehlo: &str) -> Result<Reply, Failure> {
-        self.greeted(ehlo).await?;
+    pub(super) async fn mail_in_clear(mut self, ehlo: &str, session: &mut Session) -> Result<Reply, Failure> {
+        self.greeted(ehlo, session).await?;
         let reply = seen(self.ask("MAIL FROM:<>").await)?;
         if reply.is_positive() {
             self.ask("RSET").await;
@@ -160,12 +214,15 @@ impl<'a> Dialog<'a, TcpStream> {
     }
 
     /// Up to the reply to EHLO.
-    async fn greeted(&mut self, ehlo: &str) -> Result<Ehlo, Failure> {
+    async fn greeted(&mut self, ehlo: &str, session: &mut Session) -> Result<Ehlo, Failure> {
         let greeting = self.read_reply(self.patience.greeting).await?;
-        if let Some(refused) = refusal(&greeting) {
+        let refused = refusal(&greeting);
+        session.greeting = Observed::Seen(greeting);
+        if let Some(refused) = refused {
             return Err(refused);
         }
-        seen(self.say_ehlo(ehlo).await)
+        session.ehlo = self.say_ehlo(ehlo).await;
+        seen(session.ehlo.clone())
     }
 
     /// Holds the dialog to its end and fills the session with what was seen. True where the server answered the
@@ -189,6 +246,23 @@ impl<'a> Dialog<'a, TcpStream> {
             session.transcript = self.transcript;
             return None;
         }
+        let (inside, refusal) = self.shake_hands(name, session).await;
+        if let Some(mut inside) = inside {
+            if inside.is_implicit {
+                inside.greet_inside(ehlo, session).await;
+            } else {
+                session.ehlo_after = inside.say_ehlo(ehlo).await;
+            }
+            inside.quit(session).await;
+            // close_notify; what the server does about it no longer matters.
+            let _ = timeout(QUIT_PATIENCE, inside.stream.shutdown()).await;
+            session.transcript = inside.transcript;
+        }
+        refusal
+    }
+
+    /// Does the usual handshake, fills the session with what it shows, and gives the dialog inside; or how it was refused.
+    async fn shake_hands(self, name: &Name, session: &mut Session) -> (Option<Dialog<'a, Secured>>, Option<Refused>) {
         let Self { stream, patience, is_implicit, mut transcript, start, .. } = self;
         let result = handshake::connect(stream, &handshake::Wanted::usual(name), patience.handshake).await;
         // What fails after the certificate is another matter than what was offered.
@@ -216,17 +290,8 @@ impl<'a> Dialog<'a, TcpStream> {
         match result.outcome {
             Ok((stream, tls)) => {
                 session.tls = Observed::Seen(tls);
-                let mut inside =
-                    Dialog { stream, buffer: Vec::new(), patience, is_implicit, transcript, start, is_over: false, bytes: 0 };
-                if is_implicit {
-                    inside.greet_inside(ehlo, session).await;
-                } else {
-                    session.ehlo_after = inside.say_ehlo(ehlo).await;
-                }
-                inside.quit(session).await;
-                // close_notify; what the server does about it no longer matters.
-                let _ = timeout(QUIT_PATIENCE, inside.stream.shutdown()).await;
-                session.transcript = inside.transcript;
+                let inside = Dialog::inside_tls(stream, patience, is_implicit, transcript, start);
+                (Some(inside), refusal)
             }
             Err(failure) => {
                 if session.certificates.seen().is_none() {
@@ -234,9 +299,9 @@ impl<'a> Dialog<'a, TcpStream> {
                 }
                 session.tls = Observed::Failed(failure);
                 session.transcript = transcript;
+                (None, refusal)
             }
         }
-        refusal
     }
 
     /// Where no greeting came in its time, the server may have waited for a ClientHello. With `--active` it gets one on the
@@ -278,16 +343,31 @@ impl<'a> Dialog<'a, TcpStream> {
                 // It waits for a handshake now, and not for a farewell.
                 self.is_over |= session.unoffered_starttls.seen().is_some_and(|reply| reply.code == 220);
             }
-            Observed::Failed(Failure::EhloRefused(reply)) if reply.is_about_the_command() => {
-                session.helo = self.ask(&format!("HELO {ehlo}")).await;
-            }
-            _ => {}
+            _ => _ = self.say_helo_instead(ehlo, session).await,
         }
+    }
+
+    /// Greets a server that does not know EHLO in the old way; true where it takes that.
+    async fn say_helo_instead(&mut self, ehlo: &str, session: &mut Session) -> bool {
+        if matches!(&session.ehlo, Observed::Failed(Failure::EhloRefused(reply)) if reply.is_about_the_command()) {
+            session.helo = self.ask(&format!("HELO {ehlo}")).await;
+        }
+        session.helo.seen().is_some_and(Reply::is_positive)
     }
 
     /// What the server says first, in the clear.
     pub(super) async fn greeting(mut self) -> Result<Reply, Failure> {
         self.read_reply(self.patience.greeting.min(GREETING_PATIENCE)).await
+    }
+
+    /// Takes what the server says where it has to wait for a hello. What has come already is taken without waiting.
+    async fn wait_before_hello(&mut self) {
+        let mut chunk = [0; 512];
+        let count = match self.listens {
+            Duration::ZERO => self.stream.try_read(&mut chunk),
+            wait => timeout(wait, self.stream.read(&mut chunk)).await.unwrap_or_else(|_| Err(io::ErrorKind::WouldBlock.into())),
+        };
+        self.buffer.extend_from_slice(&chunk[..count.unwrap_or_default()]);
     }
 
     /// The plaintext part. True when the server is ready for the handshake.
@@ -331,6 +411,9 @@ impl<'a> Dialog<'a, TcpStream> {
             }
             _ => return false,
         }
+        if self.buffer.is_empty() {
+            self.wait_before_hello().await;
+        }
         if !self.buffer.is_empty() {
             session.tls = Observed::Failed(self.before_tls());
             return false;
@@ -369,7 +452,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Dialog<'_, S> {
             Observed::Seen(reply) if reply.code == 250 => Observed::Seen(Ehlo::from_reply(&reply)),
             // Whoever minds the name will mind it again, be the code a temporary one.
             Observed::Seen(reply) if reply.is_transient() && !reply.is_about_the_name() => {
-                Observed::Failed(Failure::Throttled(reply))
+                Observed::Failed(Failure::put_off(reply))
             }
             // Of the command, not of the client: a policy on names, or a server without extensions.
             Observed::Seen(reply) => Observed::Failed(Failure::EhloRefused(reply)),
@@ -408,7 +491,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Dialog<'_, S> {
     /// What came after a reply that was the last for now. A server may say at any time that it closes (RFC 5321, 3.8).
     fn behind_the_reply(&self) -> Failure {
         let unsolicited = || Failure::Unsolicited(WireText::from_bytes(&self.buffer[..self.buffer.len().min(200)]));
-        Reply::closing(&self.buffer).map_or_else(unsolicited, Failure::Throttled)
+        Reply::closing(&self.buffer).map_or_else(unsolicited, Failure::put_off)
     }
 
     /// What came with the reply to STARTTLS: in the clear it would be taken for TLS (RFC 3207, 4.2 and 6), and what begins
@@ -418,7 +501,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Dialog<'_, S> {
             return self.behind_the_reply();
         }
         match self.buffer.as_slice() {
-            [21, 3, _, 0, 2, _, alert] => Failure::alert(Alert(*alert)),
+            [21, 3, _, 0, 2, _, alert, ..] => Failure::unasked_alert(Alert(*alert)),
             _ => Failure::Tls("the server began TLS before it was sent a hello".to_owned()),
         }
     }
@@ -441,7 +524,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Dialog<'_, S> {
         }
         match self.read_reply(self.patience.reply).await {
             // RFC 5321, 3.8: 421 may come at any time, in answer to anything.
-            Ok(reply) if reply.code == 421 => Observed::Failed(Failure::Throttled(reply)),
+            Ok(reply) if reply.code == 421 => Observed::Failed(Failure::put_off(reply)),
             Ok(reply) => Observed::Seen(reply),
             Err(failure) => Observed::Failed(failure),
         }

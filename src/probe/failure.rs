@@ -29,18 +29,19 @@ pub(super) fn not_smtp(bytes: &[u8], error: &ReplyError) -> Failure {
 }
 
 /// Why a dialog did not get as far as TLS.
-pub(super) fn why_no_tls(session: Session) -> Failure {
-    if let Observed::Failed(failure) = session.greeting {
-        return failure;
+pub(super) fn why_no_tls(session: &Session) -> Failure {
+    if let Observed::Failed(failure) = &session.greeting {
+        return failure.clone();
     }
-    if let Observed::Failed(failure) = session.ehlo {
-        return failure;
+    if let Observed::Failed(failure) = &session.ehlo {
+        return failure.clone();
     }
-    match (session.starttls, session.tls) {
-        (Observed::Failed(failure), _) | (_, Observed::Failed(failure)) => failure,
-        (Observed::Seen(reply), _) if reply.is_transient() => Failure::Throttled(reply),
-        (Observed::Seen(reply), _) => Failure::Blocked(reply),
-        (Observed::NotAttempted(why), _) => Failure::Tls(why),
+    match (&session.starttls, &session.tls) {
+        (Observed::Failed(failure), _) | (_, Observed::Failed(failure)) => failure.clone(),
+        (Observed::Seen(reply), _) if reply.turns_the_client_away() => Failure::Blocked(reply.clone()),
+        (Observed::Seen(reply), _) if reply.is_transient() || reply.asks_to_come_back() => Failure::Throttled(reply.clone()),
+        (Observed::Seen(reply), _) => Failure::NotBegun(format!("STARTTLS was answered {reply}")),
+        (Observed::NotAttempted(why), _) => Failure::NotBegun(why.clone()),
     }
 }
 
@@ -48,7 +49,7 @@ pub(super) fn why_no_tls(session: Session) -> Failure {
 pub(super) fn refusal(reply: &Reply) -> Option<Failure> {
     match reply.code {
         200..300 => None,
-        400..500 => Some(Failure::Throttled(reply.clone())),
+        400..500 => Some(Failure::put_off(reply.clone())),
         500.. => Some(Failure::Blocked(reply.clone())),
         code => Some(Failure::NotSmtp(format!("{code} is no greeting"))),
     }

@@ -21,7 +21,10 @@ use hyper::{
 use hyper_util::rt::TokioIo;
 use tokio::{net::TcpStream, time::timeout};
 
-use super::resolve::{ResolveError, Resolver};
+use super::{
+    reach::is_public,
+    resolve::{ResolveError, Resolver},
+};
 use crate::{
     facts::{Body, Certificate, Crl, Errand, Failure, Fetched, Observed, OcspResponse, Resource},
     name::Name,
@@ -202,48 +205,11 @@ fn der(bytes: &[u8]) -> Vec<u8> {
     pem::parse(bytes).map_or_else(|_| bytes.to_vec(), pem::Pem::into_contents)
 }
 
-/// Whether an address is one of the internet, and not of this machine, this network or of no one (RFC 6890).
-fn is_public(address: IpAddr) -> bool {
-    match address {
-        IpAddr::V4(v4) => {
-            let [a, b, ..] = v4.octets();
-            let is_shared = a == 100 && (64..128).contains(&b);
-            let is_of_no_one =
-                a == 0 || a >= 240 || (a == 192 && b == 0 && v4.octets()[2] == 0) || (a == 198 && (b & 0xfe) == 18);
-            !(v4.is_private() || v4.is_loopback() || v4.is_link_local() || v4.is_multicast() || is_shared || is_of_no_one)
-        }
-        IpAddr::V6(v6) => match v6.to_ipv4_mapped() {
-            Some(v4) => is_public(IpAddr::V4(v4)),
-            // Global unicast is 2000::/3 (RFC 4291, 2.4); 64:ff9b::/96 and 2002::/16 lead to IPv4.
-            None => v6.segments()[0] & 0xe000 == 0x2000 && v6.segments()[0] != 0x2002,
-        },
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use rstest::rstest;
 
     use super::*;
-
-    #[rstest]
-    #[case("127.0.0.1", false)]
-    #[case("10.1.2.3", false)]
-    #[case("169.254.169.254", false)]
-    #[case("100.64.0.1", false)]
-    #[case("0.0.0.0", false)]
-    #[case("255.255.255.255", false)]
-    #[case("::1", false)]
-    #[case("fd00::1", false)]
-    #[case("fe80::1", false)]
-    #[case("::ffff:127.0.0.1", false)]
-    #[case("64:ff9b::7f00:1", false)]
-    #[case("2002:7f00:1::", false)]
-    #[case("93.184.215.14", true)]
-    #[case("2606:2800:21f::1", true)]
-    fn the_inside_is_told_from_the_internet(#[case] address: &str, #[case] expected: bool) {
-        assert_eq!(is_public(address.parse().unwrap()), expected);
-    }
 
     #[rstest]
     #[case("https://pki.lab.test/a", "only http: is spoken here")]

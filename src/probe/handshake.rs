@@ -23,6 +23,7 @@ use tokio_util::io::InspectReader;
 use super::{possession, timed_out};
 use crate::{
     facts::{Certificate, Failure, OcspResponse, Possession, TlsSession},
+    hello::FlightReader,
     name::Name,
     smtp::Reply,
     tls::Alert,
@@ -96,6 +97,14 @@ pub(super) async fn connect(stream: TcpStream, wanted: &Wanted, patience: Durati
     let Seen { certificates, staple, possession, certificate_request, refusal, begin } =
         std::mem::take(&mut *recorder.seen.lock().unwrap_or_else(PoisonError::into_inner));
     let alpn = outcome.as_ref().ok().and_then(|(stream, _)| stream.get_ref().1.alpn_protocol()).map(<[u8]>::to_vec);
+    let (outcome, refusal) = match (outcome, first_alert(&begin)) {
+        // Several alerts in one record are too much for this library (RFC 5246, 6.2.1 allows them).
+        (Err(Failure::Tls(_)), Some(alert)) if refusal.is_none_or(|refused| refused.alert.is_none()) => {
+            let refused = Refused { alert: Some(alert), is_of_versions: alert == Alert::PROTOCOL_VERSION };
+            (Err(Failure::alert(alert)), Some(refused))
+        }
+        (outcome, _) => (outcome, refusal),
+    };
     let outcome = outcome.map_err(|failure| if is_tls(&begin) { failure } else { not_tls(&begin) });
     Handshake { outcome, certificates, staple, possession, certificate_request, alpn, refusal }
 }
@@ -105,11 +114,21 @@ pub(super) fn is_tls(begin: &[u8]) -> bool {
     matches!(begin, [] | [20..=24] | [20..=24, 3, ..])
 }
 
+/// The alert with which the server ended the handshake, where that was its whole answer.
+fn first_alert(begin: &[u8]) -> Option<Alert> {
+    let mut reader = FlightReader::default();
+    // An alert has two bytes; a record with half of one is none (RFC 5246, 7.2).
+    let is_whole = begin.get(4).is_some_and(|length| length % 2 == 0);
+    let is_complete = is_whole && begin.first() == Some(&21) && reader.push(begin).ok()?;
+    let flight = reader.into_flight();
+    flight.alert.filter(|_| is_complete && flight.hello.is_none())
+}
+
 /// Quotes the first line: what comes behind it answers a hello that was read as commands.
-fn not_tls(begin: &[u8]) -> Failure {
+pub(super) fn not_tls(begin: &[u8]) -> Failure {
     // RFC 5321, 3.8: 421 may come at any time, in answer to anything.
     if let Some(reply) = Reply::closing(begin) {
-        return Failure::Throttled(reply);
+        return Failure::put_off(reply);
     }
     let line = begin.split(|byte| *byte == b'\n').next().unwrap_or_default();
     Failure::NotTls(WireText::from_bytes(line.trim_ascii_end()))
@@ -174,15 +193,39 @@ fn refusal(error: &io::Error) -> Option<Refused> {
 pub(super) fn tls_failure(error: &io::Error) -> Failure {
     match error.get_ref().and_then(|inner| inner.downcast_ref::<TlsError>()) {
         Some(TlsError::AlertReceived(alert)) => Failure::alert(Alert(u8::from(*alert))),
-        Some(TlsError::InvalidMessage(InvalidMessage::HandshakePayloadTooLarge)) => {
-            Failure::Tls("the server sent a handshake message of more than 64 KiB".to_owned())
-        }
-        // Such as Ed448 in TLS 1.2, which others take.
-        Some(TlsError::PeerMisbehaved(PeerMisbehaved::SignedKxWithWrongAlgorithm)) => {
-            Failure::Tls("the server signed with a scheme that the TLS library of this checker does not take".to_owned())
-        }
-        Some(other) => Failure::Tls(WireText::from(&*other.to_string()).to_string()),
+        Some(other) => Failure::Tls(words(other).to_owned()),
         None => Failure::Tls(WireText::from(&*error.to_string()).to_string()),
+    }
+}
+
+/// What a library says of an answer that it cannot use, for those who do not know its words.
+fn words(error: &TlsError) -> &'static str {
+    match error {
+        TlsError::PeerIncompatible(PeerIncompatible::ServerDoesNotSupportTls12Or13) => Failure::OLDER_VERSION,
+        TlsError::PeerIncompatible(_) => "the server chose something that the TLS library of this checker does not have",
+        TlsError::InvalidMessage(InvalidMessage::HandshakePayloadTooLarge) => {
+            "the server sent a handshake message of more than 64 KiB"
+        }
+        TlsError::InvalidMessage(InvalidMessage::MessageTooLarge) | TlsError::PeerSentOversizedRecord => {
+            "the server sent a record that is longer than TLS allows"
+        }
+        TlsError::InvalidMessage(InvalidMessage::InvalidContentType | InvalidMessage::UnknownProtocolVersion) => {
+            "the server sent something that is no record of TLS"
+        }
+        TlsError::InvalidMessage(_) => "the server sent a malformed message of TLS",
+        // Such as Ed448 in TLS 1.2, which others take.
+        TlsError::PeerMisbehaved(PeerMisbehaved::SignedKxWithWrongAlgorithm) => {
+            "the server signed with a scheme that the TLS library of this checker does not take"
+        }
+        TlsError::PeerMisbehaved(PeerMisbehaved::TooManyWarningAlertsReceived) => "the server sent warning after warning",
+        TlsError::PeerMisbehaved(_) => "the server broke a rule of the TLS handshake",
+        TlsError::InappropriateMessage { .. } | TlsError::InappropriateHandshakeMessage { .. } => {
+            "the server sent a message of TLS out of order"
+        }
+        TlsError::DecryptError => "the server sent a record that cannot be decrypted",
+        TlsError::NoCertificatesPresented => "the server sent no certificate",
+        TlsError::InvalidCertificate(_) => "the TLS library of this checker cannot use the certificate",
+        _ => "the TLS library of this checker gave up",
     }
 }
 
@@ -290,5 +333,55 @@ impl ResolvesClientCert for Recorder {
 
     fn has_certs(&self) -> bool {
         false
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    use super::*;
+
+    /// What the handshake comes to with a server that answers its hello so.
+    async fn answered(bytes: &'static [u8]) -> Handshake {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let server = tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let _ = stream.read(&mut [0; 4096]).await.unwrap();
+            stream.write_all(bytes).await.unwrap();
+            let _ = stream.read(&mut [0; 4096]).await;
+        });
+        let stream = TcpStream::connect(address).await.unwrap();
+        let wanted = Wanted::usual(&Name::parse("mx.example.test").unwrap());
+        let handshake = connect(stream, &wanted, Duration::from_secs(5)).await;
+        server.abort();
+        handshake
+    }
+
+    #[rstest]
+    #[case::one(&[21, 3, 3, 0, 2, 2, 40])]
+    #[case::two_in_one_record(&[21, 3, 3, 0, 4, 2, 40, 1, 0])]
+    #[case::a_warning_before_it(&[21, 3, 3, 0, 4, 1, 112, 2, 40])]
+    #[tokio::test]
+    async fn an_alert_is_an_answer_whatever_comes_with_it(#[case] bytes: &'static [u8]) {
+        let Handshake { outcome, refusal, .. } = answered(bytes).await;
+        assert_eq!(outcome.err(), Some(Failure::alert(Alert(40))));
+        assert_eq!(refusal, Some(Refused { alert: Some(Alert(40)), is_of_versions: false }));
+    }
+
+    #[rstest]
+    #[case(&[22, 3, 3, 0, 4, 14, 0, 0, 0], "the server sent a message of TLS out of order")]
+    #[case(&[22, 3, 3, 0, 6, 2, 0, 0, 2, 3, 3], "the server sent a malformed message of TLS")]
+    #[tokio::test]
+    async fn no_word_of_the_library_is_shown(#[case] bytes: &'static [u8], #[case] expected: &str) {
+        assert_eq!(answered(bytes).await.outcome.err(), Some(Failure::Tls(expected.to_owned())));
+    }
+
+    #[test]
+    fn an_older_version_has_words_of_its_own() {
+        let error = io::Error::other(TlsError::from(PeerIncompatible::ServerDoesNotSupportTls12Or13));
+        assert_eq!(tls_failure(&error), Failure::Tls(Failure::OLDER_VERSION.to_owned()));
     }
 }

@@ -7,12 +7,15 @@
 
 mod budget;
 mod dialog;
+pub mod dns;
 mod ecdsa;
 mod enumerate;
 mod failure;
 pub mod fetch;
 mod handshake;
+pub mod policy;
 mod possession;
+pub mod reach;
 pub mod resolve;
 
 use std::{
@@ -29,7 +32,7 @@ use tokio::{
 pub use budget::{Budget, Progress, Watch};
 
 use crate::{
-    facts::{Connection, Depth, Failure, Injection, Observed, Session, Target, Vantage, View},
+    facts::{Connection, Delivery, Depth, Failure, Injection, Observed, Session, Target, Vantage, View},
     name::Name,
     smtp::{ClientName, Reply},
     wire::WireText,
@@ -128,7 +131,10 @@ pub async fn observe_within(
         sessions.push(Session::not_attempted("no connection was left for it at this depth"));
     }
     while connections < patience.max_connections {
-        match hold_within(target, address, vantage.source, ehlo, patience, budget).await {
+        // An alert may have been no answer to the hello that it came behind.
+        let has_alert = matches!(sessions.last(), Some(Session { tls: Observed::Failed(Failure::Tls(_)), .. }));
+        let listens = if has_alert { patience.backoff / 10 } else { Duration::ZERO };
+        match hold_within(target, address, vantage.source, ehlo, patience, budget, listens).await {
             Ok((session, refused)) => {
                 connections += 1;
                 sessions.push(session);
@@ -151,8 +157,10 @@ pub async fn observe_within(
             break;
         }
     }
+    let readiness: Vec<(u32, bool)> =
+        (1..).zip(&sessions).filter_map(|(number, session)| Some((number, session.readiness()?))).collect();
     let mut session = take_furthest(&mut sessions);
-    let asker = Asker::new(target, address, vantage.source, ehlo, patience, budget);
+    let asker = Asker::new(target, address, vantage.source, ehlo, patience, budget, connections);
     let mut offers = match patience.depth {
         Depth::Quick => match refusal {
             Some(refused) if connections < patience.max_connections => {
@@ -170,7 +178,7 @@ pub async fn observe_within(
     if refusal.is_some_and(|refused| refused.alert.is_some())
         && !is_explained
         && opened < patience.max_connections
-        && let Ok((again, _)) = hold_within(target, address, vantage.source, ehlo, patience, budget).await
+        && let Ok((again, _)) = hold_within(target, address, vantage.source, ehlo, patience, budget, Duration::ZERO).await
     {
         connections += 1;
         sessions.extend([session, again]);
@@ -180,7 +188,7 @@ pub async fn observe_within(
         }
     }
     let opened = AtomicU32::new(connections + asker.connections());
-    let one = One { address, source: vantage.source, ehlo, patience, budget, opened };
+    let one = One { address, source: vantage.source, ehlo, patience, budget, opened, asker: &asker };
     let is_offered = session.ehlo.seen().is_some_and(|ehlo| ehlo.offers("STARTTLS"));
     if target.is_implicit() && matches!(session.tls, Observed::Failed(_)) && refusal.is_none() {
         let asked = async { one.dialog().await?.0.greeting().await };
@@ -205,8 +213,8 @@ pub async fn observe_within(
         Depth::Quick => View::no_mail(),
         _ if is_offered => {
             let asked = async {
-                let (dialog, ehlo) = one.dialog().await?;
-                dialog.mail_in_clear(&ehlo).await
+                let (dialog, mut begun) = one.dialog().await?;
+                dialog.mail_in_clear(&begun.ehlo, &mut begun.session).await
             };
             one.ask("MAIL without TLS", asked).await
         }
@@ -218,11 +226,12 @@ pub async fn observe_within(
             (Observed::NotAttempted(why.clone()), Observed::NotAttempted(why))
         }
         Observed::Seen(_) if patience.active => {
+            let injection = one.injection(&target.name, &sessions, &session).await;
             let kept = async {
-                let (dialog, ehlo) = one.dialog().await?;
-                dialog.transaction(&target.name, &ehlo).await
+                let (dialog, mut begun) = one.dialog().await?;
+                dialog.transaction(&target.name, &begun.ehlo, &mut begun.session).await
             };
-            (one.injection(&target.name).await, one.ask("a transaction begun before TLS", kept).await)
+            (injection, one.ask("a transaction begun before TLS", kept).await)
         }
         Observed::Seen(_) => (View::no_injection(), View::no_transaction()),
         _ => {
@@ -231,7 +240,8 @@ pub async fn observe_within(
         }
     };
     let connections = one.opened.into_inner();
-    View { vantage, address, connections, session, earlier: sessions, offers, mail_in_clear, injection, transaction }
+    let beginnings = asker.beginnings(&readiness);
+    View { vantage, address, connections, session, earlier: sessions, beginnings, offers, mail_in_clear, injection, transaction }
 }
 
 /// Takes the session that shows most, which speaks for the view; what the others saw is kept as evidence.
@@ -248,11 +258,12 @@ async fn hold_within(
     ehlo: Option<&ClientName>,
     patience: &Patience,
     budget: &Budget,
+    listens: Duration,
 ) -> Result<(Session, Option<Refused>), Failure> {
     patience.watch.asks("the usual handshake");
     let permit = budget.permit().await?;
     let held = tokio::select! {
-        held = hold(target, address, source, ehlo, patience) => held,
+        held = hold(target, address, source, ehlo, patience, listens) => held,
         () = patience.watch.stopped() => (Session::not_attempted("it was interrupted"), None),
     };
     match worth_a_retry(&held.0) {
@@ -271,6 +282,8 @@ struct One<'a> {
     budget: &'a Budget,
     /// Connections opened for this view so far.
     opened: AtomicU32,
+    /// Knows how connections began.
+    asker: &'a Asker<'a>,
 }
 
 impl<'a> One<'a> {
@@ -301,15 +314,45 @@ impl<'a> One<'a> {
         }
     }
 
-    /// What becomes of a command that comes with STARTTLS.
-    async fn injection(&self, name: &Name) -> Observed<Injection> {
-        let ask = || {
-            self.ask("a command that comes with STARTTLS", async {
-                let (dialog, ehlo) = self.dialog().await?;
-                dialog.inject(name, &ehlo).await
+    /// What becomes of a command that comes with STARTTLS; `earlier` and `session` are what was seen where none came with it.
+    async fn injection(&self, name: &Name, earlier: &[Session], session: &Session) -> Observed<Injection> {
+        let inject = |commands: usize| {
+            self.ask("a command that comes with STARTTLS", async move {
+                let (dialog, mut begun) = self.dialog().await?;
+                dialog.inject(name, &begun.ehlo, commands, &mut begun.session).await
             })
         };
+        let ask = || inject(1);
         match ask().await {
+            Observed::Seen(Some(Injection::AnsweredInClear(answer))) => {
+                let is_clear =
+                    |session: &Session| matches!(&session.tls, Observed::Failed(failure) if failure.in_clear().is_some());
+                let beginnings = self.asker.beginnings(&[]);
+                let others = beginnings.others.iter().map(|beginning| &beginning.session);
+                let is_unasked = earlier.iter().chain([session]).chain(others).any(is_clear);
+                let lines = |answer: &WireText| answer.as_str().matches("\\x0a").count();
+                let unclear = Observed::Failed(Failure::Unsolicited(answer.clone()));
+                if is_unasked {
+                    return unclear;
+                }
+                // Two commands are answered twice, and what comes anyway comes once.
+                match inject(2).await {
+                    Observed::Seen(Some(Injection::AnsweredInClear(twice))) if lines(&twice) > lines(&answer) => {
+                        Observed::Seen(Injection::AnsweredInClear(answer))
+                    }
+                    Observed::Seen(Some(Injection::AnsweredInClear(_))) => {
+                        let alone = async {
+                            let (dialog, mut begun) = self.dialog().await?;
+                            dialog.alone(&begun.ehlo, &mut begun.session).await
+                        };
+                        match self.ask("STARTTLS alone", alone).await {
+                            Observed::Seen(()) => Observed::Seen(Injection::AnsweredInClear(answer)),
+                            _ => unclear,
+                        }
+                    }
+                    _ => unclear,
+                }
+            }
             Observed::Seen(Some(injection)) => Observed::Seen(injection),
             // Once may be an accident; who hangs up each time does so because of the command.
             Observed::Seen(None) => match ask().await {
@@ -321,8 +364,8 @@ impl<'a> One<'a> {
         }
     }
 
-    /// A new connection, and the name to give in EHLO.
-    async fn dialog(&self) -> Result<(Dialog<'a, TcpStream>, String), Failure> {
+    /// A new connection, and what is to be known of its begin.
+    async fn dialog(&self) -> Result<(Dialog<'a, TcpStream>, Begun<'a>), Failure> {
         let patience = self.patience;
         let stream = match timeout(patience.connect, connect(self.address, self.source)).await {
             Ok(Ok(stream)) => stream,
@@ -331,7 +374,25 @@ impl<'a> One<'a> {
         };
         let source = stream.local_addr().map_err(|error| Failure::Local(error.to_string()))?;
         let ehlo = self.ehlo.map_or_else(|| ClientName::Literal(source.ip()).to_string(), ToString::to_string);
-        Ok((Dialog::new(stream, patience, false), ehlo))
+        let session = Session::not_attempted("the dialog did not get that far");
+        let number = self.opened.load(Ordering::SeqCst);
+        Ok((Dialog::new(stream, patience, false), Begun { ehlo, session, number, asker: self.asker }))
+    }
+}
+
+/// How a connection began; counted at its end, whatever that is.
+struct Begun<'a> {
+    /// The name to give in EHLO.
+    ehlo: String,
+    session: Session,
+    number: u32,
+    asker: &'a Asker<'a>,
+}
+
+impl Drop for Begun<'_> {
+    fn drop(&mut self) {
+        let session = std::mem::replace(&mut self.session, Session::not_attempted("counted"));
+        self.asker.began(self.number, session);
     }
 }
 
@@ -349,7 +410,10 @@ fn is_worth_another(target: &Target, last: &Session) -> bool {
         Some(reply) if reply.is_positive() => false,
         _ => last.ehlo.seen().is_none_or(|ehlo| ehlo.offers("STARTTLS")),
     };
-    let is_refused = last.starttls.seen().is_some_and(|reply| !reply.is_positive() && !reply.asks_to_come_back());
+    let is_refused = last
+        .starttls
+        .seen()
+        .is_some_and(|reply| !reply.is_positive() && !reply.asks_to_come_back() && !reply.turns_the_client_away());
     // Servers may take turns behind one address: what one of them does not offer, or refuses, is not said of the address
     // while another look is left.
     let is_doubtful = !target.is_implicit() && (!is_offered || is_refused);
@@ -393,6 +457,7 @@ async fn hold(
     source: Option<IpAddr>,
     ehlo: Option<&ClientName>,
     patience: &Patience,
+    listens: Duration,
 ) -> (Session, Option<Refused>) {
     let mut session = Session::not_attempted("the dialog did not get that far");
     let stream = match timeout(patience.connect, connect(address, source)).await {
@@ -415,8 +480,56 @@ async fn hold(
     };
     session.connection = Observed::Seen(Connection { source });
     let ehlo = ehlo.map_or_else(|| ClientName::Literal(source.ip()).to_string(), ToString::to_string);
-    let refusal = Dialog::new(stream, patience, target.is_implicit()).hold(&target.name, &ehlo, &mut session).await;
+    let refusal =
+        Dialog::new(stream, patience, target.is_implicit()).listening(listens).hold(&target.name, &ehlo, &mut session).await;
     (session, refusal)
+}
+
+/// A test message.
+#[derive(Clone, Debug)]
+pub struct Letter {
+    /// The sender; empty for none, as bounces have.
+    pub from: String,
+    /// The recipient.
+    pub to: String,
+    /// The message, header and body.
+    pub text: String,
+}
+
+/// Delivers one message, in one connection; `goes_on` is asked before the message, by what was seen of TLS by then.
+pub async fn deliver(
+    target: &Target,
+    address: SocketAddr,
+    vantage: &Vantage,
+    patience: &Patience,
+    letter: &Letter,
+    with_tls: bool,
+    goes_on: &mut (dyn FnMut(&Session) -> bool + Send),
+) -> Delivery {
+    let stream = match timeout(patience.connect, connect(address, vantage.source)).await {
+        Ok(Ok(stream)) => stream,
+        failed => {
+            let failure = match failed {
+                Ok(Err(error)) => connect_failure(&error, patience.connect),
+                _ => timed_out(patience.connect),
+            };
+            let mut delivery = Delivery::begun();
+            delivery.session.connection = Observed::Failed(failure);
+            return delivery;
+        }
+    };
+    let mut delivery = Delivery::begun();
+    let source = match stream.local_addr() {
+        Ok(source) => source,
+        Err(error) => {
+            delivery.session.connection = Observed::Failed(Failure::Local(error.to_string()));
+            return delivery;
+        }
+    };
+    delivery.session.connection = Observed::Seen(Connection { source });
+    let ehlo = vantage.ehlo.clone().unwrap_or(ClientName::Literal(source.ip())).to_string();
+    let dialog = Dialog::new(stream, patience, false);
+    dialog.deliver(delivery, &target.name, &ehlo, letter, with_tls, goes_on).await
 }
 
 async fn connect(address: SocketAddr, source: Option<IpAddr>) -> std::io::Result<TcpStream> {

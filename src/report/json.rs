@@ -3,14 +3,22 @@
 //! [`read`] takes back only what was observed. Verdicts are for readers; `mtalab merge` and
 //! `mtalab reproduce` judge anew, so a forged report cannot bring its own verdicts.
 
+mod domain;
+
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
 use super::{ExitClass, Report, StoreName, not_asked};
 use crate::{
     facts::{Facts, MAX_VIEWS},
-    finding::{Outcome, Practice, ResultType, Severity, Verdict},
-    rules::{Ending, NameRow, Product, Visibility},
+    finding::{Finding, Outcome, Practice, ResultType, Severity, Verdict},
+    rules::{Ending, NameRow, Product, Rule, Visibility, policy::Policy},
+    senders::Row,
+};
+
+pub use domain::{
+    FORMAT as DOMAIN_FORMAT, read as read_domain, schema as domain_schema, to_json as domain_to_json,
+    to_json_line as domain_to_json_line,
 };
 
 /// The name of the format.
@@ -84,11 +92,6 @@ pub enum ReportReadError {
 /// Reads a report back: the facts, never the verdicts.
 pub fn read(bytes: &[u8]) -> Result<SavedReport, ReportReadError> {
     #[derive(Deserialize)]
-    struct Head {
-        format: Option<String>,
-        version: Option<u64>,
-    }
-    #[derive(Deserialize)]
     struct Body {
         #[serde(with = "time::serde::rfc3339")]
         judged_at: OffsetDateTime,
@@ -98,6 +101,21 @@ pub fn read(bytes: &[u8]) -> Result<SavedReport, ReportReadError> {
         trust_stores: Vec<StoreName>,
         facts: Facts,
     }
+    check_head(bytes, FORMAT, VERSION)?;
+    let body: Body = serde_json::from_slice(bytes).map_err(ReportReadError::Damaged)?;
+    if body.facts.views.len() > MAX_VIEWS {
+        return Err(ReportReadError::TooManyViews(body.facts.views.len()));
+    }
+    Ok(SavedReport { facts: body.facts, judged_at: body.judged_at, notes: body.notes, stores: body.trust_stores })
+}
+
+/// Whether these bytes are a report of that format and version, as far as can be told from its head.
+fn check_head(bytes: &[u8], format: &'static str, version: u64) -> Result<(), ReportReadError> {
+    #[derive(Deserialize)]
+    struct Head {
+        format: Option<String>,
+        version: Option<u64>,
+    }
     if bytes.len() > MAX_BYTES {
         return Err(ReportReadError::TooLarge(bytes.len()));
     }
@@ -105,19 +123,14 @@ pub fn read(bytes: &[u8]) -> Result<SavedReport, ReportReadError> {
         true => ReportReadError::CutOff { line: error.line(), column: error.column() },
         false => ReportReadError::NotAReport(crate::wire::WireText::from(error.to_string()).to_string()),
     })?;
-    if head.format.as_deref() != Some(FORMAT) {
-        return Err(ReportReadError::NotAReport(format!("the field `format` is not `{FORMAT}`")));
+    if head.format.as_deref() != Some(format) {
+        return Err(ReportReadError::NotAReport(format!("the field `format` is not `{format}`")));
     }
     match head.version {
-        Some(VERSION) => {}
-        Some(newer) if newer > VERSION => return Err(ReportReadError::Newer(newer)),
-        _ => return Err(ReportReadError::NotAReport("the field `version` is missing or no version".to_owned())),
+        Some(own) if own == version => Ok(()),
+        Some(newer) if newer > version => Err(ReportReadError::Newer(newer)),
+        _ => Err(ReportReadError::NotAReport("the field `version` is missing or no version".to_owned())),
     }
-    let body: Body = serde_json::from_slice(bytes).map_err(ReportReadError::Damaged)?;
-    if body.facts.views.len() > MAX_VIEWS {
-        return Err(ReportReadError::TooManyViews(body.facts.views.len()));
-    }
-    Ok(SavedReport { facts: body.facts, judged_at: body.judged_at, notes: body.notes, stores: body.trust_stores })
 }
 
 /// A report of the mtalab checker.
@@ -154,6 +167,8 @@ struct Document<'a> {
     products: &'a [Product],
     /// Who sees STARTTLS.
     starttls: &'a Visibility,
+    /// What every kind of sender would do with a message, as far as this host: how it goes on from there is the host's affair.
+    senders: &'a [Row],
     /// The questions that this depth of check does not ask.
     not_asked: Vec<&'static str>,
     /// What else a reader must know.
@@ -257,41 +272,40 @@ fn document(report: &Report) -> Document<'_> {
                 reason: &line.reason,
             })
             .collect(),
-        findings: report
-            .findings
-            .iter()
-            .map(|finding| FindingEntry {
-                rule: finding.rule,
-                practice: finding.practice,
-                severity: finding.severity,
-                result_type: finding.result_type,
-                message: &finding.violation.message,
-                evidence: &finding.violation.evidence,
-                views: &finding.violation.views,
-            })
-            .collect(),
-        rules: report
-            .outcomes
-            .iter()
-            .map(|(rule, outcome)| {
-                let (outcome, reason) = match outcome {
-                    Outcome::Passed(words) => (OutcomeWord::Passed, Some(words.as_str())),
-                    Outcome::NotApplicable(why) => (OutcomeWord::NotApplicable, Some(why.as_str())),
-                    Outcome::Undetermined(why) => (OutcomeWord::Undetermined, Some(why.as_str())),
-                    Outcome::Violated(_) => (OutcomeWord::Violated, None),
-                };
-                let (practice, severity) = (rule.practice, report.policy.severity(rule).unwrap_or(rule.severity));
-                RuleEntry { id: rule.id, title: rule.title(), practice, severity, outcome, reason }
-            })
-            .collect(),
+        findings: report.findings.iter().map(finding_entry).collect(),
+        rules: report.outcomes.iter().map(|(rule, outcome)| rule_entry(report.policy, rule, outcome)).collect(),
         names: &report.names,
         endings: &report.endings,
         products: &report.products,
         starttls: &report.visibility,
+        senders: &report.senders,
         not_asked: not_asked(&report.facts),
         notes: &report.notes,
         facts: &report.facts,
     }
+}
+
+fn finding_entry(finding: &Finding) -> FindingEntry<'_> {
+    FindingEntry {
+        rule: finding.rule,
+        practice: finding.practice,
+        severity: finding.severity,
+        result_type: finding.result_type,
+        message: &finding.violation.message,
+        evidence: &finding.violation.evidence,
+        views: &finding.violation.views,
+    }
+}
+
+fn rule_entry<'a>(policy: &Policy, rule: &'static Rule, outcome: &'a Outcome) -> RuleEntry<'a> {
+    let (word, reason) = match outcome {
+        Outcome::Passed(words) => (OutcomeWord::Passed, Some(words.as_str())),
+        Outcome::NotApplicable(why) => (OutcomeWord::NotApplicable, Some(why.as_str())),
+        Outcome::Undetermined(why) => (OutcomeWord::Undetermined, Some(why.as_str())),
+        Outcome::Violated(_) => (OutcomeWord::Violated, None),
+    };
+    let (practice, severity) = (rule.practice, policy.severity(rule).unwrap_or(rule.severity));
+    RuleEntry { id: rule.id, title: rule.title(), practice, severity, outcome: word, reason }
 }
 
 /// Writes as `\u` escapes what a terminal or an editor might act on; outside of ASCII it

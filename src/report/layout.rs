@@ -3,15 +3,22 @@
 //! Everything that came from outside goes through [`clean`] before its width is measured.
 
 use anstyle::{AnsiColor, Style};
-use textwrap::{Options, WordSeparator, WordSplitter, WrapAlgorithm, core::display_width, wrap};
+use textwrap::{
+    WordSeparator,
+    core::{Word, display_width},
+    wrap_algorithms::wrap_first_fit,
+};
 
-use crate::wire::WireText;
+use crate::wire::{WireText, whole};
 
 /// Narrower than this, verdicts do not fit beside their practices.
 pub(super) const MIN_WIDTH: usize = 60;
 
 /// The last column of a table is the least important one; this much of it stays.
 const MIN_LAST_COLUMN: usize = 14;
+
+/// A cell of a table has as many lines at the most; what is longer is cut.
+const MAX_CELL_LINES: usize = 4;
 
 /// The styles of a report. None of them carries a meaning that the words do not.
 pub(super) mod style {
@@ -29,7 +36,22 @@ pub(super) mod style {
 /// Makes a text printable and bounds it to `max` columns. Texts of the probe are escaped
 /// already; a report that was read back may hold anything.
 pub(super) fn clean(text: &str, max: usize) -> String {
-    clip(WireText::from(text.to_owned()).as_str(), max)
+    let text = WireText::from(text.to_owned());
+    match text.as_str().chars().any(is_right_to_left) {
+        true => clip(&text.as_str().chars().map(turned_around).collect::<String>(), max),
+        false => clip(text.as_str(), max),
+    }
+}
+
+/// Letters that are written from right to left would put what stands beside them in another order on a terminal. Isolates
+/// are not known to every one of them, so the letters are shown by their numbers; JSON has them as they came.
+fn is_right_to_left(c: char) -> bool {
+    matches!(c, '\u{590}'..='\u{8ff}' | '\u{fb1d}'..='\u{fdff}' | '\u{fe70}'..='\u{feff}' | '\u{10800}'..='\u{10fff}'
+        | '\u{1e800}'..='\u{1efff}')
+}
+
+fn turned_around(c: char) -> String {
+    if is_right_to_left(c) { c.escape_unicode().to_string() } else { c.to_string() }
 }
 
 /// Cuts a printable text at `max` columns and marks the cut.
@@ -46,6 +68,7 @@ pub(super) fn clip(text: &str, max: usize) -> String {
         }
         out.push(c);
     }
+    out.truncate(whole(text, out.len()));
     let mut out = out.trim_end().to_owned();
     out.push('…');
     out
@@ -132,8 +155,8 @@ impl Page {
         }
     }
 
-    /// An aligned table; the first row is its head. Where it does not fit, the last column
-    /// is cut first, down to [`MIN_LAST_COLUMN`], then whichever is widest.
+    /// An aligned table; the first row is its head. Where it does not fit, the last column is
+    /// wrapped first, down to [`MIN_LAST_COLUMN`], then whichever is widest.
     pub(super) fn table(&mut self, indent: usize, rows: &[Vec<String>]) {
         let columns = rows.iter().map(Vec::len).max().unwrap_or_default();
         let width_of = |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|cell| display_width(cell)).max();
@@ -148,26 +171,66 @@ impl Page {
             *widest -= 1;
         }
         for (i, row) in rows.iter().enumerate() {
-            let cells: Vec<String> = row.iter().zip(&widths).map(|(cell, width)| pad(&clip(cell, *width), *width)).collect();
+            let cells: Vec<Vec<String>> = row.iter().zip(&widths).map(|(cell, width)| in_cell(cell, *width)).collect();
             let style = if i == 0 { style::DIM } else { Style::new() };
-            let line = cells.join("  ");
-            self.line(&[(Style::new(), &" ".repeat(indent)), (style, line.trim_end())]);
+            for line in 0..cells.iter().map(Vec::len).max().unwrap_or_default() {
+                let piece = |(cell, width): (&Vec<String>, &usize)| pad(cell.get(line).map_or("", String::as_str), *width);
+                let text = cells.iter().zip(&widths).map(piece).collect::<Vec<_>>().join("  ");
+                self.line(&[(Style::new(), &" ".repeat(indent)), (style, text.trim_end())]);
+            }
         }
     }
 
     fn wrap(&self, text: &str, indent: usize) -> Vec<String> {
-        // Names, rule ids and commands are copied from a report: they are never split at a hyphen.
-        let options = Options::new(self.width.saturating_sub(indent).max(1))
-            .wrap_algorithm(WrapAlgorithm::FirstFit) // the optimal one lets lines overflow by a little
-            .word_separator(WordSeparator::AsciiSpace)
-            .word_splitter(WordSplitter::NoHyphenation);
-        let lines: Vec<String> = wrap(text, options).into_iter().map(std::borrow::Cow::into_owned).collect();
-        if lines.is_empty() { vec![String::new()] } else { lines }
+        wrapped(text, self.width.saturating_sub(indent))
     }
 
     fn paint(&self, style: Style, text: &str) -> String {
         if self.colour && style != Style::new() && !text.is_empty() { format!("{style}{text}{style:#}") } else { text.to_owned() }
     }
+}
+
+/// The lines of a text, none wider than `width`; at least one.
+fn wrapped(text: &str, width: usize) -> Vec<String> {
+    // Names, rule ids and commands are copied from a report: they are never split at a hyphen.
+    let words: Vec<Word> = WordSeparator::AsciiSpace.find_words(text).flat_map(|word| pieces(word, width.max(1))).collect();
+    // The optimal algorithm lets lines overflow by a little.
+    #[expect(clippy::cast_precision_loss, reason = "no terminal has so many columns")]
+    let lines = wrap_first_fit(&words, &[width.max(1) as f64]);
+    let line = |words: &[Word]| {
+        let all: String = words.iter().flat_map(|word| [word.word, word.whitespace]).collect();
+        all.trim_end_matches(' ').to_owned()
+    };
+    let lines: Vec<String> = lines.into_iter().map(line).collect();
+    if lines.is_empty() { vec![String::new()] } else { lines }
+}
+
+/// A word that is wider than a line, in pieces that are not; no escape is split, or it would read as another.
+fn pieces(word: Word<'_>, width: usize) -> Vec<Word<'_>> {
+    let mut pieces = Vec::new();
+    let mut rest = word.word;
+    while display_width(rest) > width {
+        let fits = |end: &usize| display_width(&rest[..*end]) <= width;
+        let end = rest.char_indices().map(|(at, c)| at + c.len_utf8()).take_while(fits).last().unwrap_or_default();
+        // Where not even one escape fits, it is split all the same.
+        let end = [whole(rest, end), end, rest.chars().next().map_or(0, char::len_utf8)].into_iter().find(|end| *end > 0);
+        let (piece, behind) = rest.split_at(end.unwrap_or(rest.len()));
+        pieces.push(Word { whitespace: "", penalty: "", ..Word::from(piece) });
+        rest = behind;
+    }
+    pieces.push(Word { whitespace: word.whitespace, penalty: "", ..Word::from(rest) });
+    pieces
+}
+
+/// The lines of a table's cell.
+fn in_cell(text: &str, width: usize) -> Vec<String> {
+    let mut lines = wrapped(text, width);
+    if lines.len() > MAX_CELL_LINES {
+        lines.truncate(MAX_CELL_LINES);
+        // Something was cut, though it may have ended with a word.
+        lines[MAX_CELL_LINES - 1] = clip(&format!("{:width$}…", lines[MAX_CELL_LINES - 1]), width);
+    }
+    lines
 }
 
 /// Fills a text up to `width` columns.
@@ -187,19 +250,31 @@ mod tests {
     #[case("exactly ten", 11, "exactly ten")]
     #[case("cut at the end", 8, "cut at…")]
     #[case("漢字漢字", 6, "漢字…")]
+    #[case("220 \u{5d0}\u{635} mx", 80, r"220 \u{5d0}\u{635} mx")]
     #[case("\x1b[31mred", 80, r"\x1b[31mred")]
+    #[case("a\x1b\x1b\x1b", 8, r"a\x1b…")]
     fn values_are_bounded_and_printable(#[case] text: &str, #[case] max: usize, #[case] shown: &str) {
         assert_eq!(clean(text, max), shown);
     }
 
     #[test]
-    fn a_table_that_does_not_fit_cuts_its_last_column_first() {
+    fn a_long_word_is_split_between_escapes() {
+        assert_eq!(wrapped(r"name\x00\u{9b}\x00.example and more", 9), [r"name\x00", r"\u{9b}", r"\x00.exam", "ple and", "more"]);
+        assert_eq!(wrapped("漢字漢字 x", 3), ["漢", "字", "漢", "字", "x"]);
+        assert_eq!(wrapped(r"\u{9b}", 2), [r"\u", "{9", "b}"]);
+        assert_eq!(wrapped("", 5), [""]);
+    }
+
+    #[test]
+    fn a_table_that_does_not_fit_wraps_its_last_column_first() {
         let mut page = Page::new(60, false);
         let row = |a: &str, b: &str| vec![a.to_owned(), b.to_owned()];
-        page.table(2, &[row("from", "greeting"), row("partner", &"x".repeat(100))]);
+        page.table(2, &[row("from", "greeting"), row("partner", &"x".repeat(60))]);
         page.table(2, &[row("from", "greeting"), row(&"y".repeat(50), &"x".repeat(100))]);
-        let first = format!("  from     greeting\n  partner  {}…\n", "x".repeat(48));
-        let second = format!("  from{}greeting\n  {}…  {}…\n", " ".repeat(40), "y".repeat(41), "x".repeat(13));
+        let first = format!("  from     greeting\n  partner  {}\n           {}\n", "x".repeat(49), "x".repeat(11));
+        let (ys, xs) = ("y".repeat(42), "x".repeat(14));
+        let second = format!("  from{}greeting\n  {ys}  {xs}\n  {}  {xs}\n", " ".repeat(40), "y".repeat(8) + &" ".repeat(34));
+        let second = second + &format!("  {0:42}  {xs}\n  {0:42}  {1}…\n", "", "x".repeat(13));
         assert_eq!(page.finish(), first + &second);
     }
 

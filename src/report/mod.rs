@@ -6,6 +6,7 @@
 //!                                     └────text::render_redacted──> what a snapshot keeps
 //! ```
 
+mod domain;
 pub mod explain;
 pub mod json;
 mod layout;
@@ -22,9 +23,11 @@ use crate::{
     finding::{Finding, Outcome, Severity, Verdict},
     practice::{self, PracticeLine},
     rules::{Ending, NameRow, Product, Rule, Visibility, policy::Policy},
+    senders::Row,
     trust::TrustStore,
 };
 
+pub use domain::{Decider, DomainPractice, DomainReport, NEXT_HOP_ONLY};
 pub use explain::markdown_catalogue;
 
 /// How deep the check looked: as deep as it did wherever it could. None where it was to look deeper than
@@ -40,20 +43,25 @@ pub fn depth(facts: &Facts) -> Option<Depth> {
 /// The questions that this depth of check does not ask; a report says so, since silence
 /// would read as "nothing found".
 pub fn not_asked(facts: &Facts) -> Vec<&'static str> {
-    let about_tls = match depth(facts) {
-        Some(Depth::Quick) => {
-            Some("SSLv3, TLS 1.0, TLS 1.1, and the suites and groups that were not negotiated: whether the server accepts them")
-        }
-        Some(Depth::Standard) => {
-            Some("the complete lists of suites, groups and signature schemes: whether the server accepts others than those named")
-        }
-        Some(Depth::Full) => None,
-        None => Some("anything about TLS: the dialog never got that far"),
+    let about_tls: &[&str] = match depth(facts) {
+        Some(Depth::Quick) => &[
+            "SSLv2, SSLv3, TLS 1.0, TLS 1.1, TLS 1.2 or 1.3 where it was not negotiated, and the suites and groups that were not: \
+             whether the server accepts them",
+            "a second certificate, and the one for another server name or for none",
+            "whose order of suites decides, renegotiation, compression, ALPN, and what in a hello the server cannot bear",
+        ],
+        Some(Depth::Standard) => &[
+            "the complete lists of suites, groups and signature schemes: whether the server accepts others than those named",
+            "the kinds of suites in versions below the highest that is older than TLS 1.3",
+            "whose order of suites decides, ALPN, a foreign server name, and a hello in two records",
+        ],
+        Some(Depth::Full) => &[],
+        None => &["anything about TLS: the dialog never got that far"],
     };
     let is_asked = facts.told_to_fetch.contains(&Resource::Ocsp);
     let about_revocation = (!is_asked).then_some("revocation: OCSP responders and CRLs (--revocation)");
     let never = ["what DNS says of this host: other MX, other addresses", "DANE (TLSA), MTA-STS and TLSRPT"];
-    about_tls.into_iter().chain(about_revocation).chain(never).collect()
+    about_tls.iter().copied().chain(about_revocation).chain(never).collect()
 }
 
 /// What was seen of a target, and what follows from it.
@@ -81,6 +89,8 @@ pub struct Report {
     pub products: Vec<Product>,
     /// Who sees STARTTLS.
     pub visibility: Visibility,
+    /// What every kind of sender would do.
+    pub senders: Vec<Row>,
     /// What else a reader must know, one sentence each.
     pub notes: Vec<String>,
 }
@@ -124,15 +134,11 @@ impl Report {
         let practices = practice::judge(outcomes.iter().map(|(rule, outcome)| (rule.practice, severity(rule), outcome)));
         let mut findings: Vec<Finding> =
             outcomes.iter().flat_map(|(rule, outcome)| findings_of(rule, severity(rule), outcome)).collect();
-        findings.sort_by_key(|finding| (std::cmp::Reverse(finding.severity), finding.practice));
-        let stores = stores
-            .iter()
-            .map(|store| StoreName { name: store.name.clone(), public: store.public, sha256: store.fingerprint() })
-            .collect();
+        sort_findings(&mut findings);
         Self {
             facts,
             now,
-            stores,
+            stores: store_names(stores),
             practices,
             findings,
             policy,
@@ -141,28 +147,53 @@ impl Report {
             endings: Vec::new(),
             products: Vec::new(),
             visibility: Visibility::default(),
+            senders: Vec::new(),
             notes: Vec::new(),
         }
     }
 
     /// What an exit code tells: findings of at least `fail_on` are violations and outrank doubt.
     pub fn exit_class(&self, fail_on: Severity) -> ExitClass {
-        let has = |verdict| self.practices.iter().any(|line| line.verdict == verdict);
-        let is_unjudged = self.practices.iter().all(|line| line.verdict == Verdict::NotApplicable);
-        if has(Verdict::Fail) || self.findings.iter().any(|finding| finding.severity >= fail_on) {
-            ExitClass::Violated
-        } else if has(Verdict::Inconclusive) || is_unjudged {
-            ExitClass::Inconclusive
-        } else if has(Verdict::Warn) {
-            ExitClass::Warned
-        } else {
-            ExitClass::Clean
-        }
+        exit_class(self.practices.iter().map(|line| line.verdict), &self.findings, fail_on)
+    }
+
+    /// Replaces the line of a practice by one that other evidence decides.
+    pub fn set(&mut self, line: PracticeLine) {
+        let place = line.practice as usize;
+        self.practices[place] = line;
     }
 
     /// The rule of that id among those that judged.
     fn rule(&self, id: &str) -> Option<&'static Rule> {
         self.outcomes.iter().map(|(rule, _)| *rule).find(|rule| rule.id == id)
+    }
+}
+
+/// The worst first, then in the order of the practices.
+fn sort_findings(findings: &mut [Finding]) {
+    findings.sort_by_key(|finding| (std::cmp::Reverse(finding.severity), finding.practice));
+}
+
+fn store_names(stores: &[TrustStore]) -> Vec<StoreName> {
+    let name = |store: &TrustStore| StoreName { name: store.name.clone(), public: store.public, sha256: store.fingerprint() };
+    stores.iter().map(name).collect()
+}
+
+fn exit_class<'a>(
+    verdicts: impl Iterator<Item = Verdict>,
+    findings: impl IntoIterator<Item = &'a Finding>,
+    fail_on: Severity,
+) -> ExitClass {
+    let verdicts: Vec<Verdict> = verdicts.collect();
+    let is_unjudged = verdicts.iter().all(|verdict| *verdict == Verdict::NotApplicable);
+    if verdicts.contains(&Verdict::Fail) || findings.into_iter().any(|finding| finding.severity >= fail_on) {
+        ExitClass::Violated
+    } else if verdicts.contains(&Verdict::Inconclusive) || is_unjudged {
+        ExitClass::Inconclusive
+    } else if verdicts.contains(&Verdict::Warn) {
+        ExitClass::Warned
+    } else {
+        ExitClass::Clean
     }
 }
 

@@ -3,10 +3,11 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use crate::facts::{Facts, View};
+use crate::facts::{DomainFacts, Facts, View};
 
 /// Replaces addresses, ports, dates, times, fingerprints, timings and mtalab's version.
-/// Counts of days stay: they are judged from a fixed moment.
+/// Counts of days stay, since most certificates are made relative to the moment of judgement; those of five digits go: they are
+/// of dates that stand fixed (`ends-in-2060`), and change with the day.
 #[derive(Clone, Debug)]
 pub struct Redactor {
     /// `name:port` of the target, and its placeholder.
@@ -27,6 +28,27 @@ impl Redactor {
         for view in &facts.views {
             redactor.learn(view);
         }
+        redactor
+    }
+
+    /// Learns the addresses of all servers of a domain, of its policy host and of the resolver.
+    pub fn of_domain(facts: &DomainFacts) -> Self {
+        let target = (format!("{}:25", facts.domain), format!("{}:[port]", facts.domain));
+        let mut redactor = Self { target, servers: Vec::new(), sources: Vec::new(), tidy: Vec::new() };
+        for view in facts.hosts.iter().flat_map(|host| &host.facts.views) {
+            redactor.learn(view);
+        }
+        // Addresses of a lab that nobody looked at; those that a scenario names stay as they are.
+        for passed in facts.hosts.iter().flat_map(|host| &host.passed_over).filter(|passed| passed.address.is_loopback()) {
+            let address = SocketAddr::new(passed.address, 25);
+            if !redactor.servers.iter().any(|(known, _)| known.ip() == passed.address) {
+                redactor.servers.push((address, numbered("server", redactor.servers.len())));
+            }
+        }
+        if let Some(address) = facts.mta_sts.policy.seen().and_then(|fetched| fetched.address) {
+            redactor.servers.push((address, "[policy host]".to_owned()));
+        }
+        redactor.servers.extend(facts.resolver.parse().ok().map(|resolver| (resolver, "[resolver]".to_owned())));
         redactor
     }
 
@@ -57,7 +79,7 @@ impl Redactor {
         let mut previous = ' ';
         while let Some(c) = rest.chars().next() {
             let is_start = !(previous.is_alphanumeric() || previous == '.');
-            if let Some((length, placeholder)) = is_start.then(|| self.replace(rest)).flatten() {
+            if let Some((length, placeholder)) = is_start.then(|| self.replace(rest, previous)).flatten() {
                 out.push_str(&placeholder);
                 previous = ']';
                 rest = &rest[length..];
@@ -73,31 +95,36 @@ impl Redactor {
         out
     }
 
-    /// What stands at the head of `rest` and must go: its length and its placeholder.
-    fn replace(&self, rest: &str) -> Option<(usize, String)> {
+    /// What stands at the head of `rest`, behind `previous`, and must go: its length and its placeholder.
+    fn replace(&self, rest: &str, previous: char) -> Option<(usize, String)> {
         let fixed = |placeholder: &'static str| move |length: usize| (length, placeholder.to_owned());
         let (target, placeholder) = &self.target;
         if rest.starts_with(target.as_str()) && is_end(&rest[target.len()..]) {
             return Some((target.len(), placeholder.clone()));
         }
-        self.address(rest)
+        self.address(rest, previous)
             .or_else(|| iso_time(rest).map(fixed("[time]")))
             .or_else(|| iso_date(rest).map(fixed("[date]")))
             .or_else(|| mail_time(rest).map(fixed("[time]")))
             .or_else(|| timing(rest).map(fixed("[ms] ms")))
+            .or_else(|| many_days(rest).map(fixed("[count]")))
             .or_else(|| hex(rest).map(fixed("[hex]")))
             .or_else(|| own_version(rest).map(|(length, prefix)| (length, format!("{prefix}[version]"))))
     }
 
     /// The longest address at the head, if it is one of this check.
-    fn address(&self, rest: &str) -> Option<(usize, String)> {
+    fn address(&self, rest: &str, previous: char) -> Option<(usize, String)> {
+        // A server can be looked at from where it stands: IPv6 has one loopback address for both. The client's is a literal, or
+        // in parentheses behind its label.
+        let is_client = matches!(previous, '(' | '[' | ':');
         // An IPv6 socket address in text has at most 47 characters.
         let length = rest.bytes().take(48).take_while(|b| b.is_ascii_hexdigit() || b".:[]".contains(b)).count();
         (3..=length).rev().filter(|length| is_end(&rest[*length..])).find_map(|length| {
             let text = &rest[..length];
             let placeholder = match (text.parse::<SocketAddr>(), text.parse::<IpAddr>()) {
                 (Ok(socket), _) => self.server(socket).or_else(|| self.source(socket.ip())).or_else(|| self.host(socket.ip())),
-                (_, Ok(ip)) => self.source(ip).or_else(|| self.host(ip)),
+                (_, Ok(ip)) if is_client => self.source(ip).or_else(|| self.host(ip)),
+                (_, Ok(ip)) => self.host(ip).or_else(|| self.source(ip)),
                 _ => None,
             };
             Some((length, placeholder?.to_owned()))
@@ -222,6 +249,14 @@ fn timing(text: &str) -> Option<usize> {
     (steps.digits(1, 20) && steps.one_of(&[" ms"])).then(|| steps.end())?
 }
 
+/// The number in front of `days` or `more days`, where it has five digits or more.
+fn many_days(text: &str) -> Option<usize> {
+    let mut steps = Steps::new(text);
+    let is_count = steps.digits(5, 20);
+    let length = text.len() - steps.rest.len();
+    (is_count && steps.one_of(&[" days", " more days"])).then_some(length)
+}
+
 /// Fingerprints and serial numbers: at least 16 hexadecimal digits.
 fn hex(text: &str) -> Option<usize> {
     let length = text.bytes().take_while(u8::is_ascii_hexdigit).count();
@@ -267,6 +302,7 @@ mod tests {
     #[case("code deadbeef", "code deadbeef")]
     #[case("after 125 ms", "after [ms] ms")]
     #[case("mtalab 0.1.0, mtalab/1.2.3-rc.1, mtalab explain", "mtalab [version], mtalab/[version], mtalab explain")]
+    #[case("expired 23342 days ago, 12085 more days, 3650 days", "expired [count] days ago, [count] more days, 3650 days")]
     #[case("Grüße, 漢字 10 days", "Grüße, 漢字 10 days")]
     fn what_differs_per_run_becomes_a_placeholder(#[case] text: &str, #[case] redacted: &str) {
         assert_eq!(redactor().redact(text), redacted);

@@ -5,8 +5,8 @@ use time::{Duration, OffsetDateTime, macros::datetime};
 
 use crate::{
     facts::{
-        Alpn, Answer, Certificate, Connection, Facts, Failure, HelloTrait, Intolerance, Line, Observed, Offers, Possession,
-        Question, Refusal, Session, Speaker, Target, TlsSession, Vantage, View,
+        Alpn, Answer, Beginnings, Certificate, Connection, Facts, Failure, HelloTrait, Intolerance, Line, Observed, Offers,
+        Possession, Question, Refusal, Session, Speaker, Target, TlsSession, Vantage, View,
     },
     finding::{Outcome, Practice, ResultType, Severity, Violation},
     name::Name,
@@ -21,7 +21,14 @@ use crate::{
 pub(super) const NOW: OffsetDateTime = datetime!(2026-03-01 12:30:45 UTC);
 
 const fn rule(id: &'static str, practice: Practice, severity: Severity, result: Option<ResultType>, page: &'static str) -> Rule {
-    Rule { id, practice, severity, result_type: result, page, judge: |_| Outcome::NotApplicable(String::new()) }
+    Rule {
+        id,
+        practice,
+        severity,
+        result_type: result,
+        page,
+        judge: rules::Judge::Server(|_| Outcome::NotApplicable(String::new())),
+    }
 }
 
 pub(super) static SELF_SIGNED: Rule = rule(
@@ -102,6 +109,7 @@ fn view(label: &str, source: &str, session: Session) -> View {
         connections: 1,
         session,
         earlier: Vec::new(),
+        beginnings: Beginnings::default(),
         offers: View::no_offers(),
         mail_in_clear: View::no_mail(),
         injection: View::no_injection(),

@@ -1,8 +1,10 @@
 //! The report for people: the seven lines first, what they rest on below.
 
 mod comparison;
+mod domain;
 mod names;
 mod offers;
+mod senders;
 mod view;
 mod visibility;
 
@@ -21,6 +23,8 @@ use crate::{
     finding::{Finding, Outcome, Verdict},
     rules::{self, Role, Rule},
 };
+
+pub use domain::{render_domain, render_domain_redacted};
 
 /// How a report is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,9 +90,11 @@ impl Text<'_> {
         self.practices();
         self.notes();
         self.findings();
-        self.doubts();
+        let redactor = self.redactor;
+        doubts(&mut self.page, &self.report.outcomes, |why| shown(redactor, why, MAX_SENTENCE));
         self.visibility();
         self.comparison();
+        self.senders();
         self.names();
         self.endings();
         for index in 0..self.report.facts.views.len() {
@@ -98,12 +104,27 @@ impl Text<'_> {
         self.page.finish()
     }
 
+    /// What a report of a domain shows of one of its servers.
+    fn render_within(mut self, name: &crate::name::Name) -> String {
+        let name = self.show(name.as_str(), MAX_NAME);
+        self.page.blank();
+        self.page.wrapped(style::HEADING, "── ", "   ", &name);
+        self.findings();
+        let redactor = self.redactor;
+        doubts(&mut self.page, &self.report.outcomes, |why| shown(redactor, why, MAX_SENTENCE));
+        self.visibility();
+        self.comparison();
+        self.names();
+        self.endings();
+        for index in 0..self.report.facts.views.len() {
+            self.view(index);
+        }
+        self.page.finish()
+    }
+
     /// Every text from outside passes here before it is laid out.
     fn show(&self, text: &str, max: usize) -> String {
-        match self.redactor {
-            Some(redactor) => clean(&redactor.redact(text), max),
-            None => clean(text, max),
-        }
+        shown(self.redactor, text, max)
     }
 
     fn show_all<T: ToString>(&self, items: impl IntoIterator<Item = T>, max: usize) -> Vec<String> {
@@ -183,7 +204,7 @@ impl Text<'_> {
                 self.page.paragraph(2, &format!("… and {} more of these", same_rule.len() - MAX_ITEMS));
             }
             if let Some(rule) = self.report.rule(first.rule) {
-                self.advice(rule);
+                advice(&mut self.page, rule, rules::server(&self.report.products));
             }
         }
     }
@@ -236,53 +257,6 @@ impl Text<'_> {
         if has_several { format!("{} to {}", view.vantage_text(), view.address) } else { view.vantage_text() }
     }
 
-    /// The remedy and where to read on. Of the lines for one server or another, that for the server at hand, where it is known.
-    fn advice(&mut self, rule: &Rule) {
-        let remedy = explain::blocks(&rule.section("Remedy"));
-        let server = rules::server(&self.report.products);
-        let is_known = server.is_some_and(|server| remedy.iter().any(|block| block.is_for(server)));
-        for (i, block) in remedy.iter().enumerate() {
-            match block {
-                Block::Bullet(_)
-                    if is_known && block.servers().is_some() && !server.is_some_and(|server| block.is_for(server)) => {}
-                Block::Paragraph(text) if i == 0 => self.field(2, "remedy", text),
-                Block::Heading(text) | Block::Paragraph(text) => self.page.paragraph(VALUES, text),
-                Block::Bullet(text) => self.page.bullet(VALUES, text),
-                Block::Code(line) => self.page.paragraph(VALUES + 2, line),
-            }
-        }
-        let references = explain::blocks(&rule.section("References"));
-        let references: Vec<&str> = references.iter().map(Block::text).collect();
-        if !references.is_empty() {
-            self.field(2, "references", &references.join("; "));
-        }
-        if let Some(result) = rule.result_type {
-            self.field(2, "RFC 8460", &format!("{}, as a sender would report it", result.id()));
-        }
-        self.field(2, "more", &format!("mtalab explain {}", rule.id));
-    }
-
-    /// The rules that lacked a fact, by the reason.
-    fn doubts(&mut self) {
-        let mut by_reason: Vec<(&str, Vec<&str>)> = Vec::new();
-        for (rule, outcome) in &self.report.outcomes {
-            let Outcome::Undetermined(why) = outcome else { continue };
-            match by_reason.iter_mut().find(|(reason, _)| reason == why) {
-                Some((_, rules)) => rules.push(rule.id),
-                None => by_reason.push((why, vec![rule.id])),
-            }
-        }
-        if by_reason.is_empty() {
-            return;
-        }
-        self.page.heading("Could not tell");
-        for (why, rules) in by_reason {
-            let why = self.show(why, MAX_SENTENCE);
-            self.page.bullet(2, &why);
-            self.page.wrapped(style::RULE, "    ", "    ", &rules.join(", "));
-        }
-    }
-
     fn not_asked(&mut self) {
         self.page.heading("Not asked at this depth");
         for question in not_asked(&self.report.facts) {
@@ -295,6 +269,82 @@ impl Text<'_> {
     }
 }
 
+/// The remedy and where to read on. Of the lines for one server or another, that for the server at hand, where it is known.
+fn advice(page: &mut Page, rule: &Rule, server: Option<&str>) {
+    let remedy = explain::blocks(&rule.section("Remedy"));
+    let is_known = server.is_some_and(|server| remedy.iter().any(|block| block.is_for(server)));
+    for (i, block) in remedy.iter().enumerate() {
+        match block {
+            Block::Bullet(_) if is_known && block.servers().is_some() && !server.is_some_and(|server| block.is_for(server)) => {}
+            Block::Paragraph(text) if i == 0 => page.field(2, VALUES, "remedy", text),
+            Block::Heading(text) | Block::Paragraph(text) => page.paragraph(VALUES, text),
+            Block::Bullet(text) => page.bullet(VALUES, text),
+            Block::Code(line) => page.paragraph(VALUES + 2, line),
+        }
+    }
+    let references = explain::blocks(&rule.section("References"));
+    let references: Vec<&str> = references.iter().map(Block::text).collect();
+    if !references.is_empty() {
+        page.field(2, VALUES, "references", &references.join("; "));
+    }
+    if let Some(result) = rule.result_type {
+        page.field(2, VALUES, "RFC 8460", &format!("{}, as a sender would report it", result.id()));
+    }
+    page.field(2, VALUES, "more", &format!("mtalab explain {}", rule.id));
+}
+
+/// A text cut and cleaned of what a terminal would act on, with placeholders where they are wanted.
+fn shown(redactor: Option<&Redactor>, text: &str, max: usize) -> String {
+    match redactor {
+        Some(redactor) => clean(&redactor.redact(text), max),
+        None => clean(text, max),
+    }
+}
+
+/// The rules that lacked a fact, by the reason, which `show` makes fit to be shown. What keeps several facts from being known is
+/// said once, and what they are below it.
+fn doubts(page: &mut Page, outcomes: &[(&'static Rule, Outcome)], show: impl Fn(&str) -> String) {
+    let mut by_reason: Vec<(&str, Vec<&str>)> = Vec::new();
+    for (rule, outcome) in outcomes {
+        let Outcome::Undetermined(why) = outcome else { continue };
+        match by_reason.iter_mut().find(|(reason, _)| reason == why) {
+            Some((_, rules)) => rules.push(rule.id),
+            None => by_reason.push((why, vec![rule.id])),
+        }
+    }
+    if by_reason.is_empty() {
+        return;
+    }
+    page.heading("Could not tell");
+    let cause_of = |reason: &str| reason.split_once(NOT_KNOWN).map(|(_, cause)| cause.to_owned());
+    while let Some((why, _)) = by_reason.first() {
+        let cause = cause_of(why);
+        let is_of_it = |(reason, _): &(&str, Vec<&str>)| cause.is_some() && cause_of(reason) == cause;
+        let (shared, others): (Vec<_>, Vec<_>) = by_reason.drain(..).partition(is_of_it);
+        by_reason = others;
+        match (&cause, shared.len()) {
+            (Some(cause), 2..) => {
+                page.bullet(2, &show(cause));
+                for (reason, rules) in &shared {
+                    let (what, _) = reason.split_once(NOT_KNOWN).unwrap_or((reason, ""));
+                    page.bullet(4, &format!("{} is not known", show(what)));
+                    page.wrapped(style::RULE, "      ", "      ", &rules.join(", "));
+                }
+            }
+            _ => {
+                let alone = if shared.is_empty() { vec![by_reason.remove(0)] } else { shared };
+                for (why, rules) in alone {
+                    page.bullet(2, &show(why));
+                    page.wrapped(style::RULE, "    ", "    ", &rules.join(", "));
+                }
+            }
+        }
+    }
+}
+
+/// What stands between a fact that is not known and the cause of that.
+const NOT_KNOWN: &str = " is not known: ";
+
 /// The colour of a verdict, and its symbol for those who do not see colours.
 fn verdict_style(verdict: Verdict) -> (Style, &'static str) {
     match verdict {
@@ -306,15 +356,14 @@ fn verdict_style(verdict: Verdict) -> (Style, &'static str) {
     }
 }
 
-/// Days are floored: on its last day a certificate has 0 days left.
+/// How long a certificate is valid yet, or no more.
 fn days(not_before: OffsetDateTime, not_after: OffsetDateTime, now: OffsetDateTime) -> String {
-    let count = |days: i64| if days == 1 { "1 day".to_owned() } else { format!("{days} days") };
     if now < not_before {
-        format!("not valid before {} from now", count((not_before - now).whole_days()))
+        format!("not valid before {} from now", rules::span(not_before - now))
     } else if now > not_after {
-        format!("expired {} ago", count((now - not_after).whole_days()))
+        format!("expired {} ago", rules::span(now - not_after))
     } else {
-        format!("{} left", count((not_after - now).whole_days()))
+        format!("{} left", rules::span(not_after - now))
     }
 }
 
@@ -380,6 +429,28 @@ mod tests {
         insta::assert_snapshot!("healthy", snapshot(&samples::healthy(), 80));
     }
 
+    /// What keeps several things from being known is said once.
+    #[test]
+    fn a_cause_is_said_once() {
+        let outcomes: Vec<(&'static Rule, Outcome)> = rules::catalogue()
+            .iter()
+            .zip([
+                "whether A is taken is not known: it fell silent",
+                "it did not say",
+                "what B takes is not known: it fell silent",
+            ])
+            .map(|(rule, why)| (*rule, Outcome::Undetermined(why.to_owned())))
+            .collect();
+        let mut page = Page::new(80, false);
+        doubts(&mut page, &outcomes, str::to_owned);
+        let text = page.finish();
+        assert_eq!(text.matches("it fell silent").count(), 1, "{text}");
+        let place = |words: &str| text.find(words).unwrap_or_else(|| panic!("{words}: {text}"));
+        let places = ["- it fell silent", "- whether A is taken is not known", "- what B takes is not known", "- it did not say"];
+        assert!(places.map(place).is_sorted(), "{text}");
+        assert!(outcomes.iter().all(|(rule, _)| text.contains(rule.id)));
+    }
+
     #[test]
     fn what_was_asked_lines_up() {
         insta::assert_snapshot!("offered", snapshot(&samples::offered(), 80));
@@ -404,6 +475,19 @@ mod tests {
         assert_eq!((&json["complete"][0], json.get("refused")), (&"post-quantum".into(), None));
         let (text, _) = show(vec![Group(0x1d)]);
         assert!(text.contains("x25519; refused: post-quantum\n"), "{text}");
+    }
+
+    /// Neither are those that a reader is not shown, nor the questions that nobody answered.
+    #[test]
+    fn what_is_left_out_is_said() {
+        let mut report = samples::offered();
+        let Observed::Seen(offers) = &mut report.facts.views[0].offers else { panic!("nothing was offered") };
+        offers.versions[4].suites.accepted = crate::tls::Suite::up_to_tls12()[..50].to_vec();
+        (offers.intolerance, offers.lost) = (Observed::Seen(Vec::new()), 2);
+        let text = render(&report, &TextOptions::default());
+        assert!(text.contains("… and 20 more; all with --format json\n"), "{text}");
+        assert!(text.contains("cannot bear   not known: 2 of the questions got no answer, however often they\n"), "{text}");
+        assert!(!text.contains("nothing that was tried"), "{text}");
     }
 
     #[test]
@@ -464,10 +548,10 @@ mod tests {
 
     #[rstest]
     #[case(Duration::days(-1), Duration::days(3), "3 days left")]
-    #[case(Duration::days(-1), Duration::hours(47), "1 day left")]
-    #[case(Duration::days(-1), Duration::ZERO, "0 days left")]
-    #[case(Duration::days(-9), Duration::seconds(-1), "expired 0 days ago")]
-    #[case(Duration::days(-9), Duration::hours(-25), "expired 1 day ago")]
+    #[case(Duration::days(-1), Duration::hours(47), "47 hours left")]
+    #[case(Duration::days(-1), Duration::ZERO, "0 minutes left")]
+    #[case(Duration::days(-9), Duration::seconds(-1), "expired 0 minutes ago")]
+    #[case(Duration::days(-9), Duration::hours(-25), "expired 25 hours ago")]
     #[case(Duration::days(2), Duration::days(9), "not valid before 2 days from now")]
     fn days_are_floored(#[case] not_before: Duration, #[case] not_after: Duration, #[case] words: &str) {
         assert_eq!(days(NOW + not_before, NOW + not_after, NOW), words);

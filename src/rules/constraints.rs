@@ -2,6 +2,7 @@
 //!
 //! [`super::second_opinion`] judges as a sender would, and does not say where the fault is. This says where.
 
+use time::OffsetDateTime;
 use x509_parser::{
     certificate::X509Certificate,
     der_parser::{
@@ -16,10 +17,10 @@ use x509_parser::{
 use super::{
     certificate_text, dates,
     name_constraints::{self, Budget, TooMany},
-    path::{Judgement, links},
+    path::{self, Judgement, Upwards, links},
     short, spelling,
 };
-use crate::facts::Certificate;
+use crate::{facts::Certificate, trust::TrustStore};
 
 /// What breaks a rule, and whether that is all.
 #[derive(Debug, Default)]
@@ -37,17 +38,15 @@ impl Faults {
     }
 }
 
-/// What breaks a rule on a path.
-pub fn faults(chain: &[Certificate], judgement: &Judgement) -> Faults {
+/// What breaks a rule on a path, with what the stores have above it.
+pub fn faults(chain: &[Certificate], judgement: &Judgement, stores: &[TrustStore], now: OffsetDateTime) -> Faults {
     let mut faults = Vec::new();
     let Some(leaf) = chain.first().and_then(parsed) else { return Faults::default() };
     let path: Vec<(String, X509Certificate)> =
         judgement.path.iter().filter_map(|index| Some((certificate_text(chain, *index), parsed(chain.get(*index)?)?))).collect();
     for (what, certificate) in &path {
         faults.extend(form(what, certificate));
-        if let Some(identifier) = unknown_critical(certificate, is_known_to_openssl) {
-            faults.push(format!("{what} has a critical extension that verifiers do not know: {identifier}"));
-        }
+        faults.extend(unknown(what, certificate));
         if !is_for_servers(certificate) {
             faults.push(format!("{what} is not meant for TLS servers, by its extended key usage"));
         }
@@ -82,13 +81,43 @@ pub fn faults(chain: &[Certificate], judgement: &Judgement) -> Faults {
         faults.extend(authority(what, certificate, below(place)));
         faults.extend(names_of(what, certificate, &path[..place]));
     }
-    if let Some(anchor) = judgement.anchor_above(chain).and_then(parsed) {
-        let what = if anchor.subject().as_raw() == anchor.issuer().as_raw() { "the root" } else { "the trust anchor" };
-        faults.extend(names_of(what, &anchor, &path));
-        faults.extend(root(what, &anchor, below(path.len().max(1))));
+    let above = anchors(chain, judgement, stores, now);
+    let mut below_it = path;
+    for (what, anchor) in above.iter().filter_map(|(what, anchor)| Some((what.clone(), parsed(anchor)?))) {
+        let count = below_it.iter().skip(1).filter(|(_, below)| below.subject().as_raw() != below.issuer().as_raw()).count();
+        faults.extend(names_of(&what, &anchor, &below_it));
+        faults.extend(root(&what, &anchor, count));
+        below_it.push((what, anchor));
     }
     let doubt = "the name constraints of the path take more than a million comparisons with its names, which are not made";
     Faults { found: faults, doubt: is_cut.then_some(doubt) }
+}
+
+/// The trust anchor above the path, and what OpenSSL and GnuTLS go on to from there in its store, up to the root.
+fn anchors(
+    chain: &[Certificate],
+    judgement: &Judgement,
+    stores: &[TrustStore],
+    now: OffsetDateTime,
+) -> Vec<(String, Certificate)> {
+    let mut anchors = Vec::new();
+    let Some(anchor) = &judgement.anchor else { return anchors };
+    let is_root = path::is_self_signed(anchor);
+    if judgement.anchor_above(chain).is_some() {
+        let what = if is_root { "the root" } else { "the trust anchor" };
+        anchors.push((what.to_owned(), anchor.clone()));
+    }
+    let holds_it = |store: &&TrustStore| store.anchors.iter().any(|known| known.as_ref() == anchor.der());
+    if let (false, Some(store)) = (is_root, stores.iter().find(holds_it))
+        && let Upwards::Root(above) = path::upwards(anchor, store, now)
+    {
+        let what = |certificate: &Certificate| {
+            let subject = certificate.details().map(|details| short(details.subject.as_str())).unwrap_or_default();
+            format!("{subject}, which is in the trust store above the path,")
+        };
+        anchors.extend(above.into_iter().map(|certificate| (what(&certificate), certificate)));
+    }
+    anchors
 }
 
 /// The object identifier of a critical extension on the path that rustls-webpki does not know though OpenSSL does, and
@@ -148,7 +177,8 @@ fn authority(what: &str, certificate: &X509Certificate, below: usize) -> Vec<Str
         Ok(Some(constraints)) if constraints.value.ca => match constraints.value.path_len_constraint {
             // RFC 5280, 4.2.1.9
             Some(most) if below > most as usize => {
-                faults.push(format!("{what} allows a path length of {most}: there are {below} CAs below it, down to the server"));
+                let below = if below == 1 { "is 1 CA".to_owned() } else { format!("are {below} CAs") };
+                faults.push(format!("{what} allows a path length of {most}: there {below} below it, down to the server"));
             }
             _ => {}
         },
@@ -184,16 +214,24 @@ fn names(
     Ok(None)
 }
 
+/// Of a root, what GnuTLS does not mind.
+pub const NEITHER: &str = "neither by basic constraints nor by a key usage";
+
 /// What OpenSSL and GnuTLS hold against a root, though it is trusted; others take it for no more than a name and a key
 /// (RFC 5280, 6.1.1). One of version 1 cannot say that it is a CA, and is believed.
 fn root(what: &str, anchor: &X509Certificate, below: usize) -> Vec<String> {
     let mut faults: Vec<String> = spelled_out(what, anchor).into_iter().collect();
-    if anchor.version().0 >= 2 {
-        faults.extend(authority(what, anchor, below));
+    let is_silent = matches!(anchor.basic_constraints(), Ok(None));
+    match anchor.key_usage() {
+        // OpenSSL believes the key usage where there is nothing else (`check_ca`), GnuTLS the store.
+        Ok(Some(usage)) if is_silent && usage.value.key_cert_sign() => {}
+        Ok(None) if is_silent && anchor.version().0 >= 2 => {
+            faults.push(format!("{what} does not say that it is a CA, {NEITHER}"));
+        }
+        _ if anchor.version().0 >= 2 => faults.extend(authority(what, anchor, below)),
+        _ => {}
     }
-    if let Some(identifier) = unknown_critical(anchor, is_known_to_openssl) {
-        faults.push(format!("{what} has a critical extension that verifiers do not know: {identifier}"));
-    }
+    faults.extend(unknown(what, anchor));
     if !is_for_servers(anchor) {
         faults.push(format!("{what} is not meant for TLS servers, by its extended key usage"));
     }
@@ -258,6 +296,18 @@ fn is_of_server_type(leaf: &X509Certificate) -> bool {
     })
 }
 
+/// Of a critical extension that OpenSSL refuses, what GnuTLS does not mind.
+pub const GNUTLS_KNOWS_IT: &str = "GnuTLS does know it";
+
+/// A critical extension that OpenSSL does not know, and so Postfix does not.
+fn unknown(what: &str, certificate: &X509Certificate) -> Option<String> {
+    if let Some(identifier) = unknown_critical(certificate, is_known_to_any) {
+        return Some(format!("{what} has a critical extension that verifiers do not know: {identifier}"));
+    }
+    let identifier = unknown_critical(certificate, is_known_to_openssl)?;
+    Some(format!("{what} has a critical extension that OpenSSL does not know: {identifier} ({GNUTLS_KNOWS_IT})"))
+}
+
 /// The first critical extension that is not known.
 fn unknown_critical(certificate: &X509Certificate, is_known: fn(&[u64]) -> bool) -> Option<String> {
     let arcs = |extension: &X509Extension| extension.oid.iter().map(|arcs| arcs.collect::<Vec<u64>>()).unwrap_or_default();
@@ -268,14 +318,20 @@ fn unknown_critical(certificate: &X509Certificate, is_known: fn(&[u64]) -> bool)
 /// What OpenSSL takes where it is critical, `X509_supported_extension(3)`. Few senders know less.
 fn is_known_to_openssl(arcs: &[u64]) -> bool {
     match arcs {
-        // id-ce: the key identifiers, usages, names, constraints, policies and CRL distribution points.
-        [2, 5, 29, last] => [14, 15, 17, 19, 30, 31, 32, 33, 35, 36, 37, 54].contains(last),
+        // id-ce: usages, names, constraints, policies and CRL distribution points.
+        [2, 5, 29, last] => [15, 17, 19, 30, 31, 32, 33, 36, 37, 54].contains(last),
         // id-pe: addresses, autonomous systems and proxy certificates.
         [1, 3, 6, 1, 5, 5, 7, 1, last] => [7, 8, 14].contains(last),
         // nsCertType, and ocsp-nocheck.
         [2, 16, 840, 1, 113_730, 1, 1] | [1, 3, 6, 1, 5, 5, 7, 48, 1, 5] => true,
         _ => false,
     }
+}
+
+/// What GnuTLS takes besides: the key identifiers, the issuer's other names, where the issuer is to be had, and what TLS must
+/// do (`certtool --verify` of 3.7).
+fn is_known_to_any(arcs: &[u64]) -> bool {
+    matches!(arcs, [2, 5, 29, 14 | 18 | 35] | [1, 3, 6, 1, 5, 5, 7, 1, 1 | 24]) || is_known_to_openssl(arcs)
 }
 
 /// What rustls-webpki takes, and what nobody does: that is another matter.

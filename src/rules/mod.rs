@@ -8,11 +8,16 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 mod constraints;
+mod dane;
 mod dates;
+pub(crate) mod deliveries;
+mod dnssec;
 mod handshake;
 mod identity;
 mod key_identifiers;
 mod keys;
+mod mta_sts;
+mod mx;
 mod name_constraints;
 mod offers;
 mod path;
@@ -23,31 +28,43 @@ mod revocation;
 mod second_opinion;
 mod signature;
 mod spelling;
+mod stages;
 mod starttls;
 #[cfg(test)]
-mod test_facts;
+pub(crate) mod test_domain;
+#[cfg(test)]
+pub(crate) mod test_facts;
 #[cfg(test)]
 mod test_offers;
 mod tls;
+mod tlsrpt;
 mod trust;
 mod views;
 
-use std::sync::LazyLock;
+use std::{cell::OnceCell, sync::LazyLock};
 
 use time::OffsetDateTime;
 
+pub use constraints::GNUTLS_KNOWS_IT;
 pub use identity::{NameRow, NameSource, Relation, names};
+pub use mta_sts::policy_host;
 pub use products::{Certainty, Product, Role, products, server};
-pub use renewal::{Ending, endings};
+pub use renewal::{
+    CertificateRole, Ending, Link, Rollover, RolloverKind, SeenPath, endings, is_short_lived, path_links, rollovers, seen_paths,
+    span, unseen, unseen_of_server,
+};
 pub use revocation::{errands, issuer_errands};
-pub use starttls::{State, Visibility, Visible, visibility};
+pub use stages::{Mark, STAGES, StageRow, stages};
+pub use starttls::{State, Visibility, Visible, unsteady, visibility};
+pub use trust::{GNUTLS_CANNOT_READ_IT, GNUTLS_TAKES_IT, Missing, missing_issuer};
 
 pub use crate::finding::{Outcome, Practice, ResultType, Severity, Violation};
 use crate::{
-    facts::{Certificate, Facts},
+    facts::{Certificate, DhGroup, DomainFacts, Facts},
     rules::policy::Policy,
     trust::TrustStore,
 };
+pub(crate) use views::refuted_below_tls13;
 use views::{
     Chain, each_chain, each_leaf, each_path, each_possession, each_stapled, each_view, join, known_path, nothing_tried, tried,
     why_not,
@@ -66,17 +83,47 @@ pub struct Context<'a> {
     pub policy: &'a Policy,
     /// The chains that each view saw.
     chains: Vec<Vec<Chain<'a>>>,
+    /// What the moduli of finite-field groups are; the arithmetic is done once, and only where a rule asks.
+    moduli: OnceCell<tls::Moduli>,
 }
 
 impl<'a> Context<'a> {
     /// What the rules may look at in one judgement.
     pub fn new(facts: &'a Facts, stores: &'a [TrustStore], policy: &'a Policy, now: OffsetDateTime) -> Self {
-        Self { facts, stores, now, policy, chains: facts.views.iter().map(Chain::all).collect() }
+        Self { facts, stores, now, policy, chains: facts.views.iter().map(Chain::all).collect(), moduli: OnceCell::new() }
+    }
+
+    /// What the modulus of a finite-field group is.
+    fn modulus(&self, group: &DhGroup) -> tls::Modulus {
+        self.moduli.get_or_init(|| tls::Moduli::of(tls::groups(self.facts))).get(group)
     }
 
     /// The chains that the view at that place saw.
     fn chains(&self, view: usize) -> &[Chain<'a>] {
         &self.chains[view]
+    }
+}
+
+/// Everything that a rule about a whole domain may look at.
+#[derive(Debug)]
+pub struct DomainContext<'a> {
+    /// What was seen.
+    pub facts: &'a DomainFacts,
+    /// Each server as its own rules see it, in the order of [`DomainFacts::hosts`].
+    pub hosts: Vec<Context<'a>>,
+    /// Whom the check trusts.
+    pub stores: &'a [TrustStore],
+    /// The moment of judgement.
+    pub now: OffsetDateTime,
+    /// What the guideline of the check says where guidelines differ.
+    pub policy: &'a Policy,
+}
+
+impl<'a> DomainContext<'a> {
+    /// What the rules may look at in one judgement.
+    pub fn new(facts: &'a DomainFacts, stores: &'a [TrustStore], policy: &'a Policy, now: OffsetDateTime) -> Self {
+        let hosts = facts.hosts.iter().map(|host| Context::new(&host.facts, stores, policy, now)).collect();
+        Self { facts, hosts, stores, now, policy }
     }
 }
 
@@ -101,10 +148,40 @@ pub struct Rule {
     /// `Why it matters`, `Remedy` and `References`.
     pub page: &'static str,
     /// The judgement.
-    pub judge: fn(&Context) -> Outcome,
+    pub judge: Judge,
+}
+
+/// What a rule judges.
+#[derive(Clone, Copy, Debug)]
+pub enum Judge {
+    /// One server.
+    Server(fn(&Context) -> Outcome),
+    /// A whole domain.
+    Domain(fn(&DomainContext) -> Outcome),
 }
 
 impl Rule {
+    /// What it says of a server.
+    pub fn judge(&self, context: &Context) -> Outcome {
+        match self.judge {
+            Judge::Server(judge) => judge(context),
+            Judge::Domain(_) => Outcome::NotApplicable("it is about a whole domain".to_owned()),
+        }
+    }
+
+    /// What it says of a domain.
+    pub fn judge_domain(&self, context: &DomainContext) -> Outcome {
+        match self.judge {
+            Judge::Server(_) => Outcome::NotApplicable("it is about a server".to_owned()),
+            Judge::Domain(judge) => judge(context),
+        }
+    }
+
+    /// Whether it judges whole domains.
+    pub fn is_of_domains(&self) -> bool {
+        matches!(self.judge, Judge::Domain(_))
+    }
+
     /// The first line of the page.
     pub fn title(&self) -> &'static str {
         self.page.lines().next().unwrap_or_default().trim().trim_end_matches('.')
@@ -125,6 +202,15 @@ macro_rules! rule {
         $(#[doc = $line:literal])+
         $id:literal { practice: $practice:ident, severity: $severity:ident, result_type: $result_type:expr }
     ) => {
+        crate::rules::rule! {
+            $(#[doc = $line])+
+            Server $id { practice: $practice, severity: $severity, result_type: $result_type }
+        }
+    };
+    (
+        $(#[doc = $line:literal])+
+        $of:ident $id:literal { practice: $practice:ident, severity: $severity:ident, result_type: $result_type:expr }
+    ) => {
         $(#[doc = $line])+
         pub static RULE: crate::rules::Rule = crate::rules::Rule {
             id: $id,
@@ -132,7 +218,7 @@ macro_rules! rule {
             severity: crate::finding::Severity::$severity,
             result_type: $result_type,
             page: concat!($($line, "\n"),+),
-            judge,
+            judge: crate::rules::Judge::$of(judge),
         };
         #[cfg(test)]
         pub const FILE: &str = file!();
@@ -155,9 +241,36 @@ use {rule, rules};
 /// Every rule, in the order of the practices.
 pub fn catalogue() -> &'static [&'static Rule] {
     static ALL: LazyLock<Vec<&Rule>> = LazyLock::new(|| {
-        let topics = [trust::RULES, keys::RULES, tls::RULES, identity::RULES, starttls::RULES, handshake::RULES, renewal::RULES];
+        let topics = [
+            trust::RULES,
+            keys::RULES,
+            tls::RULES,
+            identity::RULES,
+            starttls::RULES,
+            handshake::RULES,
+            mx::RULES,
+            dnssec::RULES,
+            dane::RULES,
+            mta_sts::RULES,
+            tlsrpt::RULES,
+            renewal::RULES,
+        ];
         topics.concat()
     });
+    &ALL
+}
+
+/// The rules that judge a server.
+pub fn of_servers() -> &'static [&'static Rule] {
+    static ALL: LazyLock<Vec<&Rule>> =
+        LazyLock::new(|| catalogue().iter().copied().filter(|rule| !rule.is_of_domains()).collect());
+    &ALL
+}
+
+/// The rules that judge a whole domain.
+pub fn of_domains() -> &'static [&'static Rule] {
+    static ALL: LazyLock<Vec<&Rule>> =
+        LazyLock::new(|| catalogue().iter().copied().filter(|rule| rule.is_of_domains()).collect());
     &ALL
 }
 
@@ -180,7 +293,7 @@ fn listed<T: std::fmt::Display>(items: impl ExactSizeIterator<Item = T>, most: u
 fn short(text: &str) -> String {
     const MOST: usize = 200;
     match text.char_indices().nth(MOST) {
-        Some((end, _)) => format!("{}...", &text[..end]),
+        Some((end, _)) => format!("{}...", &text[..crate::wire::whole(text, end)]),
         None => text.to_owned(),
     }
 }
@@ -208,13 +321,18 @@ mod tests {
         rules::test_facts::{World, kind},
     };
 
-    const TOPICS: [(&str, Practice, &[&Rule], &[&str]); 7] = [
+    const TOPICS: [(&str, Practice, &[&Rule], &[&str]); 12] = [
         ("trust", Practice::PublicCa, trust::RULES, trust::FILES),
         ("keys", Practice::StrongKeys, keys::RULES, keys::FILES),
         ("tls", Practice::StrongKeys, tls::RULES, tls::FILES),
         ("identity", Practice::Identity, identity::RULES, identity::FILES),
         ("starttls", Practice::OpportunisticTls, starttls::RULES, starttls::FILES),
         ("handshake", Practice::OpportunisticTls, handshake::RULES, handshake::FILES),
+        ("mx", Practice::OpportunisticTls, mx::RULES, mx::FILES),
+        ("dnssec", Practice::EnforceableTls, dnssec::RULES, dnssec::FILES),
+        ("dane", Practice::EnforceableTls, dane::RULES, dane::FILES),
+        ("mta_sts", Practice::EnforceableTls, mta_sts::RULES, mta_sts::FILES),
+        ("tlsrpt", Practice::MonitoredTls, tlsrpt::RULES, tlsrpt::FILES),
         ("renewal", Practice::Renewal, renewal::RULES, renewal::FILES),
     ];
 
@@ -269,8 +387,8 @@ mod tests {
     fn a_correct_server_violates_nothing(#[case] vantage_points: usize) {
         let world = World::correct();
         let facts = world.facts(vantage_points);
-        for rule in catalogue() {
-            let outcome = (rule.judge)(&world.context(&facts));
+        for rule in of_servers() {
+            let outcome = rule.judge(&world.context(&facts));
             assert!(matches!(outcome, Outcome::Passed(_) | Outcome::NotApplicable(_)), "{}: {outcome:?}", rule.id);
         }
     }
@@ -278,7 +396,7 @@ mod tests {
     /// What only other questions than the session's show; without them a rule about it does not apply.
     fn is_about_offers(rule: &Rule) -> bool {
         [tls::RULES, handshake::RULES].concat().iter().any(|other| other.id == rule.id)
-            || ["starttls-required", "plaintext-on-tls-port"].contains(&rule.id)
+            || ["starttls-required", "plaintext-on-tls-port", "days-outside-policy"].contains(&rule.id)
     }
 
     /// No evidence is no verdict, however it went missing.
@@ -291,17 +409,17 @@ mod tests {
         let world = World::correct();
         let mut facts = world.facts(1);
         facts.views[0].session = session;
-        for rule in catalogue().iter().filter(|rule| !is_about_offers(rule)) {
-            assert_eq!(kind(&(rule.judge)(&world.context(&facts))), "undetermined", "{}", rule.id);
+        for rule in of_servers().iter().filter(|rule| !is_about_offers(rule)) {
+            assert_eq!(kind(&rule.judge(&world.context(&facts))), "undetermined", "{}", rule.id);
         }
-        for rule in catalogue().iter().filter(|rule| is_about_offers(rule)) {
-            assert_ne!(kind(&(rule.judge)(&world.context(&facts))), "passed", "{}", rule.id);
+        for rule in of_servers().iter().filter(|rule| is_about_offers(rule)) {
+            assert_ne!(kind(&rule.judge(&world.context(&facts))), "passed", "{}", rule.id);
         }
         facts.views.clear();
-        for rule in catalogue() {
+        for rule in of_servers() {
             let is_elsewhere = rule.id.ends_with("-outside-policy") || rule.id == "plaintext-on-tls-port";
             let expected = if is_elsewhere { "not-applicable" } else { "undetermined" };
-            assert_eq!(kind(&(rule.judge)(&world.context(&facts))), expected, "{} without views", rule.id);
+            assert_eq!(kind(&rule.judge(&world.context(&facts))), expected, "{} without views", rule.id);
         }
     }
 
@@ -314,10 +432,10 @@ mod tests {
             facts.views[0].session.tls = Observed::Failed(Failure::Closed);
             facts.views[0].session.client_certificate = Observed::Failed(Failure::Closed);
             facts.views[0].offers = Observed::Failed(Failure::TimedOut { millis: 30_000 });
-            let outcome = (rule.judge)(&world.context(&facts));
+            let outcome = rule.judge(&world.context(&facts));
             assert!(!matches!(outcome, Outcome::Passed(_) | Outcome::Violated(_)), "{}: {outcome:?}", rule.id);
             facts.views[0].offers = Observed::Seen(Offers::unanswered());
-            let outcome = (rule.judge)(&world.context(&facts));
+            let outcome = rule.judge(&world.context(&facts));
             assert!(!matches!(outcome, Outcome::Passed(_) | Outcome::Violated(_)), "{}: {outcome:?}", rule.id);
         }
     }
@@ -327,7 +445,7 @@ mod tests {
     fn good_offers_violate_nothing() {
         let world = World::correct();
         for policy in policy::all() {
-            for rule in catalogue() {
+            for rule in of_servers() {
                 let outcome = world.judge_by(policy, rule, Offers::good());
                 assert!(matches!(outcome, Outcome::Passed(_) | Outcome::NotApplicable(_)), "{}: {outcome:?}", rule.id);
             }
@@ -344,8 +462,8 @@ mod tests {
         let world = World::correct();
         let mut facts = world.facts(2);
         facts.views[1].session = failed_session(Failure::Local("no route".to_owned()));
-        for rule in catalogue() {
-            let outcome = (rule.judge)(&world.context(&facts));
+        for rule in of_servers() {
+            let outcome = rule.judge(&world.context(&facts));
             assert!(matches!(outcome, Outcome::Passed(_) | Outcome::NotApplicable(_)), "{}: {outcome:?}", rule.id);
         }
     }
@@ -360,16 +478,16 @@ mod tests {
         spoil(&mut facts.views[1]);
         let is_about_keys =
             |rule: &&&Rule| keys::RULES.iter().any(|other| other.id == rule.id) && rule.severity == Severity::Fail;
-        for rule in catalogue().iter().filter(is_about_keys) {
-            assert_eq!(kind(&(rule.judge)(&world.context(&facts))), expected, "{}", rule.id);
+        for rule in of_servers().iter().filter(is_about_keys) {
+            assert_eq!(kind(&rule.judge(&world.context(&facts))), expected, "{}", rule.id);
         }
         spoil(&mut facts.views[0]);
-        for rule in catalogue()
+        for rule in of_servers()
             .iter()
             .filter(|rule| [Practice::PublicCa, Practice::StrongKeys, Practice::Renewal].contains(&rule.practice))
             .filter(|rule| !is_about_offers(rule))
         {
-            assert_eq!(kind(&(rule.judge)(&world.context(&facts))), "undetermined", "{}", rule.id);
+            assert_eq!(kind(&rule.judge(&world.context(&facts))), "undetermined", "{}", rule.id);
         }
     }
 
@@ -403,8 +521,8 @@ mod tests {
             let mut facts = world.facts(1);
             let chain = order.iter().map(|index| Certificate::from_der(&ders[*index])).collect();
             facts.views[0].session.certificates = Observed::Seen(chain);
-            for rule in catalogue() {
-                let _ = (rule.judge)(&world.context(&facts));
+            for rule in of_servers() {
+                let _ = rule.judge(&world.context(&facts));
             }
         }
 
@@ -420,8 +538,8 @@ mod tests {
             session.greeting = Observed::Seen(reply.clone());
             session.help = Observed::Seen(reply.clone());
             session.starttls = Observed::Seen(reply);
-            for rule in catalogue() {
-                if let Outcome::Violated(found) = (rule.judge)(&world.context(&facts)) {
+            for rule in of_servers() {
+                if let Outcome::Violated(found) = rule.judge(&world.context(&facts)) {
                     prop_assert!(found.iter().all(|v| v.message.len() < 2000 && v.evidence.iter().all(|line| line.len() < 4000)));
                 }
             }

@@ -4,6 +4,7 @@
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use x509_parser::{
+    asn1_rs::{Any, Class, FromDer as _, Oid, Tag, oid},
     certificate::X509Certificate,
     extensions::{GeneralName, GeneralSubtree},
 };
@@ -13,6 +14,9 @@ use crate::wire::WireText;
 
 /// How many comparisons of a name with a subtree are made for one path: as many as OpenSSL makes for one CA of it (`NAME_CHECK_MAX`).
 const MAX_COMPARISONS: usize = 1 << 20;
+
+/// `id-on-SmtpUTF8Mailbox` (RFC 9598, 3): a mail address that is limited as those in ASCII are.
+const SMTP_UTF8_MAILBOX: Oid = oid!(1.3.6.1.5.5.7.8.9);
 
 /// The comparisons that are left for one path.
 pub struct Budget {
@@ -108,7 +112,10 @@ fn is_host(name: &str) -> bool {
 
 /// Why a name is not permitted; none where it is. Words are made of what is found alone: there may be a million comparisons.
 fn limit(name: &Compared, permitted: &[Compared], excluded: &[Compared]) -> Option<String> {
-    let limits = |bases| listed(of_kind(name, bases).collect::<Vec<_>>().iter().map(|base| shown(base.name)), 3, ", ");
+    let limits = |bases| {
+        let bases: Vec<_> = of_kind(name, bases).collect();
+        (listed(bases.iter().map(|base| shown(base.name)), 3, ", "), if bases.len() == 1 { "is" } else { "are" })
+    };
     let (mut is_incomparable, mut holds_all, mut is_excluded) = (false, false, false);
     for base in of_kind(name, excluded) {
         match is_below(name, base) {
@@ -132,12 +139,13 @@ fn limit(name: &Compared, permitted: &[Compared], excluded: &[Compared]) -> Opti
         let kind = if matches!(name.name, GeneralName::DirectoryName(_)) { "directory name" } else { "DNS name" };
         Some(format!("no {kind} is permitted"))
     } else if is_excluded {
-        Some(format!("all but {} are permitted", limits(excluded)))
+        Some(format!("all but {} are permitted", limits(excluded).0))
     } else if is_limited && !is_permitted {
         // As certtool of GnuTLS 3.7 accepts them.
         let is_openssl_alone = matches!(name.name, GeneralName::DirectoryName(_) | GeneralName::URI(_));
         let others = if is_openssl_alone { "; GnuTLS does not compare names of this kind" } else { "" };
-        Some(format!("only {} are permitted{others}", limits(permitted)))
+        let (bases, verb) = limits(permitted);
+        Some(format!("only {bases} {verb} permitted{others}"))
     } else {
         None
     }
@@ -159,6 +167,8 @@ fn of_kind<'a>(name: &'a Compared, bases: &'a [Compared<'a>]) -> impl Iterator<I
 fn is_of_kind(name: &GeneralName, base: &GeneralName) -> bool {
     match (name, base) {
         (GeneralName::OtherName(kind, _), GeneralName::OtherName(of, _)) => kind == of,
+        // RFC 9598, 6
+        (GeneralName::OtherName(kind, _), GeneralName::RFC822Name(_)) => *kind == SMTP_UTF8_MAILBOX,
         _ => std::mem::discriminant(name) == std::mem::discriminant(base),
     }
 }
@@ -166,10 +176,14 @@ fn is_of_kind(name: &GeneralName, base: &GeneralName) -> bool {
 /// A name in words.
 fn shown(name: &GeneralName) -> String {
     let words = match name {
+        GeneralName::DNSName("") | GeneralName::RFC822Name("") | GeneralName::URI("") => "the empty name".to_owned(),
         GeneralName::DNSName(text) | GeneralName::RFC822Name(text) | GeneralName::URI(text) => (*text).to_owned(),
         GeneralName::DirectoryName(name) if name.iter().next().is_none() => "the empty directory name".to_owned(),
         GeneralName::DirectoryName(name) => format!("the directory name {name}"),
         GeneralName::IPAddress(bytes) => address(bytes).unwrap_or_else(|| name.to_string()),
+        GeneralName::OtherName(kind, value) if *kind == SMTP_UTF8_MAILBOX => {
+            utf8_mailbox(value).map_or_else(|| name.to_string(), str::to_owned)
+        }
         _ => name.to_string(),
     };
     short(WireText::from(&*words).as_str())
@@ -221,8 +235,22 @@ fn is_below(name: &Compared, base: &Compared) -> Option<bool> {
             let bits = || address.iter().zip(network).zip(mask);
             is_of_family && bits().all(|((address, network), mask)| address & mask == network & mask)
         }
+        (GeneralName::OtherName(_, value), GeneralName::RFC822Name(base)) => {
+            let (_, host) = utf8_mailbox(value)?.rsplit_once('@')?;
+            let is_dotted = base.starts_with('.');
+            let (base, result) = idna::domain_to_unicode(base.trim_start_matches('.'));
+            result.ok()?;
+            is_host_below(&host.to_lowercase(), &if is_dotted { format!(".{base}") } else { base })
+        }
         _ => return None,
     })
+}
+
+/// The mail address of a SmtpUTF8Mailbox: an UTF8String, behind the tag of the value (RFC 9598, 3).
+fn utf8_mailbox(value: &[u8]) -> Option<&str> {
+    let (_, outer) = Any::from_der(value).ok()?;
+    let inner = if outer.class() == Class::ContextSpecific { Any::from_der(outer.data).ok()?.1 } else { outer };
+    (inner.tag() == Tag::Utf8String).then(|| std::str::from_utf8(inner.data).ok()).flatten()
 }
 
 /// Whether a host is the one that a subtree names, or behind a dot, one below it.
@@ -276,13 +304,29 @@ mod tests {
         params.distinguished_name.push(kind, DnValue::Ia5String(address.try_into().unwrap()));
     }
 
+    /// A mail address beyond ASCII is limited as others are, by U-labels (OpenSSL's `nc_email_eai`).
+    #[rstest]
+    #[case("p\u{e4}t@example.test", "example.test", "passed")]
+    #[case("p\u{e4}t@b\u{fc}cher.test", "xn--bcher-kva.test", "passed")]
+    #[case("p\u{e4}t@mx.b\u{fc}cher.test", ".xn--bcher-kva.test", "passed")]
+    #[case("p\u{e4}t@other.test", "example.test", "violated")]
+    #[case("p\u{e4}t", "example.test", "violated")]
+    fn mail_addresses_beyond_ascii_are_compared(#[case] address: &str, #[case] permitted: &str, #[case] expected: &str) {
+        let mut world = World::correct();
+        let issuing = world.root.intermediate_with("Limited CA", |params| permit(params, mail(permitted)));
+        let name = SanType::OtherName((vec![1, 3, 6, 1, 5, 5, 7, 8, 9], address.to_owned().into()));
+        world.chain = vec![issuing.leaf(|params| params.subject_alt_names.push(name)), issuing.certificate.clone()];
+        let outcome = world.judge(crate::rules::find("invalid-path").unwrap());
+        assert_eq!(kind(&outcome), expected, "{outcome:?}");
+    }
+
     /// What a root permits counts for each name of the CAs below it, too.
     #[rstest]
     #[case(dns("example.test"), |p: &mut CertificateParams| p.subject_alt_names = vec![SanType::DnsName("ca.example.test".try_into().unwrap())], None)]
     #[case(
         dns("example.test"),
         |p: &mut CertificateParams| p.subject_alt_names = vec![SanType::DnsName("ca.other.test".try_into().unwrap())],
-        Some("the root may not certify ca.other.test of certificate 2 (CN=Lower CA), by its name constraints: only example.test are permitted")
+        Some("the root may not certify ca.other.test of certificate 2 (CN=Lower CA), by its name constraints: only example.test is permitted")
     )]
     #[case(
         mail("example.test"),
@@ -293,7 +337,7 @@ mod tests {
     #[case(
         GeneralSubtree::DirectoryName(organisation("Lab")),
         |p: &mut CertificateParams| p.distinguished_name = organisation("Other"),
-        Some("may not certify the subject of certificate 2 (O=Other), by its name constraints: only the directory name O=Lab are permitted")
+        Some("may not certify the subject of certificate 2 (O=Other), by its name constraints: only the directory name O=Lab is permitted")
     )]
     fn names_of_cas_are_held_to_what_is_above(
         #[case] permitted: GeneralSubtree,
@@ -317,7 +361,7 @@ mod tests {
     #[case("Lab", None)]
     #[case(
         "Bad",
-        Some("may not certify the directory name O=Bad, by its name constraints: only the directory name O=Lab are permitted")
+        Some("may not certify the directory name O=Bad, by its name constraints: only the directory name O=Lab is permitted")
     )]
     fn a_directory_name_may_be_an_alternative_name(#[case] name: &str, #[case] words: Option<&str>) {
         let attribute = wrap(0x30, &[&[6, 3, 0x55, 4, 10][..], &wrap(0x0c, name.as_bytes())].concat());

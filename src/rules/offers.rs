@@ -71,7 +71,7 @@ pub fn violated(violation: Violation) -> Outcome {
 }
 
 /// How this end gives up where the server chose an older version, as those do that know no newer way to refuse.
-pub const OLDER_VERSION: &str = "peer is incompatible: ServerDoesNotSupportTls12Or13";
+pub const OLDER_VERSION: &str = Failure::OLDER_VERSION;
 
 impl Asked<'_> {
     /// The rule does not apply at this depth.
@@ -222,10 +222,16 @@ pub fn asked<T, L: Copy>(taken: &Taken<T, L>, covers: impl Fn(L) -> bool, unansw
     }
 }
 
-/// Some names, separated by commas.
+/// Some names, separated by commas: as many as a reader is shown of one line, and how many there are besides.
 pub fn names<T: std::fmt::Display>(items: &[T]) -> String {
     const MOST: usize = 12;
-    listed(items.iter(), MOST, ", ")
+    const WIDTH: usize = 240;
+    let mut width = 0;
+    let fits = |item: &&T| {
+        width += item.to_string().len() + 2;
+        width <= WIDTH
+    };
+    listed(items.iter(), items.iter().take_while(fits).count().clamp(1, MOST), ", ")
 }
 
 /// A violation with those lines as its evidence.

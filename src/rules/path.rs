@@ -15,7 +15,7 @@ use time::OffsetDateTime;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 use self::first::Climb;
-pub use self::first::{DeadEnd, Misled, is_self_signed};
+pub use self::first::{DeadEnd, Misled, Upwards, is_self_signed, upwards};
 use super::{
     certificate_text, key_identifiers, short,
     signature::{self, Checked},
@@ -163,37 +163,6 @@ pub fn root_above<'a>(chain: &'a [Certificate], judgement: &'a Judgement) -> Opt
     }
 }
 
-/// The path as OpenSSL has it, which takes no certificate of a store for its end but a self-signed one, unless it is told
-/// to (`X509_V_FLAG_PARTIAL_CHAIN`). The others of the stores are links for it, as what was sent; those that may stand above
-/// it are behind the chain that comes back, numbered on.
-pub fn up_to_a_root(chain: &[Certificate], stores: &[TrustStore], now: OffsetDateTime) -> (Vec<Certificate>, Judgement) {
-    let (mut links, mut roots, mut others) = (chain.to_vec(), stores.to_vec(), Vec::new());
-    for store in &mut roots {
-        store.anchors.retain(|anchor| {
-            let anchor = Certificate::from_der(anchor);
-            let is_root = is_self_signed(&anchor);
-            others.extend((!is_root).then_some(anchor));
-            is_root
-        });
-    }
-    let names = |certificate: &Certificate| {
-        X509Certificate::from_der(certificate.der()).ok().map(|(_, parsed)| (alike(parsed.issuer()), alike(parsed.subject())))
-    };
-    let mut others: Vec<_> = others.into_iter().filter_map(|other| Some((names(&other)?, other))).collect();
-    let mut place = 0;
-    while let Some(link) = links.get(place) {
-        let issuer = names(link).map(|(issuer, _)| issuer);
-        let is_above = |((_, subject), _): &mut ((Vec<u8>, Vec<u8>), Certificate)| issuer.as_ref() == Some(subject);
-        let above: Vec<Certificate> = others.extract_if(.., is_above).map(|(_, other)| other).collect();
-        let is_known = |other: &Certificate| links.iter().any(|link| link.der() == other.der());
-        let new: Vec<Certificate> = above.into_iter().filter(|other| !is_known(other)).collect();
-        links.extend(new);
-        place += 1;
-    }
-    let judgement = judge(&links, &roots, now);
-    (links, judgement)
-}
-
 /// Of one root the stores may have several certificates: the last that ends, among those of the store of the anchor. While
 /// one is valid the path holds.
 pub fn last_of_root(store: &str, stores: &[TrustStore], anchor: &Certificate) -> Certificate {
@@ -282,6 +251,7 @@ fn is_valid(certificate: &X509Certificate, now: OffsetDateTime) -> bool {
 
 /// The state of one judgement: what was parsed, and the signatures that were checked.
 struct Search<'a> {
+    stores: &'a [TrustStore],
     sent: Vec<Option<X509Certificate<'a>>>,
     /// The names of the issuer and the subject of each, as they are compared.
     sent_names: Vec<(Vec<u8>, Vec<u8>)>,
@@ -351,6 +321,7 @@ impl<'a> Search<'a> {
         let names =
             |sent: &Option<X509Certificate>| sent.as_ref().map(|c| (alike(c.issuer()), alike(c.subject()))).unwrap_or_default();
         Self {
+            stores,
             sent_names: sent.iter().map(names).collect(),
             anchor_names: anchors.iter().map(|(_, anchor)| alike(anchor.subject())).collect(),
             sent,

@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::Context;
 use crate::{
-    facts::{Observed, Session},
+    facts::{Failure, Observed, Session},
     smtp::Reply,
     wire::WireText,
 };
@@ -87,7 +87,7 @@ const fn before(name: &'static str, place: Place, text: &'static str) -> Mark {
 }
 
 /// In the order in which they count: of two that are as sure, the first.
-const MARKS: [Mark; 34] = [
+const MARKS: [Mark; 35] = [
     says("Postfix", "ESMTP Postfix"),
     // Not the greeting of `with_version`, which has a comma there.
     says("Exchange", "Microsoft ESMTP MAIL Service "),
@@ -109,6 +109,8 @@ const MARKS: [Mark; 34] = [
     says("Symantec Messaging Gateway", "Symantec Messaging Gateway"),
     says("Mimecast", "mimecast.com ESMTP"),
     says("Proofpoint", "pphosted.com ESMTP"),
+    // As seen of smtp.gmail.com, gmail-smtp-in.l.google.com and aspmx.l.google.com.
+    says("Google", " - gsmtp"),
     says("Cisco ESA", "ESMTP AsyncOS"),
     like("Cisco ESA", Place::Starttls, "Go ahead with TLS"),
     like("Cisco ESA", Place::Anywhere, "#4.4.5 "),
@@ -134,7 +136,7 @@ pub fn products(context: &Context) -> Vec<Product> {
         Some(_) => {}
         None => found.push(product),
     };
-    for session in context.facts.views.iter().flat_map(|view| view.earlier.iter().chain([&view.session])) {
+    for (session, _) in context.facts.views.iter().flat_map(super::starttls::dialogs) {
         masks(session).into_iter().for_each(&mut add);
         for mark in &MARKS {
             if let Some(evidence) = mark.found(session) {
@@ -190,21 +192,34 @@ fn masks(session: &Session) -> Option<Product> {
     };
     let keywords = session.ehlo.seen().map(|ehlo| ehlo.keywords.as_slice()).unwrap_or_default();
     if let Some(masked) = keywords.iter().find(|keyword| super::starttls::is_masked_keyword(keyword.name.as_str())) {
-        return asa(Certainty::Certain, format!("the reply to EHLO lists {}", masked.name));
+        let certainty = if masked.name.as_str().contains('*') { Certainty::Likely } else { Certainty::Certain };
+        return asa(certainty, format!("the reply to EHLO lists {}", masked.name));
+    }
+    // Commands that it does not let pass reach the server as X.
+    let to_ehlo = match &session.ehlo {
+        Observed::Failed(Failure::EhloRefused(reply)) => Some(reply),
+        _ => None,
+    };
+    let replies = [&session.help, &session.starttls, &session.unoffered_starttls].into_iter().filter_map(Observed::seen);
+    if let Some(reply) = to_ehlo.into_iter().chain(replies).find(|reply| reply.quotes_a_mask()) {
+        return asa(Certainty::Likely, format!("a command is overwritten: {}", super::short(&reply.to_string())));
     }
     let greeting = session.greeting.seen().filter(|greeting| super::starttls::is_masked_greeting(greeting))?;
     asa(Certainty::Likely, format!("the greeting is overwritten: {}", super::short(&greeting.to_string())))
 }
 
-/// Postfix and OpenSMTPD say the same words; OpenSMTPD lists HELP, which Postfix does not have.
+/// Postfix, OpenSMTPD, Sendmail, Gmail and others say the same words. Postfix has no HELP, and Gmail none of ETRN and VRFY;
+/// OpenSMTPD lists HELP, and neither ETRN nor PIPELINING. DELIVERBY and EXPN are Sendmail's.
 fn ready_to_start(session: &Session) -> Option<Product> {
     let reply =
         session.starttls.seen().filter(|reply| reply.lines.iter().any(|line| line.as_str() == "2.0.0 Ready to start TLS"))?;
     let ehlo = session.ehlo.seen()?;
-    let name = match (ehlo.offers("HELP"), ehlo.offers("ETRN") || ehlo.offers("VRFY") || ehlo.offers("CHUNKING")) {
-        (true, _) => "OpenSMTPD",
-        (false, true) => "Postfix",
-        (false, false) => return None,
+    let has_any = |keywords: &[&str]| keywords.iter().any(|keyword| ehlo.offers(keyword));
+    let name = match ehlo.offers("HELP") {
+        _ if has_any(&["DELIVERBY", "EXPN"]) => return None,
+        true if !has_any(&["ETRN", "PIPELINING"]) => "OpenSMTPD",
+        false if has_any(&["ETRN", "VRFY"]) => "Postfix",
+        _ => return None,
     };
     let evidence = WireText::from(format!("the reply to STARTTLS says `{}`, and the keywords fit", reply.lines.first()?));
     Some(Product { name, role: Role::Server, certainty: Certainty::Likely, evidence })
@@ -248,6 +263,10 @@ mod tests {
     #[case("mx Microsoft ESMTP MAIL Service ready at X", &["X-EXPS"], "2.0.0 SMTP server ready", &[("Exchange", Certainty::Certain)])]
     #[case("mx Microsoft ESMTP MAIL Service, Version: 10.0.1 ready at  X ", &["TURN"], "2.0.0 SMTP server ready", &[("IIS SMTP", Certainty::Certain)])]
     #[case("mx Microsoft ESMTP MAIL Service, Version: 6.0.1 ready at  X ", &["XEXCH50"], "2.0.0 SMTP server ready", &[("Exchange", Certainty::Certain)])]
+    #[case("mx.google.com ESMTP a640c23a62f3a-b6ff1f8a8a9si12.3 - gsmtp", &["SIZE", "PIPELINING", "CHUNKING", "SMTPUTF8"], "2.0.0 Ready to start TLS", &[("Google", Certainty::Certain)])]
+    #[case("mx ESMTP", &["SIZE", "8BITMIME", "PIPELINING", "CHUNKING", "SMTPUTF8"], "2.0.0 Ready to start TLS", &[])]
+    #[case("mx ESMTP; Tue", &["PIPELINING", "8BITMIME", "ETRN", "DELIVERBY", "HELP"], "2.0.0 Ready to start TLS", &[("Sendmail", Certainty::Likely)])]
+    #[case("mx ESMTP; Tue", &["PIPELINING", "8BITMIME", "ETRN", "HELP"], "2.0.0 Ready to start TLS", &[])]
     // A name in the greeting of somebody who is not that software.
     #[case("postfix.example.test ESMTP", &["SIZE"], "go", &[])]
     #[case("mx ESMTP", &["XXXXXXXA"], "go", &[("Cisco ASA", Certainty::Certain)])]
@@ -260,6 +279,18 @@ mod tests {
     ) {
         let found: Vec<_> = seen(greeting, keywords, starttls).iter().map(|p| (p.name, p.certainty)).collect();
         assert_eq!(found, expected);
+    }
+
+    #[rstest]
+    #[case("500 5.5.1 Command unrecognized: \"XXXX\"")]
+    #[case("500 5.3.3 Unrecognized command 'XXXXXXXX'")]
+    fn a_command_that_was_written_over_names_who_did(#[case] said: &str) {
+        let world = World::correct();
+        let mut facts = world.facts(1);
+        World::without_starttls(&mut facts.views[0]);
+        facts.views[0].session.unoffered_starttls = Observed::Seen(reply(500, &said[4..]));
+        let found = products(&world.context(&facts));
+        assert!(found.iter().any(|product| (product.name, product.certainty) == ("Cisco ASA", Certainty::Likely)), "{found:?}");
     }
 
     #[test]

@@ -27,6 +27,7 @@ use x509_parser::{
 
 use super::{
     Context, certificate_text, path,
+    renewal::is_short_lived,
     signature::{self, Checked, Signed},
     spelling::alike,
 };
@@ -51,6 +52,8 @@ pub enum Learned {
     Revoked(OffsetDateTime, Option<&'static str>),
     /// Nothing; why.
     Nothing(String),
+    /// Nothing, since this check lacks what it takes to verify it; why. Somebody else may be told.
+    Unverified(String),
 }
 
 /// A certificate of a path, and who signed it.
@@ -136,13 +139,14 @@ pub fn errands(context: &Context) -> Vec<Errand> {
     errands
 }
 
-/// What to fetch, so that it can be said whether a path that ends too early would go on there.
+/// What to fetch, so that it can be said whether a path that ends too early would go on there, or whether a current
+/// certificate of an intermediate that has expired is to be had.
 pub fn issuer_errands(context: &Context) -> Vec<Errand> {
     let mut errands: Vec<Errand> = Vec::new();
     for chain in (0..context.facts.views.len()).flat_map(|view| context.chains(view)) {
-        let Some(top) = chain.judged(context).and_then(|judgement| open_end(context, chain.certificates, judgement)) else {
-            continue;
-        };
+        let Some(judgement) = chain.judged(context) else { continue };
+        let open = open_end(context, chain.certificates, judgement);
+        let Some(top) = open.or_else(|| below_expired(context, chain.certificates, judgement)) else { continue };
         let Ok(details) = top.details() else { continue };
         for url in details.ca_issuers.iter().take(MAX_PLACES) {
             let errand =
@@ -165,6 +169,13 @@ fn open_end(context: &Context, chain: &[Certificate], judgement: &path::Judgemen
     let mended = mended(context, chain);
     let judgement = path::judge(&mended, context.stores, context.now);
     missing(&judgement).and_then(|index| mended.get(index).cloned())
+}
+
+/// The certificate of a path that points to an intermediate that has expired: the lowest one.
+fn below_expired(context: &Context, chain: &[Certificate], judgement: &path::Judgement) -> Option<Certificate> {
+    let is_expired = |index: &usize| chain[*index].details().is_ok_and(|issuer| issuer.not_after < context.now);
+    let place = judgement.intermediates().iter().position(is_expired)?;
+    judgement.path.get(place).and_then(|index| chain.get(*index).cloned())
 }
 
 /// A chain with what was fetched behind it, and can be read.
@@ -205,6 +216,20 @@ impl Subject<'_> {
             .flat_map(|request| details.ocsp_responders.iter().take(MAX_PLACES).map(|url| errand(Resource::Ocsp, url, request)));
         let lists = details.crl_places.iter().take(MAX_PLACES).map(|url| errand(Resource::Crl, url, &[]));
         responders.chain(lists).collect()
+    }
+
+    /// Why its CA need not be asked; none where it should be, as of every CA (RFC 9608, 4; CA/Browser Forum's Baseline
+    /// Requirements, 4.9.7).
+    pub fn why_beyond_revocation(&self) -> Option<&'static str> {
+        let (details, certificate) = (self.certificate.details().ok()?, parsed(self.certificate)?);
+        if details.is_ca {
+            return None;
+        }
+        if certificate.extensions().iter().any(|extension| extension.oid == NO_REVOCATION) {
+            return Some("says itself that its CA revokes none of its kind");
+        }
+        let names_nobody = details.ocsp_responders.is_empty() && details.crl_places.is_empty();
+        (names_nobody && is_short_lived(details)).then_some("is short-lived, and its CA does not offer to revoke it")
     }
 
     /// Why nobody was asked about it.
@@ -253,7 +278,7 @@ impl Subject<'_> {
             return Learned::Nothing(format!("the responder answers {refused}"));
         }
         let (Some(child), Some(issuer)) = (parsed(self.certificate), self.issuer.and_then(parsed)) else {
-            return nothing("the issuer's certificate is not known, so the answer cannot be verified");
+            return Learned::Unverified("the issuer's certificate is not known, so the answer cannot be verified".to_owned());
         };
         // The two may write the one name in different kinds of string.
         let (names, key) = ([child.issuer().as_raw(), issuer.subject().as_raw()], &*issuer.public_key().subject_public_key.data);
@@ -275,13 +300,22 @@ impl Subject<'_> {
         let Some(answer) = answer else { return nothing("the answer is about another certificate") };
         match signer(&details.basic, &issuer, now) {
             Checked::Right => {}
-            Checked::Wrong => return nothing("neither the CA nor a responder of the CA signed the answer"),
-            Checked::Unknown => return nothing("the signature of the answer cannot be verified by this build"),
+            Checked::Wrong => {
+                return nothing("neither the CA nor a responder with a valid certificate of the CA signed the answer");
+            }
+            Checked::Unknown => {
+                return Learned::Unverified("the signature of the answer cannot be verified by this build".to_owned());
+            }
         }
         let learned = match &answer.status {
             RevocationStatus::Revoked { at, reason } => Learned::Revoked(*at, *reason),
-            RevocationStatus::Good => Learned::Good(answer.next_update),
-            _ => nothing("the responder does not know the certificate"),
+            RevocationStatus::Good => match &answer.unknown_critical {
+                Some(identifier) => {
+                    Learned::Nothing(format!("the answer has a critical extension that is not known here: {identifier}"))
+                }
+                None => Learned::Good(answer.next_update),
+            },
+            RevocationStatus::Unknown => nothing("the responder does not know the certificate"),
         };
         // A revocation is for good; "not revoked" goes out of date, and a hold may have been lifted (RFC 5280, 5.3.1).
         match out_of_date(answer.this_update, answer.next_update, now) {
@@ -338,9 +372,16 @@ impl Subject<'_> {
                 _ => return revoked,
             }
         }
+        let has_changes = list.extensions().iter().chain(child.extensions()).any(|extension| extension.oid == FRESHEST);
         match (out_of_date(details.this_update, details.next_update, now), held) {
             (Some(why), _) => Learned::Nothing(format!("the list {why}")),
+            // Until a delta list is read that lifts it (RFC 5280, 6.3.3).
             (None, Some(held)) => held,
+            // A delta list may revoke it (RFC 5280, 5.2.6).
+            (None, _) if has_changes => Learned::Unverified(
+                "it was not on the list, and the CA publishes the changes since then in another one, which is not read here"
+                    .to_owned(),
+            ),
             (None, None) => Learned::Good(details.next_update),
         }
     }
@@ -419,6 +460,23 @@ const UNREAD: &str = "what the list is about cannot be read";
 const SCOPE: Oid = oid!(2.5.29.28);
 const DELTA: Oid = oid!(2.5.29.27);
 const REASON: Oid = oid!(2.5.29.21);
+/// id-ce-freshestCRL (RFC 5280, 4.2.1.15 and 5.2.6).
+const FRESHEST: Oid = oid!(2.5.29.46);
+/// id-ce-noRevAvail (RFC 9608, 2).
+const NO_REVOCATION: Oid = oid!(2.5.29.56);
+
+/// The names of each distribution point of a certificate.
+fn points<'a>(child: &'a X509Certificate) -> Vec<&'a [GeneralName<'a>]> {
+    let points = child.extensions().iter().filter_map(|extension| match extension.parsed_extension() {
+        ParsedExtension::CRLDistributionPoints(points) => Some(points.iter()),
+        _ => None,
+    });
+    let names = points.flatten().filter_map(|point| match &point.distribution_point {
+        Some(DistributionPointName::FullName(names)) => Some(names.as_slice()),
+        _ => None,
+    });
+    names.collect()
+}
 
 /// Why a list does not decide about a certificate; none where it does (RFC 5280, 5.2 and 6.3.3 b).
 fn out_of_scope(list: &CertificateRevocationList, child: &X509Certificate, place: &str) -> Option<&'static str> {
@@ -432,8 +490,10 @@ fn out_of_scope(list: &CertificateRevocationList, child: &X509Certificate, place
                     return Some("the list is about another kind of certificate");
                 }
                 if let Some(DistributionPointName::FullName(names)) = &scope.distribution_point {
+                    // One of its names must be one of those of the point that led here (RFC 5280, 6.3.3 b 2 i).
                     let is_here = |name: &GeneralName| matches!(name, GeneralName::URI(uri) if *uri == place);
-                    if !names.iter().any(is_here) {
+                    let point = points(child).into_iter().find(|point| point.iter().any(is_here)).unwrap_or_default();
+                    if !names.iter().any(|name| is_here(name) || point.contains(name)) {
                         return Some("the list is for certificates that point to another place");
                     }
                 } else if !is_whole(scope, extension.value) {
@@ -522,6 +582,7 @@ mod tests {
             Learned::Good(_) => "good",
             Learned::Revoked(..) => "revoked",
             Learned::Nothing(_) => "nothing",
+            Learned::Unverified(_) => "unverified",
         };
         assert_eq!(learned, expected);
     }
@@ -582,6 +643,23 @@ mod tests {
         let (_, list) = CertificateRevocationList::from_der(&list).unwrap();
         let world = World::correct();
         assert_eq!(out_of_scope(&list, &parsed(&world.chain[0]).unwrap(), place).is_none(), counts);
+    }
+
+    /// A point with two names, of which the list says one and was fetched from the other (RFC 5280, 6.3.3 b 2 i).
+    #[test]
+    fn a_list_counts_by_any_name_of_its_point() {
+        let list = list_of_a_part();
+        let (_, list) = CertificateRevocationList::from_der(&list).unwrap();
+        let judged = |uris: &[&str]| {
+            let uris = uris.iter().map(|uri| (*uri).to_owned()).collect();
+            let leaf = World::correct()
+                .issuing
+                .leaf(|params| params.crl_distribution_points = vec![rcgen::CrlDistributionPoint { uris }]);
+            out_of_scope(&list, &parsed(&leaf).unwrap(), "http://ca.test/other").is_none()
+        };
+        assert!(judged(&["http://ca.test/part7", "http://ca.test/other"]));
+        assert!(!judged(&["http://ca.test/other"]));
+        assert!(!judged(&["http://ca.test/part7"]));
     }
 
     /// An OCSP responder, and a list that another CA writes: `[2]` is the cRLIssuer.

@@ -55,7 +55,6 @@ pub fn ask(chain: &[Certificate], judgement: &Judgement, stores: &[TrustStore], 
         Err(error) => match opinion(error) {
             // Signatures come before name constraints: where there are none, nothing was missed.
             Opinion::RefusesSignature(_) if !is_constrained(chain, judgement, stores) => Opinion::RefusesForOtherReasons,
-            Opinion::RefusesSignature(why) => Opinion::Undecided(why),
             other => other,
         },
     }
@@ -91,6 +90,7 @@ fn moment(chain: &[Certificate], judgement: &Judgement, now: OffsetDateTime) -> 
 fn words_of(error: &Error) -> &'static str {
     match error {
         Error::TrailingData(_) => "its length",
+        Error::ExtensionValueInvalid | Error::MalformedExtensions => "its extensions",
         _ => "its encoding",
     }
 }
@@ -129,10 +129,19 @@ fn opinion(error: Error) -> Opinion {
         | Error::InvalidSerialNumber
         // Rules of their own, and OpenSSL accepts these.
         | Error::MaximumPathDepthExceeded => return Opinion::RefusesForOtherReasons,
-        Error::BadDer | Error::TrailingData(_) => {
+        Error::BadDer | Error::TrailingData(_) | Error::ExtensionValueInvalid | Error::MalformedExtensions => {
             return Opinion::Undecided(format!("a certificate is formed in a way that rustls-webpki does not read: {}", words_of(&error)));
         }
-        other => return Opinion::Undecided(format!("rustls-webpki refuses the path: {other}")),
+        Error::InvalidNetworkMaskConstraint | Error::MalformedNameConstraint => {
+            return Opinion::Undecided("rustls-webpki cannot read the name constraints of a CA".to_owned());
+        }
+        Error::UnsupportedNameType | Error::MalformedDnsIdentifier => {
+            return Opinion::Undecided("rustls-webpki cannot read a name of the server's certificate".to_owned());
+        }
+        Error::MaximumPathBuildCallsExceeded | Error::MaximumSignatureChecksExceeded => {
+            return Opinion::Undecided("there are more ways up from the server's certificate than rustls-webpki tries".to_owned());
+        }
+        _ => return Opinion::Undecided("rustls-webpki refuses the path for a reason that is not known here".to_owned()),
     };
     Opinion::Refuses(words.to_owned())
 }

@@ -14,12 +14,15 @@ use x509_parser::{
         asn1_rs::{Any, BitString, Oid},
         oid,
     },
-    oid_registry::{OID_HASH_SHA1, OID_NIST_HASH_SHA256, OID_NIST_HASH_SHA384, OID_NIST_HASH_SHA512},
+    oid_registry::{OID_HASH_SHA1, OID_NIST_HASH_SHA256, OID_NIST_HASH_SHA384, OID_NIST_HASH_SHA512, OID_PKCS1_RSASSAPSS},
+    prelude::FromDer as _,
     public_key::{PublicKey, RSAPublicKey},
     signature_algorithm::RsaSsaPssParams,
     verify::verify_signature,
     x509::{AlgorithmIdentifier, SubjectPublicKeyInfo},
 };
+
+use crate::facts::Certificate;
 
 /// What the check of one signature gave.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -126,6 +129,20 @@ fn pkcs1_digest(algorithm: &Oid, message: &[u8]) -> Option<(Vec<u8>, Vec<u8>)> {
     let inner = [&[0x30, identifier.len() as u8], &identifier[..], &[0x04, digest.len() as u8]].concat();
     let prefix = [&[0x30, (inner.len() + digest.len()) as u8], &inner[..]].concat();
     Some((digest, prefix))
+}
+
+/// The bytes of salt in the RSASSA-PSS signature on a certificate, and of its hash, where the two differ.
+pub fn odd_salt(certificate: &Certificate) -> Option<(u32, u32)> {
+    let (_, parsed) = X509Certificate::from_der(certificate.der()).ok()?;
+    let algorithm = &parsed.signature_algorithm;
+    if algorithm.algorithm != OID_PKCS1_RSASSAPSS {
+        return None;
+    }
+    let parameters = RsaSsaPssParams::try_from(algorithm.parameters()?).ok()?;
+    let hash = parameters.hash_algorithm_oid();
+    let lengths = [(OID_HASH_SHA1, 20), (OID_NIST_HASH_SHA256, 32), (OID_NIST_HASH_SHA384, 48), (OID_NIST_HASH_SHA512, 64)];
+    let (_, length) = lengths.into_iter().find(|(oid, _)| oid == hash)?;
+    (parameters.salt_length() != length).then_some((parameters.salt_length(), length))
 }
 
 /// Whether the RSASSA-PSS signature is right (RFC 4055, 3.1); none where its parameters are not known here.

@@ -52,6 +52,15 @@ pub fn misleads_openssl(child: &Certificate, issuer: &Certificate) -> bool {
     alike(child.issuer()) == alike(issuer.subject()) && canonical(child.issuer()) != canonical(issuer.subject())
 }
 
+/// Whether the two differ in nothing but the kinds of string.
+pub fn only_kinds_differ(child: &Certificate, issuer: &Certificate) -> bool {
+    let text = |name: &X509Name| form(name, |value| string_value(value).into_bytes());
+    match (parsed(child), parsed(issuer)) {
+        (Some(child), Some(issuer)) => text(child.issuer()) == text(issuer.subject()),
+        _ => false,
+    }
+}
+
 /// The issuer as a certificate writes it, and as the one above it writes its own name; where they read alike, with the kinds
 /// of string that they are written in.
 pub fn shown(child: &Certificate, issuer: &Certificate) -> (String, String) {

@@ -18,8 +18,8 @@ use x509_parser::prelude::{FromDer as _, X509Certificate};
 use super::{Context, Outcome, Rule};
 use crate::{
     facts::{
-        Certificate, ClientCertificate, Connection, Facts, Failure, Observed, Possession, Session, Target, TlsSession, Vantage,
-        View,
+        Beginnings, Certificate, ClientCertificate, Connection, Facts, Failure, Observed, Possession, Session, Target,
+        TlsSession, Vantage, View,
     },
     name::Name,
     smtp::{Ehlo, Reply},
@@ -107,6 +107,7 @@ impl World {
             injection: View::no_injection(),
             transaction: View::no_transaction(),
             earlier: Vec::new(),
+            beginnings: Beginnings::default(),
             vantage: Vantage { source: Some(source), ..Vantage::default() },
             address: SocketAddr::from(([198, 51, 100, 10], 25)),
             connections: 1,
@@ -148,7 +149,7 @@ impl World {
     pub fn judge_from(&self, vantage_points: usize, rule: &Rule, change: impl FnOnce(&mut [View])) -> Outcome {
         let mut facts = self.facts(vantage_points);
         change(&mut facts.views);
-        (rule.judge)(&self.context(&facts))
+        rule.judge(&self.context(&facts))
     }
 
     /// Judges another certificate of the issuing CA.

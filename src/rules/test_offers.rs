@@ -23,7 +23,7 @@ impl World {
     pub fn judge_by(&self, policy: &Policy, rule: &Rule, offers: Offers) -> Outcome {
         let mut facts = self.facts(1);
         facts.views[0].offers = Observed::Seen(offers);
-        (rule.judge)(&Context::new(&facts, &self.stores, policy, NOW))
+        rule.judge(&Context::new(&facts, &self.stores, policy, NOW))
     }
 }
 

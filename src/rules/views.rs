@@ -3,7 +3,10 @@
 use std::cell::OnceCell;
 
 use super::{Context, Outcome, Violation, listed, path, short};
-use crate::facts::{Certificate, CertificateDetails, Failure, KeyAlgorithm, Observed, OcspResponse, Possession, Sni, View};
+use crate::{
+    facts::{Certificate, CertificateDetails, Failure, KeyAlgorithm, Observed, OcspResponse, Possession, Sni, View},
+    tls::Version,
+};
 
 /// Judges each view alone and joins the outcomes: a violation anywhere outranks doubt,
 /// doubt outranks a pass. Violations that read alike become one, with all their views.
@@ -43,7 +46,13 @@ impl<'a> Chain<'a> {
         for served in served.filter(|served| served.sni == Sni::Target) {
             let Some(chain) = served.certificates.seen().filter(|chain| !chain.is_empty()) else { continue };
             match all.iter_mut().find(|known| known.certificates.first() == chain.first()) {
-                Some(known) if known.possession.seen().is_none() => known.possession = &served.possession,
+                // One wrong signature counts for more than a right one elsewhere.
+                Some(known)
+                    if known.possession.seen().is_none()
+                        || matches!(served.possession, Observed::Seen(Possession::Refuted(_))) =>
+                {
+                    known.possession = &served.possession;
+                }
                 Some(_) => {}
                 None => all.push(of(chain, &served.possession, false)),
             }
@@ -128,7 +137,11 @@ fn each_tls_chain(context: &Context, judge: impl Fn(&View, &Chain) -> Outcome, w
 /// Judges the certificate chains of each view; a view without one is undetermined, with the
 /// reason why none was seen.
 pub(super) fn each_chain(context: &Context, judge: impl Fn(&View, &[Certificate]) -> Outcome) -> Outcome {
-    each_tls_chain(context, |view, chain| with_certificates(chain, |chain| judge(view, chain.certificates)), without_chain)
+    each_tls_chain(
+        context,
+        |view, chain| with_certificates(chain, |chain| judge(view, chain.certificates)),
+        |view| without_chain(context, view),
+    )
 }
 
 fn with_certificates(chain: &Chain, judge: impl FnOnce(&Chain) -> Outcome) -> Outcome {
@@ -138,8 +151,8 @@ fn with_certificates(chain: &Chain, judge: impl FnOnce(&Chain) -> Outcome) -> Ou
     }
 }
 
-fn without_chain(view: &View) -> Outcome {
-    Outcome::Undetermined(no_certificate(view))
+pub(super) fn without_chain(context: &Context, view: &View) -> Outcome {
+    Outcome::Undetermined(no_certificate(context, view))
 }
 
 /// Judges the end-entity certificates of each view; one that cannot be read is undetermined.
@@ -156,7 +169,7 @@ pub(super) fn each_path(context: &Context, judge: impl Fn(&[Certificate], &path:
         Some(path) => judge(chain.certificates, path),
         None => Outcome::Undetermined("the server sent an empty certificate message".to_owned()),
     };
-    each_tls_chain(context, |_, chain| with_certificates(chain, judge), without_chain)
+    each_tls_chain(context, |_, chain| with_certificates(chain, judge), |view| without_chain(context, view))
 }
 
 /// Judges the chains of each view together with their paths and with what was stapled to them; only the session's own
@@ -173,7 +186,20 @@ pub(super) fn each_stapled(
             None => Outcome::Undetermined("the server sent an empty certificate message".to_owned()),
         }
     };
-    each_tls_chain(context, of_chain, without_chain)
+    each_tls_chain(context, of_chain, |view| without_chain(context, view))
+}
+
+/// The version below TLS 1.3 in which a server that proves its key in TLS 1.3 signs wrongly for the same certificate.
+pub(crate) fn refuted_below_tls13(view: &View) -> Option<(Version, &str)> {
+    let session = &view.session;
+    session.tls.seen().filter(|tls| tls.version == Version::Tls13.name())?;
+    let leaf = session.certificates.seen()?.first()?;
+    view.offers.seen()?.chains.iter().find_map(|served| {
+        let version = served.version.filter(|version| *version < Version::Tls13)?;
+        let Observed::Seen(Possession::Refuted(why)) = &served.possession else { return None };
+        let is_of_session = served.sni == Sni::Target && served.certificates.seen()?.first() == Some(leaf);
+        is_of_session.then_some((version, why.as_str()))
+    })
 }
 
 /// Judges for each certificate whether the server proved that it holds the key.
@@ -253,8 +279,10 @@ pub(super) fn is_without_starttls(view: &View) -> bool {
 }
 
 /// Why no certificate was seen in this view, in words.
-fn no_certificate(view: &View) -> String {
-    format!("no certificate was seen from {}: {}", view.vantage_text(), why_not(view, &view.session.certificates))
+fn no_certificate(context: &Context, view: &View) -> String {
+    let is_alone = context.facts.views.iter().all(|other| other.address == view.address);
+    let place = if is_alone { String::new() } else { format!("at {} ", view.address) };
+    format!("no certificate was seen {place}from {}: {}", view.vantage_text(), why_not(view, &view.session.certificates))
 }
 
 /// Why a fact of this view is missing: what failed first tells more than what was then not attempted.
@@ -337,6 +365,23 @@ mod tests {
             judge("key-possession-refuted", |chain| chain.possession = Observed::NotAttempted("not signed".to_owned()));
         assert_eq!(kind(&unproven), "undetermined");
         assert_eq!(kind(&judge("private-ca", |chain| chain.certificates = Observed::Failed(Failure::Closed))), "undetermined");
+    }
+
+    /// In TLS 1.3 all is well, and who has TLS 1.2 only gets a signature of something else.
+    #[test]
+    fn a_wrong_signature_below_tls13_fails_and_is_told_beside_what_works() {
+        let world = World::correct();
+        let judge = |id| {
+            let offers = Offers::good().with(|offers| {
+                offers.chains[0].version = Some(Version::Tls12);
+                offers.chains[0].possession = Observed::Seen(Possession::Refuted("rsa_pkcs1_sha256".to_owned()));
+            });
+            world.judge_offers(find(id).unwrap(), offers)
+        };
+        assert_eq!(kind(&judge("key-possession-refuted")), "violated");
+        let expected =
+            "STARTTLS is offered and works from TLSv1.3 on; in TLSv1.2 no sender finishes a handshake that is signed wrongly";
+        assert_eq!(judge("tls-handshake-refused"), Outcome::Passed(expected.to_owned()));
     }
 
     /// Chains for other names say nothing about the target.

@@ -167,6 +167,8 @@ pub enum WeakHash {
     Md5,
     /// SHA-1.
     Sha1,
+    /// SHA-224, which only guidelines take for weak.
+    Sha224,
 }
 
 /// What the extended key usage of a correct certificate says.
@@ -257,6 +259,11 @@ pub enum FormFault {
     CorruptSignature,
     /// The algorithm outside of the signed part is not the one inside.
     TwoAlgorithms,
+    /// It is of X.509 version 2, with the extensions of version 3.
+    #[serde(rename = "version-2")]
+    Version2,
+    /// The salt of its RSASSA-PSS signature is shorter than the hash.
+    ShortSalt,
 }
 
 /// An extension of the server's certificate that says the wrong thing.
@@ -295,6 +302,8 @@ pub enum NamesFault {
     PublicWildcard,
     /// The host's name with a byte that is no UTF-8.
     Latin1,
+    /// The host's name, and a name without a letter.
+    Empty,
     /// The host's name behind a dot at its end: `mx.lab.test.`.
     TrailingDot,
     /// The host's name, a zero byte, and another name.

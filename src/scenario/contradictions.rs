@@ -9,9 +9,11 @@ use toml::{
 
 use super::{
     certificate::Key,
+    domain_contradictions::domain,
     error::{ScenarioError, did_you_mean, list, quote},
+    knob::Knob,
     revocation::{PublishingFault, RevocationSource, Revoked, StapleFault},
-    types::{ExpectFrom, Knob, Scenario},
+    types::{ExpectFrom, Scenario},
 };
 
 /// Where the values of a file stand.
@@ -28,16 +30,16 @@ impl<'a> Places<'a> {
     }
 
     /// The key at the end of the path.
-    fn key(&self, path: &[&str]) -> Range<usize> {
+    pub(super) fn key(&self, path: &[&str]) -> Range<usize> {
         self.find(path).map_or(0..0, |(key, _)| key)
     }
 
-    fn has(&self, path: &[&str]) -> bool {
+    pub(super) fn has(&self, path: &[&str]) -> bool {
         self.find(path).is_some()
     }
 
     /// The string of this text in the array at the end of the path, or the key of the array.
-    fn item(&self, path: &[&str], text: &str) -> Range<usize> {
+    pub(super) fn item(&self, path: &[&str], text: &str) -> Range<usize> {
         let Some((key, value)) = self.find(path) else { return 0..0 };
         let mut items = value.get_ref().as_array().into_iter().flat_map(|array| array.iter());
         items.find(|item| item.get_ref().as_str() == Some(text)).map_or(key, Spanned::span)
@@ -123,6 +125,7 @@ pub(super) fn contradictions(scenario: &Scenario, places: &Places) -> Vec<Scenar
     names(scenario, places, &mut errors);
     vantages(scenario, places, &mut errors);
     relay(scenario, places, &mut errors);
+    domain(scenario, places, &mut errors);
     let whole = &scenario.expect;
     let whole = ExpectFrom { must: whole.must.clone(), must_not: whole.must_not.clone(), verdicts: whole.verdicts.clone() };
     expectation(&["expect"], &whole, places, &mut errors);
@@ -277,6 +280,9 @@ fn faults(scenario: &Scenario, places: &Places, errors: &mut Vec<ScenarioError>)
 
 /// What the correct world names is right, and what a fault names is wrong.
 fn names(scenario: &Scenario, places: &Places, errors: &mut Vec<ScenarioError>) {
+    if scenario.domain.is_some() {
+        return;
+    }
     let (host, certificate, fault) = (&scenario.server.host, &scenario.certificate, &scenario.fault);
     let mut wrong_if = |is_wrong: bool, path: [&str; 2], message: String, help: &str| {
         if is_wrong {
@@ -312,14 +318,14 @@ fn names(scenario: &Scenario, places: &Places, errors: &mut Vec<ScenarioError>) 
     }
 }
 
-/// A relay says what it does, and hides where clients come from.
+/// A relay says what it does, and hides where clients come from: that is what may be wrong, or nothing depends on it.
 fn relay(scenario: &Scenario, places: &Places, errors: &mut Vec<ScenarioError>) {
     let Some(relay) = &scenario.fault.relay else { return };
     let place = || places.key(&["fault", "relay"]);
     if let Some(why) = relay.contradiction() {
         errors.push(ScenarioError::at(place(), why).label("this relay"));
     }
-    if scenario.vantage.len() > 1 {
+    if scenario.vantage.len() > 1 && relay.hides_clients.is_none() {
         let error = ScenarioError::at(place(), "behind a relay all clients come from one address: one vantage point is the most");
         errors.push(error.label("this relay").help("leave the tables `[vantage.…]` out"));
     }

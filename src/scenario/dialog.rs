@@ -44,6 +44,9 @@ pub struct DialogFault {
     pub pair: Option<PairFault>,
     /// Lines end in other bytes than CR LF (RFC 5321, 2.3.8).
     pub line_ends: Option<LineEnds>,
+    /// Letters beyond ASCII are sent in ISO 8859-1, a byte each, and not in UTF-8.
+    #[schemars(extend("const" = true))]
+    pub latin_1: Option<bool>,
     /// A mail transaction that was begun before TLS is still open inside it.
     #[schemars(extend("const" = true))]
     pub keeps_transaction: Option<bool>,
@@ -74,6 +77,9 @@ pub struct TurnsFault {
     /// ... of so many.
     #[schemars(range(min = 2, max = 100))]
     pub of: u32,
+    /// So many connections before the first of these are as they should be.
+    #[schemars(range(min = 1, max = 100))]
+    pub after: Option<u32>,
 }
 
 /// What becomes of STARTTLS when it is another's turn.
@@ -86,12 +92,25 @@ pub enum InTurn {
     Masked,
     /// It is offered, and refused with 454.
     Refused,
+    /// The server knows no EHLO, only HELO.
+    HeloOnly,
+    /// It is accepted, and the connection closed.
+    Broken,
+    /// It is accepted, and a reply follows in the clear.
+    Followed,
+    /// The connection is closed when it is asked for.
+    Closed,
+    /// It is put off with 451.
+    PutOff,
+    /// A byte stands behind the keyword that no keyword has.
+    Garbled,
 }
 
 impl TurnsFault {
     /// What becomes of STARTTLS in the connection of that number, from 1 on, where it is another's turn.
     pub fn at(self, number: u32) -> Option<InTurn> {
-        (number.wrapping_sub(1) % self.of.max(1) < self.times).then_some(self.starttls)
+        let place = number.checked_sub(1 + self.after.unwrap_or(0))?;
+        (place % self.of.max(1) < self.times).then_some(self.starttls)
     }
 }
 
@@ -179,6 +198,8 @@ pub enum BreakKind {
     EndlessLines,
     /// It goes on in the clear with the words of SMTP.
     Plaintext,
+    /// It sends the alert handshake_failure of TLS, and waits for no hello.
+    Alert,
 }
 
 #[cfg(test)]
@@ -187,8 +208,10 @@ mod tests {
 
     #[test]
     fn turns_come_round() {
-        let turns = TurnsFault { starttls: InTurn::Missing, times: 2, of: 3 };
+        let turns = TurnsFault { starttls: InTurn::Missing, times: 2, of: 3, after: None };
         let in_turn: Vec<bool> = (1..=7).map(|number| turns.at(number).is_some()).collect();
         assert_eq!(in_turn, [true, true, false, true, true, false, true]);
+        let later = TurnsFault { times: 1, of: 2, after: Some(1), ..turns };
+        assert_eq!((1..=5).map(|number| later.at(number).is_some()).collect::<Vec<_>>(), [false, true, false, true, false]);
     }
 }

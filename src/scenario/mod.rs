@@ -7,7 +7,10 @@ mod certificate;
 mod contradictions;
 mod corpus;
 mod dialog;
+mod domain;
+mod domain_contradictions;
 mod error;
+mod knob;
 mod parse;
 mod relay;
 mod revocation;
@@ -15,6 +18,7 @@ mod schema;
 mod structure;
 mod tls;
 mod types;
+mod vantage;
 
 pub use certificate::{
     AnchorFault, CertificateSpec, ChainFault, DefaultCertificate, ExtensionFault, FormFault, IssuerFault, Key, NameKind,
@@ -22,7 +26,13 @@ pub use certificate::{
 };
 pub use corpus::{Corpus, CorpusError, Entry};
 pub use dialog::{Break, BreakKind, Delay, DialogFault, InTurn, LineEnds, PairFault, Stage, TurnsFault};
+pub use domain::{
+    DnssecFault, DomainSpec, FaultPlace, LookupAnswer, LookupFault, MtaStsSpec, MxSpec, Nsec3Spec, PolicyEnd, PolicyEnds,
+    PolicyFault, PolicyHostFault, PolicyMode, RecordsFault, TlsaFault, Unreachable, ZoneMistake, rrset, tlsa_parameters,
+    zone_line,
+};
 pub use error::ScenarioErrors;
+pub use knob::Knob;
 pub use parse::{MAX_FILE_BYTES, ReadError, SourceFile, parse, read_file};
 pub use relay::{RelayAction, RelayFault, RelayStage};
 pub use revocation::{PublishingFault, RevocationSource, Revoked, StapleFault};
@@ -31,4 +41,5 @@ pub use tls::{
     ClientCertificateFault, DhGroupName, Flight, HandshakeEnd, HandshakeFault, HelloKind, IntoleranceFault, Order, SniFault,
     StackFault, TlsSpec, TlsVersion,
 };
-pub use types::{DurationError, DurationText, Expect, ExpectFrom, Faults, Knob, RefusedReply, Scenario, ServerSpec, VantageSpec};
+pub use types::{DurationError, DurationText, Expect, ExpectFrom, Faults, RefusedReply, Scenario, ServerSpec};
+pub use vantage::{IpVersion, VantageSpec};

@@ -21,12 +21,17 @@ pub struct RelayFault {
     /// What it says instead, a line without its end.
     #[schemars(length(min = 1, max = 4000))]
     pub with: Option<String>,
+    /// It passes everything on, and the server takes all clients for one: a balancer that does not say where they come from.
+    #[schemars(extend("const" = true))]
+    pub hides_clients: Option<bool>,
 }
 
 /// A stage of what the server says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum RelayStage {
+    /// Where clients connect, which then get no further.
+    Connect,
     /// The greeting: its last line.
     Greeting,
     /// A line of the reply to EHLO, from 1 on.
@@ -55,6 +60,10 @@ pub enum RelayAction {
     Replace,
     /// It leaves it out.
     Remove,
+    /// It refuses the connection, as a firewall does that rejects.
+    Refuse,
+    /// It says nothing to whoever would connect, as a firewall does that drops.
+    Drop,
 }
 
 impl TryFrom<String> for RelayStage {
@@ -62,19 +71,23 @@ impl TryFrom<String> for RelayStage {
     fn try_from(text: String) -> Result<Self, String> {
         let number = |text: &str| text.parse::<u8>().ok().filter(|number| *number > 0);
         let stage = match text.split_once(':') {
+            None if text == "connect" => Some(Self::Connect),
             None if text == "greeting" => Some(Self::Greeting),
             None if text == "starttls" => Some(Self::Starttls),
             Some(("ehlo", line)) => number(line).map(Self::Ehlo),
             Some(("record", place)) => number(place).map(Self::Record),
             _ => None,
         };
-        stage.ok_or_else(|| format!("`{text}` is none of `greeting`, `ehlo:1`, `starttls` and `record:1`, or of their numbers"))
+        stage.ok_or_else(|| {
+            format!("`{text}` is none of `connect`, `greeting`, `ehlo:1`, `starttls` and `record:1`, or of their numbers")
+        })
     }
 }
 
 impl From<RelayStage> for String {
     fn from(stage: RelayStage) -> Self {
         match stage {
+            RelayStage::Connect => "connect".to_owned(),
             RelayStage::Greeting => "greeting".to_owned(),
             RelayStage::Ehlo(line) => format!("ehlo:{line}"),
             RelayStage::Starttls => "starttls".to_owned(),
@@ -89,9 +102,9 @@ impl JsonSchema for RelayStage {
     }
     fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
         schemars::json_schema!({
-            "description": "A stage of what the server says: the greeting, a line of the reply to EHLO, the reply to STARTTLS, a record after it.",
+            "description": "Where clients connect, or a stage of what the server says: the greeting, a line of the reply to EHLO, the reply to STARTTLS, a record after it.",
             "type": "string",
-            "pattern": "^(greeting|starttls|(ehlo|record):[1-9][0-9]{0,2})$"
+            "pattern": "^(connect|greeting|starttls|(ehlo|record):[1-9][0-9]{0,2})$"
         })
     }
 }
@@ -99,12 +112,19 @@ impl JsonSchema for RelayStage {
 impl RelayFault {
     /// What is said of it that does not go together, in words; none where all does.
     pub fn contradiction(&self) -> Option<&'static str> {
-        let Self { asa, at, r#do, by, with } = self;
+        let Self { asa, at, r#do, by, with, hides_clients } = self;
         let needs = |action: RelayAction| *r#do == Some(action);
-        if asa.is_some() && (at.is_some() || r#do.is_some()) {
+        let ends_at_once = matches!(r#do, Some(RelayAction::Refuse | RelayAction::Drop));
+        if hides_clients.is_some() && (asa.is_some() || at.is_some() || r#do.is_some()) {
+            Some("a relay that hides clients passes everything on: `asa`, `at` and `do` are for another one")
+        } else if hides_clients.is_some() {
+            None
+        } else if asa.is_some() && (at.is_some() || r#do.is_some()) {
             Some("an ASA does what an ASA does: `at` and `do` are for another relay")
         } else if asa.is_none() && (at.is_none() || r#do.is_none()) {
-            Some("a relay needs `asa`, or `at` and `do`")
+            Some("a relay needs `asa`, `hides-clients`, or `at` and `do`")
+        } else if ends_at_once != (*at == Some(RelayStage::Connect)) {
+            Some("`refuse` and `drop` are what can be done at `connect`, and only there")
         } else if by.is_some() != needs(RelayAction::Delay) {
             Some("`by` belongs to `do = \"delay\"`, and that needs it")
         } else if with.is_some() != needs(RelayAction::Replace) {

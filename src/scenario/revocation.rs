@@ -13,6 +13,8 @@ pub enum RevocationSource {
     DelegatedOcsp,
     /// A list of revoked certificates.
     Crl,
+    /// A list, and the changes since then in another one (a delta list).
+    CrlAndChanges,
     /// An OCSP responder and a list.
     Both,
     /// Nowhere.
@@ -27,7 +29,7 @@ impl RevocationSource {
 
     /// Whether there is a list.
     pub fn has_crl(self) -> bool {
-        matches!(self, Self::Crl | Self::Both)
+        matches!(self, Self::Crl | Self::CrlAndChanges | Self::Both)
     }
 }
 

@@ -13,8 +13,12 @@ use toml::{
 };
 
 use super::{
+    domain,
     error::{ScenarioError, did_you_mean, is_hostile, list, quote},
-    schema::{ANY_RULE, CERTIFICATE_NAME, DURATION, EHLO_KEYWORD, EHLO_LINE, KIND, NAME, POLICY, RULE, VANTAGE, WRONG_NAME},
+    schema::{
+        ANY_RULE, CERTIFICATE_NAME, DURATION, EHLO_KEYWORD, EHLO_LINE, KIND, NAME, POLICY, RRSET, RULE, TLSA, VANTAGE,
+        WRONG_NAME, ZONE_LINE,
+    },
     types::DurationText,
 };
 use crate::name::{Name, NameError};
@@ -237,6 +241,18 @@ fn string_mistake(node: &Value, target: &Value, definition: &str, text: &str, pa
             }
             let message = format!("{} cannot be the name of a vantage point", quote(text));
             Err(Mistake::new("bad name", message).help("use lower-case letters, digits and `-`".to_owned()))
+        }
+        ZONE_LINE => domain::zone_line(text).map(drop).map_err(|error| {
+            let help = "a name, a type and data: `lab.test MX 10 mx.lab.test`; names are absolute";
+            Mistake::new("no record", format!("`{path}`: {error}")).help(help.to_owned())
+        }),
+        RRSET => domain::rrset(text).map(drop).map_err(|error| {
+            let help = "write the name and the type: `_25._tcp.mx.lab.test TLSA`";
+            Mistake::new("no set of records", format!("`{path}`: {error}")).help(help.to_owned())
+        }),
+        TLSA if domain::tlsa_parameters(text).is_none() => {
+            let message = format!("`{path}`: {} is no usage, selector and matching type", quote(text));
+            Err(Mistake::new("no TLSA", message).help("three numbers from 0 to 255: `3 1 1`".to_owned()))
         }
         EHLO_KEYWORD | EHLO_LINE => ehlo_line(text, definition == EHLO_LINE, path),
         _ => Ok(()),

@@ -162,6 +162,8 @@ pub enum SniFault {
     Required,
     /// A hello with a name other than the host's is refused.
     ForeignRejected,
+    /// A hello with no name is refused, and one with another than the host's.
+    Strict,
     /// A hello with any name is refused, the host's own among them.
     NamesRejected,
     /// Without the host's name another certificate is sent: a self-signed one.
@@ -216,6 +218,8 @@ pub enum HelloKind {
     ManySuites,
     /// One with a server name.
     Named,
+    /// One that offers the group X25519MLKEM768 (draft-ietf-tls-ecdhe-mlkem).
+    HybridGroup,
 }
 
 /// The handshake breaks off.

@@ -11,12 +11,17 @@ use super::{
         NamesFault, OddKey, ValidityFault, WeakHash,
     },
     dialog::DialogFault,
+    domain::{
+        DnssecFault, DomainSpec, FaultPlace, LookupFault, PolicyFault, PolicyHostFault, RecordsFault, TlsaFault, Unreachable,
+    },
+    knob::Knob,
     relay::RelayFault,
     revocation::{PublishingFault, RevocationSource, Revoked, StapleFault},
     schema::{
         AnyRuleId, Duration as DurationSchema, EhloKeyword, EhloLine, Kind, PolicyName, RuleId, VantageName, Verdicts, WrongName,
     },
     tls::{ClientCertificateFault, HandshakeFault, IntoleranceFault, SniFault, StackFault, TlsSpec},
+    vantage::VantageSpec,
 };
 use crate::{
     facts::Depth,
@@ -67,6 +72,8 @@ pub struct Scenario {
     /// Its TLS settings.
     #[serde(default)]
     pub tls: TlsSpec,
+    /// A whole mail domain, whose hosts are such servers; the server stands alone if absent.
+    pub domain: Option<DomainSpec>,
     /// Where it is looked at from; one vantage point called `here` if absent.
     #[serde(default)]
     #[schemars(extend("maxProperties" = 8), extend("propertyNames" = VantageName::reference()))]
@@ -108,22 +115,13 @@ impl ServerSpec {
     }
 }
 
-/// A vantage point.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct VantageSpec {
-    /// Who stands there.
-    #[schemars(length(min = 1, max = 100))]
-    pub title: String,
-    /// The name that it gives in EHLO; its address literal if absent.
-    pub ehlo: Option<Name>,
-}
-
 /// What is wrong with the world: each key is a fault. Two faults need `compound`;
 /// two on the same [`Knob`] contradict each other.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Faults {
+    /// Where in a domain the faults of a server are; at every host if absent.
+    pub at: Option<FaultPlace>,
     /// The certificate expired so long ago.
     pub expired: Option<DurationText>,
     /// The certificate expires so soon.
@@ -275,6 +273,23 @@ pub struct Faults {
     /// The connection ends without close_notify (RFC 8446, 6.1).
     #[schemars(extend("const" = true))]
     pub no_close_notify: Option<bool>,
+    /// The server at this address has another certificate, with a key of its own: what is published is of the others'.
+    #[schemars(extend("const" = true))]
+    pub another_certificate: Option<bool>,
+    /// The server cannot be reached.
+    pub unreachable: Option<Unreachable>,
+    /// The name servers answer wrongly.
+    pub lookup: Option<LookupFault>,
+    /// DNS has other records.
+    pub records: Option<RecordsFault>,
+    /// A zone is signed or delegated wrongly.
+    pub dnssec: Option<DnssecFault>,
+    /// The TLSA records do not fit; those of the host of `at`, or of every host.
+    pub tlsa: Option<TlsaFault>,
+    /// The MTA-STS policy is not served as it should be.
+    pub policy: Option<PolicyFault>,
+    /// The MTA-STS policy host is not what it should be.
+    pub policy_host: Option<PolicyHostFault>,
 }
 
 /// States each fault's key and knob once. The pattern without `..` makes a forgotten fault a compile error.
@@ -286,7 +301,8 @@ macro_rules! fault_table {
 
             /// The faults that are set, as (key, knob), in the order of the fields.
             pub fn active(&self) -> Vec<(&'static str, Knob)> {
-                let Self { $($field),+ } = self;
+                // Where it is, is no fault.
+                let Self { at: _, $($field),+ } = self;
                 [$(($field.is_some(), $key, Knob::$knob)),+]
                     .into_iter()
                     .filter_map(|(is_set, key, knob)| is_set.then_some((key, knob)))
@@ -358,6 +374,14 @@ fault_table! {
     handshake: "handshake" => StarttlsAnswer,
     slow_handshake: "slow-handshake" => HandshakeSpeed,
     no_close_notify: "no-close-notify" => CloseNotify,
+    another_certificate: "another-certificate" => OwnCertificate,
+    unreachable: "unreachable" => Reach,
+    lookup: "lookup" => Lookup,
+    records: "records" => Records,
+    dnssec: "dnssec" => Signing,
+    tlsa: "tlsa" => Tlsa,
+    policy: "policy" => Policy,
+    policy_host: "policy-host" => PolicyHost,
 }
 
 /// A greeting that refuses service.
@@ -370,130 +394,6 @@ pub enum RefusedReply {
     /// 554: this source is blocked.
     #[serde(rename = "554")]
     Blocked,
-}
-
-/// The part of the world that a fault changes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Knob {
-    /// When the certificate is valid.
-    Validity,
-    /// When its issuer is valid.
-    IssuerValidity,
-    /// The key.
-    Key,
-    /// Whether the server has the key.
-    Possession,
-    /// The hash of its signature.
-    Signature,
-    /// Who signed it, and what is sent with it.
-    Chain,
-    /// What the CA's own certificate says.
-    Issuer,
-    /// When the root is valid.
-    RootValidity,
-    /// The key of the root.
-    RootKey,
-    /// What the trust store holds.
-    Anchor,
-    /// How it is formed.
-    Form,
-    /// What it may be used for.
-    Usage,
-    /// What it names.
-    Names,
-    /// What its CN names.
-    CommonName,
-    /// When the second certificate is valid.
-    SecondValidity,
-    /// What the second certificate names.
-    SecondNames,
-    /// Whether the CA took a certificate back.
-    Revocation,
-    /// What is to be had from where certificates point.
-    Publishing,
-    /// The stapled OCSP response.
-    Staple,
-    /// The signed certificate timestamps.
-    Timestamps,
-    /// Whether the server presents what is on its disk.
-    Reload,
-    /// What DNS calls its address.
-    Pointer,
-    /// The greeting.
-    Greeting,
-    /// The name in the reply to EHLO.
-    EhloName,
-    /// To whom STARTTLS is offered.
-    StarttlsOffer,
-    /// Who gets which certificate.
-    SplitView,
-    /// What happens after the STARTTLS command.
-    StarttlsAnswer,
-    /// The keywords inside TLS.
-    KeywordsInTls,
-    /// Whether mail is taken without TLS.
-    Enforcement,
-    /// What stands before the server.
-    Relay,
-    /// The dialog before TLS.
-    Dialog,
-    /// What the TLS stack offers.
-    Stack,
-    /// What the name in the ClientHello does.
-    Sni,
-    /// Whether clients are asked for a certificate.
-    ClientCertificate,
-    /// What ClientHellos are borne.
-    Intolerance,
-    /// How fast the handshake is.
-    HandshakeSpeed,
-    /// How the connection ends.
-    CloseNotify,
-}
-
-impl Knob {
-    /// The part of the world in words.
-    pub fn words(self) -> &'static str {
-        match self {
-            Self::Validity => "when the certificate is valid",
-            Self::IssuerValidity => "when the issuer is valid",
-            Self::Key => "the key",
-            Self::Possession => "whether the server has the certificate's key",
-            Self::Signature => "the hash of the signature",
-            Self::Chain => "who signed the certificate and what is sent with it",
-            Self::Issuer => "what the certificate of the issuer says",
-            Self::RootValidity => "when the root is valid",
-            Self::RootKey => "the key of the root",
-            Self::Anchor => "what the trust store holds",
-            Self::Form => "how the certificate is formed",
-            Self::Usage => "what the certificate may be used for",
-            Self::Names => "what the certificate names",
-            Self::CommonName => "what the CN names",
-            Self::SecondValidity => "when the second certificate is valid",
-            Self::SecondNames => "what the second certificate names",
-            Self::Revocation => "whether the CA took a certificate back",
-            Self::Publishing => "what is to be had from where certificates point",
-            Self::Staple => "the stapled OCSP response",
-            Self::Timestamps => "the signed certificate timestamps",
-            Self::Reload => "whether the server presents what is on its disk",
-            Self::Pointer => "what DNS calls the server's address",
-            Self::Greeting => "the greeting",
-            Self::EhloName => "the name in the reply to EHLO",
-            Self::Enforcement => "whether mail is taken without TLS",
-            Self::Relay => "what stands before the server",
-            Self::Dialog => "what is said before TLS",
-            Self::StarttlsOffer => "to whom STARTTLS is offered",
-            Self::SplitView => "who gets which certificate",
-            Self::StarttlsAnswer => "what happens after the STARTTLS command",
-            Self::KeywordsInTls => "the keywords inside TLS",
-            Self::Stack => "what TLS offers",
-            Self::Sni => "what the name in the ClientHello does",
-            Self::ClientCertificate => "whether clients are asked for a certificate",
-            Self::Intolerance => "what ClientHellos are borne",
-            Self::HandshakeSpeed => "how fast the handshake is",
-            Self::CloseNotify => "how the connection ends",
-        }
-    }
 }
 
 /// The truth about a scenario: what a checker that sees it from all vantage points must say.

@@ -40,6 +40,15 @@ impl Ehlo {
     pub fn offers(&self, keyword: &str) -> bool {
         self.keywords.iter().any(|k| k.is(keyword))
     }
+
+    /// The keyword that goes on with bytes that no keyword has: some clients take it for this service extension, some do not.
+    pub fn nearly_offers(&self, keyword: &str) -> Option<&Keyword> {
+        let is_near = |name: &str| {
+            let (start, rest) = name.split_at_checked(keyword.len()).unwrap_or_default();
+            start.eq_ignore_ascii_case(keyword) && rest.starts_with(|next: char| !next.is_ascii_alphanumeric() && next != '-')
+        };
+        self.keywords.iter().find(|known| is_near(known.name.as_str()))
+    }
 }
 
 impl Keyword {
@@ -82,6 +91,17 @@ mod tests {
     #[case(&[], false)]
     fn starttls_is_exactly_that_keyword(#[case] lines: &[&str], #[case] offered: bool) {
         assert_eq!(ehlo(lines).offers("STARTTLS"), offered);
+    }
+
+    #[rstest]
+    #[case("STARTTLS\0", true)]
+    #[case("starttls=yes", true)]
+    #[case("STARTTLS", false)]
+    #[case("STARTTLS-2", false)]
+    #[case("STARTTLSX", false)]
+    #[case("NOSTARTTLS\0", false)]
+    fn a_keyword_with_odd_bytes_behind_it_is_near(#[case] line: &str, #[case] expected: bool) {
+        assert_eq!(ehlo(&["mx", line]).nearly_offers("STARTTLS").is_some(), expected);
     }
 
     #[test]

@@ -2,8 +2,10 @@
 //! enhanced status codes, EHLO keywords, what clients call themselves. Both halves of the project use it.
 
 mod client_name;
+mod demands;
 mod ehlo;
 mod reply;
+mod turned_away;
 
 pub use client_name::{ClientName, ClientNameError};
 pub use ehlo::{Ehlo, Keyword};

@@ -55,8 +55,11 @@ impl Reply {
     pub fn is_about_the_command(&self) -> bool {
         matches!(self.code, 500 | 502)
             && !self.is_about_the_name()
-            && !self.is_about_the_client()
-            && (self.is_bare() || self.calls_the_command_unknown())
+            && match self.calls_the_command_unknown() {
+                // That the address is written down says nothing of it.
+                true => !self.is_about_a_policy(),
+                false => self.is_bare() && !self.is_about_the_client(),
+            }
     }
 
     /// Whether there is no text besides an enhanced status code.
@@ -110,15 +113,24 @@ impl Reply {
             "ehlo name",
             "helo argument",
             "ehlo argument",
+            "bad helo",
+            "bad ehlo",
+            "invalid helo",
+            "invalid ehlo",
+            "helo rejected",
+            "ehlo rejected",
             "helo command rejected",
             "ehlo command rejected",
             "host not found",
-            "5.5.4",
-        ])
+        ]) || self.code != 555 && self.speaks_of(&["5.5.4"]) // 555 is about parameters (RFC 5321, 4.1.1.11).
     }
 
     /// Whether a refusal is about who asks: a policy, a list, a limit (X.7.N of RFC 3463).
     pub fn is_about_the_client(&self) -> bool {
+        self.is_about_a_policy() || self.speaks_of(&["your network", "your ip", "your host"])
+    }
+
+    fn is_about_a_policy(&self) -> bool {
         self.speaks_of(&[
             "5.7.",
             "4.7.",
@@ -130,9 +142,6 @@ impl Reply {
             "listed",
             "policy",
             "reputation",
-            "your network",
-            "your ip",
-            "your host",
             "not allowed",
             "not permitted",
             "not welcome",
@@ -141,28 +150,90 @@ impl Reply {
 
     /// Whether a refusal of STARTTLS asks to come back later: the server is busy, or this client has met a limit. 454 is its
     /// code for any passing trouble of TLS (RFC 3207, 4), and that may last: Postfix limits new TLS sessions with it, and
-    /// says it where its key cannot be read.
+    /// says it where its key cannot be read. Some say with a permanent code that a limit was met.
     pub fn asks_to_come_back(&self) -> bool {
+        if self.code < 400 || self.turns_the_client_away() {
+            return false;
+        }
         if !self.is_transient() {
+            return self.speaks_of_a_limit();
+        }
+        // A fault of TLS that is named is one, whatever is said of later.
+        if self.code == 454 && self.names_tls() && !self.counts_connections() && !self.speaks_of(&["busy", "overload"]) {
             return false;
         }
         // "Too many open files" is a fault.
         match self.speaks_of(&["too many"]) {
             true => self.speaks_of(&["session", "connection"]),
-            false => self.speaks_of(&["again later", "try later", "too busy", "is busy", "rate limit", "overload"]),
+            false => self.speaks_of(&["again later", "try later", "too busy", "is busy", "overload"]) || self.speaks_of_a_limit(),
         }
     }
 
+    fn names_tls(&self) -> bool {
+        let text = self.to_string().to_ascii_lowercase();
+        let is_tls = |word: &str| matches!(word, "tls" | "starttls" | "ssl") || word.starts_with("certificate");
+        text.split(|c: char| !c.is_ascii_alphanumeric()).any(is_tls)
+    }
+
+    /// Whether it speaks of connections, of sessions or of a rate.
+    pub fn counts_connections(&self) -> bool {
+        let text = self.to_string().to_ascii_lowercase();
+        let mut words = text.split(|c: char| !c.is_ascii_alphanumeric());
+        self.speaks_of(&["connection", "session"]) || words.any(|word| word == "rate") || self.speaks_of_a_limit()
+    }
+
+    /// Whether it says that this client did too much of something: that will be over, whatever the code.
+    pub(super) fn speaks_of_a_limit(&self) -> bool {
+        let is_too_many = self.speaks_of(&["too many"]) && self.speaks_of(&["session", "connection"]);
+        is_too_many || self.speaks_of(&["rate limit", "ratelimit", "rate-limit", "connection limit", "slow down", "throttl"])
+    }
+
+    /// Whether it says that the server has no room for mail, and not that the client came too often (4.3.1 of RFC 3463).
+    pub fn says_it_is_full(&self) -> bool {
+        self.code == 452 || self.enhanced_code().is_some_and(|code| (code.subject, code.detail) == (3, 1))
+    }
+
+    /// Whether the server says that it never takes mail, from nobody (RFC 7504, 3). The code alone does not: others say it to
+    /// clients that they do not let in, or that broke the rules.
+    pub fn takes_no_mail(&self) -> bool {
+        const NEVER: [&str; 8] = [
+            "not accept mail",
+            "not accept email",
+            "not accept any mail",
+            "not accept e-mail",
+            "accepts no mail",
+            "accept no mail",
+            "no mail accepted",
+            "not receive mail",
+        ];
+        self.code == 521 && self.speaks_of(&NEVER) && !self.turns_the_client_away() && !self.is_about_the_client()
+    }
+
+    /// Whether a refusal quotes the command as something wrote it over: all X, as many as the command has letters, or four.
+    pub fn quotes_a_mask(&self) -> bool {
+        if self.code < 400 {
+            return false;
+        }
+        let text = self.to_string();
+        let is_mask = |word: &str| word.len() >= 4 && word.bytes().all(|byte| byte == b'X');
+        let bare = |word: &str| is_mask(word.trim_end_matches(['.', ',', ';', ':']));
+        let is_quoted = |mark: char| text.split(mark).skip(1).any(|rest| is_mask(first_word(rest)));
+        ['"', '\'', '`', '<', '\u{2018}', '\u{201c}'].into_iter().any(is_quoted)
+            // Without marks it may be an ornament, unless the command is what the refusal is about.
+            || matches!(self.code, 500..=503) && text.split(' ').any(bare)
+    }
+
     /// Whether STARTTLS is refused with it. RFC 3207, 4 knows 501 and 454; of other temporary replies nobody knows whether
-    /// they are about TLS.
+    /// they are about TLS. What is said of the client, or of a limit, is not said of TLS.
     pub fn refuses_starttls(&self) -> bool {
         match self.code {
-            454 => !self.asks_to_come_back(),
+            _ if self.turns_the_client_away() || self.asks_to_come_back() => false,
+            454 => true,
             code => !(200..300).contains(&code) && !(400..500).contains(&code),
         }
     }
 
-    fn speaks_of(&self, words: &[&str]) -> bool {
+    pub(super) fn speaks_of(&self, words: &[&str]) -> bool {
         let text = self.to_string().to_ascii_lowercase();
         words.iter().any(|word| text.contains(word))
     }
@@ -172,6 +243,11 @@ impl Reply {
         let text = self.lines.first()?.as_str();
         EnhancedCode::parse(text.split(' ').next()?).filter(|code| u16::from(code.class) == self.code / 100)
     }
+}
+
+/// The letters and digits at the head of a text.
+fn first_word(text: &str) -> &str {
+    text.split(|c: char| !c.is_ascii_alphanumeric()).next().unwrap_or_default()
 }
 
 /// As it stood on the wire: `250-first` / `250 last`, joined by " / ".
@@ -331,6 +407,9 @@ mod tests {
     }
 
     #[rstest]
+    #[case("500 5.5.1 Command unrecognized. Your IP address has been logged\r\n", true)]
+    #[case("502 5.5.1 not implemented, your IP is logged\r\n", true)]
+    #[case("500 5.5.1 command unrecognized, your IP is blacklisted\r\n", false)]
     #[case("502 5.5.1 Error: command not implemented\r\n", true)]
     #[case("500 unknown command; our domain is example.org\r\n", true)]
     #[case("502 unimplemented (#5.5.1)\r\n", true)]
@@ -359,7 +438,46 @@ mod tests {
     }
 
     #[rstest]
+    #[case("500 5.5.1 Command unrecognized: \"XXXX\"", true)]
+    #[case("500 5.5.1 Command unrecognized: \"XXXX mx.example.test\"", true)]
+    #[case("500 5.3.3 Unrecognized command 'XXXXXXXX'", true)]
+    #[case("500 5.5.1 <XXXXXXXX>: unknown", true)]
+    #[case("550 5.5.1 <XXXX> unknown", true)]
+    #[case("500 unknown command: XXXX", true)]
+    #[case("502 XXXXXXXX not implemented.", true)]
+    #[case("500 unknown command: STARTTLS", false)]
+    #[case("502 XXX not implemented", false)]
+    #[case("550 ticket XXXX", false)]
+    #[case("500 'XXXXa'", false)]
+    #[case("250 \"XXXX\"", false)]
+    fn a_command_that_was_written_over_is_seen_however_it_is_quoted(#[case] wire: &str, #[case] expected: bool) {
+        assert_eq!(read(format!("{wire}\r\n").as_bytes()).unwrap().unwrap().quotes_a_mask(), expected);
+    }
+
+    #[rstest]
+    #[case("550 5.7.0 rate limit exceeded", true)]
+    #[case("554 5.7.1 Too many connections, slow down", true)]
+    #[case("554 5.7.0 Error: too many connections from 192.0.2.1", true)]
+    #[case("454 4.7.0 Error: too many new TLS sessions", true)]
+    #[case("554 5.7.1 Client host rejected: too many connections", false)]
+    #[case("554 5.7.1 Too many connections; listed by zen.spamhaus.org", false)]
+    #[case("550 5.3.0 limited to SMTP; unlisted verb", false)]
+    #[case("454 4.7.0 TLS not available: too many open files", false)]
+    #[case("454 4.7.0 TLS not available at this time, try again later", false)]
+    #[case("454 4.3.3 TLS not available, try again later", false)]
+    #[case("454 4.7.1 Unable to proceed, try again later: certificate expired", false)]
+    #[case("454 4.7.0 TLS rate exceeded, try again later", true)]
+    #[case("454 4.7.0 too busy for TLS, try again later", true)]
+    #[case("454 4.7.0 try again later", true)]
+    #[case("554 5.3.0 too many open files", false)]
+    fn a_limit_is_one_whatever_the_code(#[case] wire: &str, #[case] expected: bool) {
+        assert_eq!(read(format!("{wire}\r\n").as_bytes()).unwrap().unwrap().asks_to_come_back(), expected);
+    }
+
+    #[rstest]
     #[case("504 5.5.2 <x>: Helo command rejected: need fully-qualified hostname\r\n", true)]
+    #[case("501 5.5.4 Invalid argument\r\n", true)]
+    #[case("555 5.5.4 Unsupported option\r\n", false)]
     #[case("450 4.7.1 <x>: Helo command rejected: Host not found\r\n", true)]
     #[case("501 5.0.0 Invalid domain name\r\n", true)]
     #[case("501 Syntactically invalid EHLO argument(s)\r\n", true)]
@@ -369,6 +487,18 @@ mod tests {
     #[case("554 your hostname is on our list\r\n", false)]
     fn who_minds_the_name_is_told_from_who_mentions_one(#[case] wire: &str, #[case] expected: bool) {
         assert_eq!(read(wire.as_bytes()).unwrap().unwrap().is_about_the_name(), expected);
+    }
+
+    #[rstest]
+    #[case("521 mx.example.test does not accept mail\r\n", true)]
+    #[case("521 5.3.2 Server does not accept mail\r\n", true)]
+    #[case("521 5.3.2 Service currently unavailable\r\n", false)]
+    #[case("521 5.5.1 Protocol error\r\n", false)]
+    #[case("521 5.7.1 mx does not accept mail from your network\r\n", false)]
+    #[case("521\r\n", false)]
+    #[case("554 mx does not accept mail\r\n", false)]
+    fn who_never_takes_mail_says_so(#[case] wire: &str, #[case] expected: bool) {
+        assert_eq!(read(wire.as_bytes()).unwrap().unwrap().takes_no_mail(), expected);
     }
 
     #[rstest]

@@ -46,6 +46,8 @@ impl Alert {
     pub const UNEXPECTED_MESSAGE: Self = Self(10);
     /// Bytes that the server cannot read, it says (RFC 8446, 6.2).
     pub const DECODE_ERROR: Self = Self(50);
+    /// An extension is missing that must be there, it says (RFC 8446, 6.2).
+    pub const MISSING_EXTENSION: Self = Self(109);
     /// The server does not know the name that it is called by (RFC 6066, 3).
     pub const UNRECOGNIZED_NAME: Self = Self(112);
     /// Nothing in common, says the server (RFC 8446, 6.2).

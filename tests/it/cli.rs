@@ -222,7 +222,7 @@ fn story(home: &Path, kind: &str) -> (std::process::Child, serde_json::Value) {
     up(home, "vantage/the-story", kind)
 }
 
-fn up(home: &Path, scenario: &str, kind: &str) -> (std::process::Child, serde_json::Value) {
+pub(crate) fn up(home: &Path, scenario: &str, kind: &str) -> (std::process::Child, serde_json::Value) {
     use std::{
         io::{BufRead as _, BufReader},
         process::Stdio,

@@ -3,6 +3,7 @@
 use std::{fs, path::Path};
 
 use mtalab::{
+    remind::Reminders,
     report::{json, markdown_catalogue},
     scenario::Corpus,
     verify,
@@ -32,6 +33,16 @@ fn generated_scenario_schema() {
 #[test]
 fn generated_report_schema() {
     compare("docs/schema/report.json", &format!("{:#}\n", json::schema()));
+}
+
+#[test]
+fn generated_domain_report_schema() {
+    compare("docs/schema/domain-report.json", &format!("{:#}\n", json::domain_schema()));
+}
+
+#[test]
+fn generated_reminders_schema() {
+    compare("docs/schema/reminders.json", &format!("{:#}\n", Reminders::schema()));
 }
 
 #[test]

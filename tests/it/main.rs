@@ -6,6 +6,10 @@ mod catalogue;
 mod cli;
 #[cfg(feature = "docker")]
 mod docker;
+#[cfg(feature = "docker")]
+mod domains;
+#[cfg(feature = "docker")]
+mod engine;
 mod fetching;
 mod floods;
 mod generated;
@@ -15,7 +19,11 @@ mod outside;
 mod probing;
 #[cfg(feature = "docker")]
 mod remedies;
+mod remind;
 mod seed;
+#[cfg(feature = "docker")]
+mod senders;
+mod sending;
 mod story;
 mod tidy;
 mod words;

@@ -12,7 +12,8 @@ use std::{
 
 use mtalab::{
     facts::{
-        Alpn, Answer, Depth, Features, GroupList, Observed, Offered, Offers, Possession, Preference, Sni, Target, Vantage, View,
+        Alpn, Answer, Depth, Features, GroupList, HelloTrait, Observed, Offered, Offers, Possession, Preference, Sni, Target,
+        Vantage, View,
     },
     name::Name,
     probe::{self, Patience},
@@ -84,11 +85,57 @@ struct Mood {
     refuses_by_closing: bool,
     /// After so many connections all others are answered 421.
     total: Option<u32>,
+    /// More than so many at one time are answered 421.
+    at_one_time: Option<u32>,
     /// After so many connections, the next three are answered 421.
     throttles_after: Option<u32>,
     greeting_delay: Duration,
     /// Hellos longer than this are met with silence and a close.
     longest_hello: Option<usize>,
+    /// Hellos with this are met with an alert, or closed.
+    stumbles_over: Option<(Trait, Option<u8>)>,
+}
+
+/// What there may be in a hello.
+#[derive(Clone, Copy, Debug)]
+enum Trait {
+    Deflate,
+    Extension(u16),
+    TwoRecords,
+    ManySchemes,
+    EmptyKeyShare,
+}
+
+impl Trait {
+    fn is_in(self, hello: &[u8]) -> bool {
+        // Type, version and length of the record, type and length of the message, version and random, then the session.
+        if hello[0] != 22 {
+            return false;
+        }
+        let record = 5 + usize::from(u16::from_be_bytes([hello[3], hello[4]]));
+        let mut message = hello[5..record.min(hello.len())].to_vec();
+        if hello.len() > record + 5 {
+            message.extend(&hello[record + 5..]);
+        }
+        let number = |at: usize| usize::from(u16::from_be_bytes([message[at], message[at + 1]]));
+        let suites = 38 + 1 + usize::from(message[38]);
+        let methods = suites + 2 + number(suites);
+        let mut at = methods + 1 + usize::from(message[methods]) + 2;
+        let has_deflate = message[methods] > 1;
+        let mut extensions = Vec::new();
+        while at + 4 <= message.len() {
+            let (code, length) = (number(at), number(at + 2));
+            extensions.push((code, length));
+            at += 4 + length;
+        }
+        match self {
+            Self::Deflate => has_deflate,
+            Self::Extension(wanted) => extensions.iter().any(|(code, _)| *code == usize::from(wanted)),
+            Self::TwoRecords => hello.len() > record,
+            Self::ManySchemes => extensions.iter().any(|(code, length)| *code == 13 && *length > 2 + 2 * 16),
+            Self::EmptyKeyShare => extensions.contains(&(51, 2)),
+        }
+    }
 }
 
 #[derive(Default)]
@@ -111,7 +158,7 @@ async fn front(backend: SocketAddr, mood: Mood) -> (SocketAddr, Arc<Seen>) {
             tokio::spawn(async move {
                 let open = counted.open.fetch_add(1, Ordering::SeqCst) + 1;
                 counted.most_open.fetch_max(open, Ordering::SeqCst);
-                let _ = serve(stream, backend, mood, number).await;
+                let _ = serve(stream, backend, mood, number, open).await;
                 counted.open.fetch_sub(1, Ordering::SeqCst);
             });
         }
@@ -119,9 +166,12 @@ async fn front(backend: SocketAddr, mood: Mood) -> (SocketAddr, Arc<Seen>) {
     (address, seen)
 }
 
-async fn serve(stream: TcpStream, backend: SocketAddr, mood: Mood, number: u32) -> std::io::Result<()> {
+async fn serve(stream: TcpStream, backend: SocketAddr, mood: Mood, number: u32, open: u32) -> std::io::Result<()> {
     let mut stream = BufReader::new(stream);
-    if mood.throttles_after.is_some_and(|after| number % (after + 3) >= after) || mood.total.is_some_and(|total| number > total) {
+    if mood.at_one_time.is_some_and(|most| open > most)
+        || mood.throttles_after.is_some_and(|after| number % (after + 3) >= after)
+        || mood.total.is_some_and(|total| number > total)
+    {
         return stream.write_all(b"421 4.7.0 mx.example.test too many connections\r\n").await;
     }
     tokio::time::sleep(mood.greeting_delay).await;
@@ -145,6 +195,14 @@ async fn serve(stream: TcpStream, backend: SocketAddr, mood: Mood, number: u32) 
         || mood.longest_hello.is_some_and(|longest| length > longest)
     {
         return Ok(());
+    }
+    if let Some((what, alert)) = mood.stumbles_over
+        && what.is_in(&hello[..length])
+    {
+        return match alert {
+            Some(alert) => stream.write_all(&[21, 3, 1, 0, 2, 2, alert]).await,
+            None => Ok(()),
+        };
     }
     if mood.refuses_every.is_some_and(|every| number.is_multiple_of(every))
         || mood.refuses_only == Some(number)
@@ -194,6 +252,11 @@ fn assert_nothing_wrong(offers: &Offers) {
 
 /// What must never be said of it.
 fn assert_nothing_denied(offers: &Offers) {
+    assert_nothing_refused(offers);
+    assert_eq!(offers.intolerance.seen().cloned().unwrap_or_default(), [], "it can bear any hello");
+}
+
+fn assert_nothing_refused(offers: &Offers) {
     for version in [Version::Tls10, Version::Tls11, Version::Tls12, Version::Tls13] {
         assert_ne!(offers.offers_version(version), Offered::No, "{version}");
     }
@@ -206,7 +269,6 @@ fn assert_nothing_denied(offers: &Offers) {
         let is_complete = offers.groups.complete.contains(&GroupList::All);
         assert!(!is_complete || offers.groups.accepted.contains(&group), "{:?}", offers.groups);
     }
-    assert_eq!(offers.intolerance.seen().cloned().unwrap_or_default(), [], "it can bear any hello");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -507,6 +569,41 @@ async fn a_throttle_is_waited_for_and_a_slow_greeting_borne() {
     assert!(offers.versions.iter().all(|offer| offer.suites.unknown.is_empty()), "{:?}", offers.versions);
 }
 
+/// Who asks more at one time than a server bears comes down to what it bears, and learns the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn fewer_are_asked_at_one_time_than_a_server_turns_away() {
+    let Some(backend) = openssl(EVERYTHING) else { return };
+    let (alone, _) = front(backend.address, Mood::default()).await;
+    let alone = look(alone, patience(Depth::Full)).await;
+    let (address, _) = front(backend.address, Mood { at_one_time: Some(2), ..Mood::default() }).await;
+    let patience = Patience { backoff: Duration::from_millis(20), parallel: 8, ..patience(Depth::Full) };
+    let view = tokio::time::timeout(Duration::from_secs(60), look(address, patience)).await.expect("it ends");
+    let (offers, alone) = (offers(&view), offers(&alone));
+    let narrowed = offers.narrowed.as_ref().expect("it was turned away");
+    assert!((1..=2).contains(&narrowed.lanes), "{narrowed:?}");
+    assert!(narrowed.why.to_string().contains("too many connections"), "{narrowed:?}");
+    assert_nothing_wrong(offers);
+    let answers = |offers: &Offers| offers.versions.iter().map(|offer| offer.answer.clone()).collect::<Vec<_>>();
+    assert_eq!(answers(offers), answers(alone));
+    assert!(offers.versions.iter().all(|offer| offer.suites.unknown.is_empty()), "{:?}", offers.versions);
+}
+
+/// Who takes TLS 1.3 alone and has internal_error for all else refuses all else.
+#[rstest::rstest]
+#[tokio::test(flavor = "multi_thread")]
+async fn what_tls13_alone_refuses_without_words_is_known(#[values(Depth::Standard, Depth::Full)] depth: Depth) {
+    // The versions below are allowed, and no suite is left for them.
+    let Some(backend) = openssl(&["-no_tls1_2", "-groups", "X25519:P-256"]) else { return };
+    let (address, _) = front(backend.address, Mood::default()).await;
+    let view = look(address, Patience { backoff: Duration::from_millis(1), ..patience(depth) }).await;
+    let offers = offers(&view);
+    for version in [Version::Tls10, Version::Tls11, Version::Tls12] {
+        assert_eq!(offers.offers_version(version), Offered::No, "{version}: {:?}", offers.version(version));
+    }
+    assert_eq!(offers.offers_version(Version::Tls13), Offered::Yes);
+    assert_eq!(offers.intolerance.seen(), Some(&Vec::new()));
+}
+
 /// Wherever the server turns its back, the questions end.
 #[rstest::rstest]
 #[tokio::test(flavor = "multi_thread")]
@@ -531,8 +628,82 @@ async fn who_cannot_bear_a_large_hello_is_found_out_and_asked_with_small_ones() 
     let view = look(address, Patience { backoff: Duration::from_millis(1), ..patience(Depth::Standard) }).await;
     let offers = offers(&view);
     let found = offers.intolerance.seen().unwrap_or_else(|| panic!("{}", offers.intolerance.why_not()));
-    assert_eq!(found.iter().map(|found| found.of).collect::<Vec<_>>(), [mtalab::facts::HelloTrait::Large]);
+    assert_eq!(found.iter().map(|found| found.of).collect::<Vec<_>>(), [HelloTrait::Large]);
     assert_eq!(offers.offers_version(Version::Tls12), Offered::Yes);
+}
+
+/// One thing in a hello that is not borne is named, and nothing is said to be refused that a hello without it gets.
+#[rstest::rstest]
+#[case::compression(Trait::Deflate, HelloTrait::Compression)]
+#[case::padding(Trait::Extension(21), HelloTrait::Padding)]
+#[case::session_ticket(Trait::Extension(35), HelloTrait::SessionTicket)]
+#[case::schemes(Trait::ManySchemes, HelloTrait::ManySchemes)]
+#[case::its_own_name(Trait::Extension(0), HelloTrait::OwnName)]
+#[case::two_records(Trait::TwoRecords, HelloTrait::Fragmented)]
+#[tokio::test(flavor = "multi_thread")]
+async fn one_thing_that_is_not_borne_is_named_and_left_out(
+    #[case] over: Trait,
+    #[case] expected: HelloTrait,
+    #[values(None, Some(40))] alert: Option<u8>,
+) {
+    let Some(backend) = openssl(EVERYTHING) else { return };
+    let (address, _) = front(backend.address, Mood { stumbles_over: Some((over, alert)), ..Mood::default() }).await;
+    let view = look(address, Patience { backoff: Duration::from_millis(1), ..patience(Depth::Full) }).await;
+    let offers = offers(&view);
+    assert_nothing_refused(offers);
+    let found = offers.intolerance.seen().unwrap_or_else(|| panic!("{}", offers.intolerance.why_not()));
+    let seen: Vec<_> = found.iter().filter(|found| found.how.seen().is_some()).map(|found| found.of).collect();
+    assert_eq!(seen, [expected]);
+    for version in [Version::Tls10, Version::Tls11, Version::Tls12, Version::Tls13] {
+        assert_eq!(offers.offers_version(version), Offered::Yes, "{version}: {:?}", offers.version(version));
+    }
+}
+
+/// Who has none of the usual groups refuses the usual handshake for that, and not for its version.
+#[rstest::rstest]
+#[case("X448", None)]
+#[case("ffdhe2048:ffdhe3072", None)]
+#[case("P-521", None)]
+#[case("brainpoolP256r1:brainpoolP384r1", Some(HelloTrait::NothingInTls13))]
+#[tokio::test(flavor = "multi_thread")]
+async fn groups_are_told_from_the_version(
+    #[case] groups: &str,
+    #[case] expected: Option<HelloTrait>,
+    #[values(Depth::Standard, Depth::Full)] depth: Depth,
+) {
+    let Some(backend) = openssl(&["-groups", groups]) else { return };
+    let (address, _) = front(backend.address, Mood::default()).await;
+    let view = look(address, Patience { backoff: Duration::from_millis(1), ..patience(depth) }).await;
+    let offers = offers(&view);
+    let found = offers.intolerance.seen().unwrap_or_else(|| panic!("{}", offers.intolerance.why_not()));
+    let seen: Vec<_> = found.iter().filter(|found| found.how.seen().is_some()).map(|found| found.of).collect();
+    assert_eq!(seen, expected.into_iter().collect::<Vec<_>>());
+    let is_taken = if expected.is_none() { Offered::Yes } else { Offered::No };
+    assert_eq!(offers.offers_version(Version::Tls13), is_taken);
+}
+
+/// Where the extension with which the schemes were asked is refused, none of them is known to be.
+#[tokio::test(flavor = "multi_thread")]
+async fn schemes_are_not_complete_where_their_question_is_refused() {
+    let Some(backend) = openssl(EVERYTHING) else { return };
+    let stumbles_over = Some((Trait::Extension(50), Some(47)));
+    let (address, _) = front(backend.address, Mood { stumbles_over, ..Mood::default() }).await;
+    let view = look(address, Patience { backoff: Duration::from_millis(1), ..patience(Depth::Full) }).await;
+    let offers = offers(&view);
+    assert_eq!(offers.schemes.complete, []);
+    assert!(offers.schemes.unknown.iter().any(|(_, why)| why.to_string().contains("signature_algorithms_cert")));
+}
+
+/// Where it cannot be left out, no refusal is believed.
+#[rstest::rstest]
+#[case(Trait::Extension(0xff01))]
+#[case(Trait::EmptyKeyShare)]
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_left_out_makes_nothing_refused(#[case] over: Trait, #[values(None, Some(40))] alert: Option<u8>) {
+    let Some(backend) = openssl(EVERYTHING) else { return };
+    let (address, _) = front(backend.address, Mood { stumbles_over: Some((over, alert)), ..Mood::default() }).await;
+    let view = look(address, Patience { backoff: Duration::from_millis(1), ..patience(Depth::Full) }).await;
+    assert_nothing_refused(offers(&view));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -32,6 +32,8 @@ const DPKG: &str = include_str!("../../../lab/base/dpkg.cfg");
 const RECIPE: &str = "mmdebstrap apt 1";
 /// A hook of mmdebstrap that keeps perl out of bookworm: without it apt takes usrmerge.
 const MERGED_USR: &str = "/usr/share/mmdebstrap/hooks/merged-usr";
+/// What apt is told of a release whose lists are soon out of date; it stays in the image, where packages are added.
+const ANY_AGE: &str = "Acquire::Check-Valid-Until \"false\"";
 /// How long a registry may stay silent before the pull is given up.
 const SILENCE: Duration = Duration::from_secs(20);
 /// How much of a failing bootstrap is shown.
@@ -102,6 +104,8 @@ async fn bootstrap(
     progress(&format!("bootstrapping Debian {} with mmdebstrap", options.release));
     let mut child = Command::new("mmdebstrap")
         .args(&arguments)
+        // What it leaves behind when it is killed goes with the folder.
+        .env("TMPDIR", folder.path())
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
@@ -157,6 +161,10 @@ fn arguments(release: Release, archive: &Path, sources: &[String]) -> Vec<String
     if release == Release::Bookworm && Path::new(MERGED_USR).is_dir() {
         arguments.push(format!("--hook-dir={MERGED_USR}"));
     }
+    if release == Release::Sid {
+        // Its lists are valid for a week, and not every mirror takes new ones as often. They are signed whatever their age.
+        arguments.push(format!("--aptopt={ANY_AGE}"));
+    }
     arguments.extend([release.to_string(), archive.to_string_lossy().into_owned()]);
     arguments.extend(sources.iter().cloned());
     arguments
@@ -173,6 +181,10 @@ struct Source {
 /// Debian's releases by the names that a mirror has them under.
 const RELEASES: [&str; 7] = ["bullseye", "bookworm", "trixie", "forky", "sid", "stable", "testing"];
 
+/// Those that are taken as they are: one gets no updates but new packages, the other got its last ones in August 2026, since
+/// when mirrors drop them one by one.
+const LATEST_ONLY: [&str; 2] = ["sid", "bullseye"];
+
 /// The lines for `release` from the mirrors of this machine; empty if it has none of Debian.
 fn mirrors(sources: &[Source], release: &str) -> Vec<String> {
     let mut lines = Vec::new();
@@ -182,8 +194,9 @@ fn mirrors(sources: &[Source], release: &str) -> Vec<String> {
                 let (of, part) = suite.split_once(['-', '/']).map_or((suite.as_str(), ""), |(of, part)| (of, part));
                 let suite = match part {
                     "" => release.to_owned(),
+                    _ if LATEST_ONLY.contains(&release) => continue,
                     "updates" if uri.contains("security") => format!("{release}-security"),
-                    "updates" | "security" if release != "sid" => format!("{release}-{part}"),
+                    "updates" | "security" => format!("{release}-{part}"),
                     _ => continue,
                 };
                 let line = format!("deb {uri} {suite} main");
@@ -329,8 +342,9 @@ Components: main
     }
 
     #[test]
-    fn sid_has_neither_updates_nor_security() {
+    fn sid_and_bullseye_have_neither_updates_nor_security() {
         assert_eq!(mirrors(&parse_deb822(DEB822), "sid"), ["deb http://mirror.example/debian sid main"]);
+        assert_eq!(mirrors(&parse_deb822(DEB822), "bullseye"), ["deb http://mirror.example/debian bullseye main"]);
     }
 
     #[test]
@@ -343,6 +357,13 @@ Components: main
     fn a_security_archive_alone_is_no_mirror() {
         let security = "deb http://mirror.example/debian-security bookworm-security main\n";
         assert!(mirrors(&parse_one_line(security), "bookworm").is_empty());
+    }
+
+    #[test]
+    fn the_lists_of_sid_may_be_of_any_age() {
+        let arguments = |release| arguments(release, Path::new("/x.tar"), &[]).join(" ");
+        assert!(arguments(Release::Sid).contains("Valid-Until"));
+        assert!(!arguments(Release::Trixie).contains("Valid-Until"));
     }
 
     #[test]

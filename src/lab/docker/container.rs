@@ -57,6 +57,7 @@ impl Container {
         labels: &HashMap<String, String>,
         command: &[String],
         files: Vec<File>,
+        hosts: &[(String, IpAddr)],
         is_kept: bool,
     ) -> Result<Self, LaunchError> {
         let mut request = GenericImage::new(&image.repo, &image.tag)
@@ -66,6 +67,9 @@ impl Container {
             // Nothing is published: the lab uses the container's own address.
             .with_host_config_modifier(|config| config.publish_all_ports = Some(false))
             .with_cmd(command);
+        for (name, address) in hosts {
+            request = request.with_host(name, testcontainers::core::Host::Addr(*address));
+        }
         for File { path, mode, content } in files {
             // testcontainers gives the file no time, which is what Postfix needs: see lab/postfix/Dockerfile.
             request = request.with_copy_to(CopyTargetOptions::new(path).with_mode(mode), CopyDataSource::Data(content));
@@ -82,6 +86,14 @@ impl Container {
         Ok(networks.into_values().find_map(|endpoint| endpoint.ip_address?.parse().ok()))
     }
 
+    /// Its address over IPv6 in a network that has it.
+    pub(super) async fn address6(&self) -> Result<Option<IpAddr>, EngineError> {
+        let found = self.docker.inspect_container(&self.id, None::<InspectContainerOptions>).await;
+        let found = found.map_err(|error| EngineError::new("cannot look at a container", &error))?;
+        let networks = found.network_settings.and_then(|settings| settings.networks).unwrap_or_default();
+        Ok(networks.into_values().find_map(|endpoint| endpoint.global_ipv6_address?.parse().ok()))
+    }
+
     pub(super) async fn is_running(&self) -> bool {
         let found = self.docker.inspect_container(&self.id, None::<InspectContainerOptions>).await;
         found.ok().and_then(|found| found.state?.running).unwrap_or(false)
@@ -89,7 +101,16 @@ impl Container {
 
     /// The end of its log, escaped line by line; what cannot be read is left out.
     pub(super) async fn log(&self) -> String {
-        let options = LogsOptionsBuilder::new().stdout(true).stderr(true).tail(LOG_LINES).build();
+        self.log_of(LOG_LINES).await
+    }
+
+    /// Its log from the beginning, as far as it is read, likewise.
+    pub(super) async fn whole_log(&self) -> String {
+        self.log_of("all").await
+    }
+
+    async fn log_of(&self, lines: &str) -> String {
+        let options = LogsOptionsBuilder::new().stdout(true).stderr(true).tail(lines).build();
         let mut chunks = self.docker.logs(&self.id, Some(options));
         let mut log = Vec::new();
         while let Some(Ok(chunk)) = chunks.next().await {

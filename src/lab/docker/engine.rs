@@ -19,6 +19,11 @@ pub enum EngineError {
     /// Nothing answers at the socket.
     #[error("no Docker engine answers ({0}): start it (`sudo systemctl start docker`), or name another one in DOCKER_HOST")]
     Missing(String),
+    /// DOCKER_HOST is of a kind that the command `docker` alone understands.
+    #[error(
+        "the engine of DOCKER_HOST is behind ssh, which mtalab does not speak: run `ssh -N -L /tmp/docker.sock:/var/run/docker.sock HOST`, and name unix:///tmp/docker.sock instead"
+    )]
+    Ssh,
     /// The socket is there, but not for this user.
     #[error(
         "this user may not use the Docker engine: join its group (`sudo usermod -aG docker $USER`, then log in again), or use sudo"
@@ -94,6 +99,7 @@ pub(super) async fn connect() -> Result<Docker, EngineError> {
 /// Why nothing that can be used answers; names DOCKER_HOST, the usual reason, where it is set.
 fn no_engine(what: &'static str, error: &bollard::errors::Error) -> EngineError {
     match EngineError::new(what, error) {
+        EngineError::Refused { message, .. } if message.as_str().contains("ssh://") => EngineError::Ssh,
         EngineError::Refused { what, message } => {
             let host =
                 std::env::var("DOCKER_HOST").map(|host| format!("; DOCKER_HOST is {}", crate::wire::WireText::from(&*host)));

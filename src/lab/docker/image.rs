@@ -27,6 +27,7 @@ use super::{
     engine::{self, EngineError},
     mta::{self, Mta},
     release::Release,
+    resolver,
 };
 use crate::wire::WireText;
 
@@ -45,7 +46,7 @@ const TAIL: usize = 30;
 pub struct ImageOptions {
     /// The Debian release.
     pub release: Release,
-    /// The kinds of server; all where none is named.
+    /// The kinds of server, or `unbound`, which domains need; all where none is named.
     pub kinds: Vec<String>,
     /// The package mirror to bootstrap from; if absent, Debian's public image is pulled, or else
     /// the mirror is the one that apt on this machine uses.
@@ -66,7 +67,7 @@ pub struct Built {
 /// Whether an image is there.
 #[derive(Clone, Debug)]
 pub struct ImageStatus {
-    /// The kind of server that it is for, or `base` for the one below all of them.
+    /// The kind of server that it is for, `unbound`, or `base` for the one below all of them.
     pub kind: &'static str,
     /// Its name and tag.
     pub image: String,
@@ -80,8 +81,8 @@ pub enum ImageError {
     /// The engine is not there, full, or refuses.
     #[error(transparent)]
     Engine(#[from] EngineError),
-    /// No real MTA has such a name.
-    #[error("there is no real MTA `{kind}`; there are {known}")]
+    /// No image has such a name.
+    #[error("there is no image for `{kind}`; there are those for {known}")]
     Kind {
         /// What was asked for.
         kind: WireText,
@@ -134,7 +135,7 @@ pub enum ImageError {
 
 /// Builds what is not built yet. `progress` gets the lines of the builds, escaped.
 pub async fn build(options: &ImageOptions, mut progress: impl FnMut(&str)) -> Result<Vec<Built>, ImageError> {
-    let mtas = selected(options)?;
+    let recipes = selected(options)?;
     let docker = engine::connect().await?;
     let base = base_image(options.release);
     let started = Instant::now();
@@ -143,13 +144,13 @@ pub async fn build(options: &ImageOptions, mut progress: impl FnMut(&str)) -> Re
         base::make(&docker, options, &base.repo, &base.tag, &mut progress).await?;
     }
     let mut built = vec![report(&docker, &base, (!is_there).then(|| started.elapsed())).await?];
-    for mta in mtas {
-        let image = of_mta(mta, options.release);
+    for recipe in recipes {
+        let image = recipe.image(options.release);
         let started = Instant::now();
         let is_there = exists(&docker, &image).await?;
         if !is_there {
             progress(&format!("building {image}"));
-            docker_build(&docker, &image, &base, mta.context(), &mut progress).await?;
+            docker_build(&docker, &image, &base, recipe.context, &mut progress).await?;
         }
         built.push(report(&docker, &image, (!is_there).then(|| started.elapsed())).await?);
     }
@@ -160,8 +161,8 @@ pub async fn build(options: &ImageOptions, mut progress: impl FnMut(&str)) -> Re
 pub async fn status(release: Release) -> Result<Vec<ImageStatus>, ImageError> {
     let docker = engine::connect().await?;
     let mut found = Vec::new();
-    let of_mtas = mta::all().map(|mta| (mta.kind(), of_mta(mta, release)));
-    for (kind, image) in std::iter::once(("base", base_image(release))).chain(of_mtas) {
+    let above = recipes().map(|recipe| (recipe.kind, recipe.image(release)));
+    for (kind, image) in std::iter::once(("base", base_image(release))).chain(above) {
         found.push(ImageStatus { kind, image: image.to_string(), size: size(&docker, &image).await? });
     }
     Ok(found)
@@ -180,12 +181,43 @@ impl std::fmt::Display for ImageName {
     }
 }
 
+/// What an image is built of.
+#[derive(Clone, Copy)]
+struct Recipe {
+    kind: &'static str,
+    /// The Dockerfile and what it copies, by path.
+    context: &'static [(&'static str, &'static str)],
+}
+
+impl Recipe {
+    fn of(mta: &dyn Mta) -> Self {
+        Self { kind: mta.kind(), context: mta.context() }
+    }
+
+    fn image(self, release: Release) -> ImageName {
+        let base = base::spec(release);
+        let context = self.context.iter().flat_map(|(path, content)| [*path, *content]);
+        let parts: Vec<_> = std::iter::once(base.as_str()).chain(context).collect();
+        named(&format!("mtalab-{}", self.kind), release, &parts)
+    }
+}
+
+/// That of the resolver.
+const RESOLVER: Recipe = Recipe { kind: resolver::KIND, context: resolver::CONTEXT };
+
+/// All of them, in the order in which they are built.
+fn recipes() -> impl Iterator<Item = Recipe> {
+    mta::all().map(Recipe::of).chain([RESOLVER])
+}
+
 /// The image of a real MTA.
 pub(super) fn of_mta(mta: &dyn Mta, release: Release) -> ImageName {
-    let base = base::spec(release);
-    let context = mta.context().iter().flat_map(|(path, content)| [*path, *content]);
-    let parts: Vec<_> = std::iter::once(base.as_str()).chain(context).collect();
-    named(&format!("mtalab-{}", mta.kind()), release, &parts)
+    Recipe::of(mta).image(release)
+}
+
+/// The image of the resolver.
+pub(super) fn of_resolver(release: Release) -> ImageName {
+    RESOLVER.image(release)
 }
 
 fn base_image(release: Release) -> ImageName {
@@ -318,18 +350,19 @@ async fn size(docker: &Docker, image: &ImageName) -> Result<Option<u64>, EngineE
     }
 }
 
-/// The MTAs that the options name. The mirror becomes part of a command line and of a sources list.
-fn selected(options: &ImageOptions) -> Result<Vec<&'static dyn Mta>, ImageError> {
+/// What the options name. The mirror becomes part of a command line and of a sources list.
+fn selected(options: &ImageOptions) -> Result<Vec<Recipe>, ImageError> {
     if let Some(mirror) = options.mirror.as_deref().filter(|mirror| !is_url(mirror)) {
         return Err(ImageError::Mirror(mirror.into()));
     }
     if options.kinds.is_empty() {
-        return Ok(mta::all().collect());
+        return Ok(recipes().collect());
     }
     let find = |kind: &String| {
-        mta::find(kind).ok_or_else(|| ImageError::Kind {
+        let found = mta::find(kind).map(Recipe::of).or_else(|| recipes().find(|recipe| recipe.kind == *kind));
+        found.ok_or_else(|| ImageError::Kind {
             kind: kind.as_str().into(),
-            known: mta::all().map(|mta| mta.kind()).collect::<Vec<_>>().join(", "),
+            known: recipes().map(|recipe| recipe.kind).collect::<Vec<_>>().join(", "),
         })
     };
     options.kinds.iter().map(find).collect()

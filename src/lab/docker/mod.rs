@@ -12,11 +12,15 @@
 mod base;
 mod closure;
 mod container;
+mod domain;
 mod engine;
 mod image;
 mod mta;
+mod network;
 mod ready;
 mod release;
+mod resolver;
+mod sender;
 mod sweep;
 
 use std::{
@@ -30,15 +34,17 @@ use std::{
     time::Duration,
 };
 
-use testcontainers::bollard::{Docker, models::NetworkCreateRequest, query_parameters::InspectNetworkOptions};
-use tokio::sync::Mutex;
+use testcontainers::bollard::Docker;
+use tokio::sync::{Mutex, OnceCell};
 
 pub use self::{
     closure::{ClosureError, EXECUTABLE},
+    domain::DomainContainers,
     engine::EngineError,
     image::{Built, ImageError, ImageOptions, ImageStatus, build, status},
     ready::{Sign, answers},
     release::Release,
+    sender::{Delivery, Destination, Ending, Mailer},
     sweep::{list_kept, remove_kept},
 };
 use self::{
@@ -46,6 +52,7 @@ use self::{
     engine::LaunchError,
     image::ImageName,
     mta::{Mta, Vantages},
+    network::Network,
     ready::wait_until_ready,
     sweep::{LABEL_KEPT, LABEL_OWNER, LABEL_RUN, remove_run, sweep},
 };
@@ -89,6 +96,9 @@ pub enum DockerError {
     /// The plan cannot be written for the server in the container.
     #[error("the plan cannot be written: {0}")]
     Plan(serde_json::Error),
+    /// The root of a domain's zones cannot be made.
+    #[error(transparent)]
+    Dns(#[from] super::dns::DnsError),
     /// A server ended or never greeted, or a vantage container ended.
     #[error("{what} did not start: {why}; its log:\n{log}")]
     NotReady {
@@ -161,7 +171,9 @@ pub struct DockerBackend {
     docker: Docker,
     run: String,
     labels: HashMap<String, String>,
-    gateway: IpAddr,
+    network: Network,
+    /// The network with IPv6, once a plan has asked for it.
+    dual: OnceCell<Network>,
     /// Whether this machine reaches the containers: it is the engine's own.
     is_near: bool,
     executable: PathBuf,
@@ -174,12 +186,15 @@ pub struct DockerBackend {
     own: Mutex<Option<ImageName>>,
     /// The vantage containers, shared by all scenarios of the run.
     vantages: Mutex<Vec<Arc<Vantage>>>,
+    /// Those in the network with IPv6.
+    dual_vantages: Mutex<Vec<Arc<Vantage>>>,
 }
 
 #[derive(Debug)]
 struct Vantage {
     container: Container,
     address: IpAddr,
+    address6: Option<IpAddr>,
 }
 
 /// A server that has greeted.
@@ -187,6 +202,8 @@ struct Vantage {
 pub struct Running {
     /// Where it listens.
     pub address: SocketAddr,
+    /// Where it listens for those that come over IPv6.
+    address6: Option<SocketAddr>,
     /// The vantage points of the plan, in its order: name, the address that the server sees, how to use it.
     pub vantages: Vec<(String, IpAddr, Reach)>,
     container: Container,
@@ -210,11 +227,14 @@ impl DockerBackend {
 
         let mut labels = HashMap::from([(LABEL_RUN.to_owned(), run.clone()), (LABEL_OWNER.to_owned(), me.to_string())]);
         labels.extend(kept.iter().map(|name| (LABEL_KEPT.to_owned(), name.clone())));
-        let mut backend = Self {
+        let network = Network::make(&docker, format!("mtalab-{run}"), &labels).await?;
+        Ok(Self {
             docker,
             labels,
-            gateway: IpAddr::from([0; 4]),
-            is_near: true,
+            // The gateway of the engine's bridge is an address of the engine's machine, and of no other.
+            is_near: std::net::UdpSocket::bind((network.gateway, 0)).is_ok(),
+            network,
+            dual: OnceCell::new(),
             executable,
             release,
             is_kept: kept.is_some(),
@@ -223,17 +243,21 @@ impl DockerBackend {
             launching: AtomicUsize::new(0),
             own: Mutex::default(),
             vantages: Mutex::default(),
+            dual_vantages: Mutex::default(),
             run,
-        };
-        backend.gateway = backend.make_network().await?;
-        // The gateway of the engine's bridge is an address of the engine's machine, and of no other.
-        backend.is_near = std::net::UdpSocket::bind((backend.gateway, 0)).is_ok();
-        Ok(backend)
+        })
+    }
+
+    /// Whether this machine reaches the containers at their own addresses: it is the engine's own.
+    pub fn is_near(&self) -> bool {
+        self.is_near
     }
 
     /// Why a plan cannot be run in containers; nothing if it can.
     pub fn possible(&self, plan: &Plan) -> Result<(), String> {
+        let is_before_many = plan.relay.is_some() && plan.vantages.len() > 1;
         let reason = match Kind::of(&plan.server.kind) {
+            _ if is_before_many => Some("the relay is on this machine, and the vantage points are containers".to_owned()),
             Some(Kind::Real(mta)) => mta::impossible(mta, self.release, plan),
             Some(Kind::Own) if plan.server.dialog.says_anything() => {
                 Some("whether it is ready is told by its greeting, which is at fault".to_owned())
@@ -251,12 +275,12 @@ impl DockerBackend {
         release.is_none_or(|release| release == self.release.name())
     }
 
-    /// Fails where an image that one of these kinds of server needs is not built: once for a
+    /// Fails where an image that one of these kinds of server needs, or a domain, is not built: once for a
     /// whole run, instead of once for each of its scenarios.
-    pub async fn require_images<'a>(&self, kinds: impl Iterator<Item = &'a str>) -> Result<(), DockerError> {
+    pub async fn require_images<'a>(&self, kinds: impl Iterator<Item = &'a str>, has_domains: bool) -> Result<(), DockerError> {
         let kinds: BTreeSet<_> = kinds.collect();
-        for mta in kinds.into_iter().filter_map(mta::find) {
-            let image = image::of_mta(mta, self.release);
+        let of_mtas = kinds.into_iter().filter_map(mta::find).map(|mta| image::of_mta(mta, self.release));
+        for image in of_mtas.chain(has_domains.then(|| image::of_resolver(self.release))) {
             if !image::exists(&self.docker, &image).await? {
                 return Err(self.missing(&image));
             }
@@ -267,16 +291,21 @@ impl DockerBackend {
     /// Starts the server of a plan and waits until it answers.
     pub async fn start(&self, plan: &Plan) -> Result<Running, DockerError> {
         self.possible(plan).map_err(DockerError::NotPossible)?;
-        let (vantages, helpers) = self.vantages_of(plan).await?;
+        let network = self.network_of(plan).await?;
+        let (vantages, helpers) = self.vantages_of(plan, network).await?;
         let addresses = vantages.iter().map(|(name, address, _)| (name.clone(), *address)).collect();
         let kind = Kind::of(&plan.server.kind);
         let container = match kind {
-            Some(Kind::Real(mta)) => self.start_mta(mta, &plan.server, addresses).await?,
-            _ => self.start_own_server(&plan.server, addresses).await?,
+            Some(Kind::Real(mta)) => self.start_mta(mta, network, &plan.server, addresses).await?,
+            _ => self.start_own_server(network, &plan.server, addresses).await?,
         };
         let what = format!("the server of {}", plan.scenario);
         let (container, address) = with_address(container, &what).await?;
         let address = SocketAddr::new(address, 25);
+        let address6 = match network.gateway6 {
+            Some(_) => container.address6().await?.map(|address| SocketAddr::new(address, 25)),
+            None => None,
+        };
         let lets_one_in = matches!(kind, Some(Kind::Real(mta)) if mta.lets_one_in());
         let sign = match plan.server.dialog.implicit_tls {
             Some(_) => Sign::Record,
@@ -284,10 +313,15 @@ impl DockerBackend {
             None => Sign::Greeting,
         };
         let from = helpers.first().filter(|_| !self.is_near).map(|(_, vantage)| &vantage.container);
-        if let Err(why) = wait_until_ready(&container, address, sign, from).await {
-            return Err(not_ready(container, &what, why).await);
+        for address in std::iter::once(address).chain(address6) {
+            if let Err(why) = wait_until_ready(&container, address, sign, from).await {
+                return Err(not_ready(container, &what, why).await);
+            }
         }
-        Ok(Running { address, vantages, container, helpers })
+        if self.is_near {
+            network.settle().await?;
+        }
+        Ok(Running { address, address6, vantages, container, helpers })
     }
 
     /// From now on the run outlives this process, if it was made to be kept; until then it is swept like any other.
@@ -302,6 +336,7 @@ impl DockerBackend {
     pub async fn cleanup(&self) -> Result<(), DockerError> {
         self.is_clean.store(true, Ordering::Relaxed);
         self.vantages.lock().await.clear();
+        self.dual_vantages.lock().await.clear();
         remove_run(&self.docker, &self.run, self.is_cancelled()).await.map_err(DockerError::from)
     }
 
@@ -310,49 +345,47 @@ impl DockerBackend {
         self.launching.load(Ordering::Relaxed) > 0
     }
 
-    async fn make_network(&self) -> Result<IpAddr, DockerError> {
-        let name = self.network();
-        let request = NetworkCreateRequest {
-            name: name.clone(),
-            driver: Some("bridge".to_owned()),
-            // No server of the lab has anything to look for outside.
-            internal: Some(true),
-            labels: Some(self.labels.clone()),
-            ..Default::default()
-        };
-        let failed = |error| EngineError::new("cannot make a network", &error);
-        self.docker.create_network(request).await.map_err(failed)?;
-        let network = self.docker.inspect_network(&name, None::<InspectNetworkOptions>).await.map_err(failed)?;
-        let pools = network.ipam.and_then(|ipam| ipam.config).unwrap_or_default();
-        let gateway = pools.into_iter().find_map(|pool| pool.gateway?.split('/').next()?.parse::<IpAddr>().ok());
-        gateway.filter(IpAddr::is_ipv4).ok_or(DockerError::Untold("the gateway of a new network"))
-    }
-
-    fn network(&self) -> String {
-        format!("mtalab-{}", self.run)
+    /// The network that the server of a plan is in.
+    async fn network_of(&self, plan: &Plan) -> Result<&Network, DockerError> {
+        if plan.over_ipv6.is_empty() {
+            return Ok(&self.network);
+        }
+        let make = || Network::make_dual(&self.docker, format!("mtalab-{}-6", self.run), &self.labels);
+        self.dual.get_or_try_init(make).await
     }
 
     /// The vantage points of a plan: this machine where it is near the containers, and a container for each further one.
-    async fn vantages_of(&self, plan: &Plan) -> Result<(Vec<(String, IpAddr, Reach)>, Vec<(String, Arc<Vantage>)>), DockerError> {
+    async fn vantages_of(
+        &self,
+        plan: &Plan,
+        network: &Network,
+    ) -> Result<(Vec<(String, IpAddr, Reach)>, Vec<(String, Arc<Vantage>)>), DockerError> {
         let mut vantages = Vec::new();
         let mut helpers = Vec::new();
-        for (index, name) in plan.vantages.iter().enumerate() {
-            if index == 0 && self.is_near {
-                vantages.push((name.clone(), self.gateway, Reach::Local));
+        // The addresses of this machine that no vantage point has yet, one of each version of IP.
+        let mut own = [Some(network.gateway), network.gateway6].map(|gateway| gateway.filter(|_| self.is_near));
+        let mut place = 0;
+        for name in &plan.vantages {
+            let is_ipv6 = plan.over_ipv6.contains(name);
+            if let Some(address) = own[usize::from(is_ipv6)].take() {
+                vantages.push((name.clone(), address, Reach::Local));
                 continue;
             }
-            let place = if self.is_near { index - 1 } else { index };
-            let mut shared = self.vantages.lock().await;
+            let shared = if network.gateway6.is_some() { &self.dual_vantages } else { &self.vantages };
+            let mut shared = shared.lock().await;
             if shared.len() <= place {
-                let container = self.launch_own(&["idle"], Vec::new()).await?;
+                let container = self.launch_own(network, &["idle"], Vec::new()).await?;
                 let what = format!("the container of the vantage point `{name}`");
                 let (container, address) = with_address(container, &what).await?;
-                shared.push(Arc::new(Vantage { container, address }));
+                let address6 = if network.gateway6.is_some() { container.address6().await? } else { None };
+                shared.push(Arc::new(Vantage { container, address, address6 }));
             }
             if let Some(vantage) = shared.get(place) {
-                vantages.push((name.clone(), vantage.address, Reach::Container));
+                let address = vantage.address6.filter(|_| is_ipv6).unwrap_or(vantage.address);
+                vantages.push((name.clone(), address, Reach::Container));
                 helpers.push((name.clone(), vantage.clone()));
             }
+            place += 1;
         }
         Ok((vantages, helpers))
     }
@@ -360,6 +393,7 @@ impl DockerBackend {
     async fn start_mta(
         &self,
         mta: &dyn Mta,
+        network: &Network,
         server: &ServerPlan,
         vantages: BTreeMap<String, IpAddr>,
     ) -> Result<Container, DockerError> {
@@ -367,7 +401,7 @@ impl DockerBackend {
         if !image::exists(&self.docker, &image).await? {
             return Err(self.missing(&image));
         }
-        match self.launch(&image, &[], mta.files(server, &Vantages(vantages))).await {
+        match self.launch(&image, network, &[], mta.files(self.release, server, &Vantages(vantages))).await {
             Ok(container) => Ok(container),
             Err(LaunchError::NoImage) => Err(self.missing(&image)),
             Err(LaunchError::Engine(error)) => Err(error.into()),
@@ -378,19 +412,26 @@ impl DockerBackend {
         DockerError::ImagesMissing { image: image.to_string(), release: self.release }
     }
 
-    async fn start_own_server(&self, server: &ServerPlan, vantages: BTreeMap<String, IpAddr>) -> Result<Container, DockerError> {
+    async fn start_own_server(
+        &self,
+        network: &Network,
+        server: &ServerPlan,
+        vantages: BTreeMap<String, IpAddr>,
+    ) -> Result<Container, DockerError> {
         let order = ServerOrder { plan: server.clone(), sources: vantages };
         let content = serde_json::to_vec(&order).map_err(DockerError::Plan)?;
-        let arguments = ["serve", "--plan", PLAN, "--listen", "0.0.0.0:25"];
-        self.launch_own(&arguments, vec![File { path: PLAN, mode: 0o600, content }]).await
+        // Where there is IPv6, the one listener is for both.
+        let listen = if network.gateway6.is_some() { "[::]:25" } else { "0.0.0.0:25" };
+        let arguments = ["serve", "--plan", PLAN, "--listen", listen];
+        self.launch_own(network, &arguments, vec![File { path: PLAN, mode: 0o600, content }]).await
     }
 
     /// Runs mtalab itself in a container.
-    async fn launch_own(&self, arguments: &[&str], files: Vec<File>) -> Result<Container, DockerError> {
+    async fn launch_own(&self, network: &Network, arguments: &[&str], files: Vec<File>) -> Result<Container, DockerError> {
         let command: Vec<_> = [EXECUTABLE].iter().chain(arguments).map(|word| (*word).to_owned()).collect();
         for is_last in [false, true] {
             let image = self.own_image().await?;
-            match self.launch(&image, &command, files.clone()).await {
+            match self.launch(&image, network, &command, files.clone()).await {
                 Ok(container) => return Ok(container),
                 // Another run took it for an old one between two of our containers.
                 Err(LaunchError::NoImage) if !is_last => *self.own.lock().await = None,
@@ -410,12 +451,30 @@ impl DockerBackend {
         Ok(own.insert(image).clone())
     }
 
-    async fn launch(&self, image: &ImageName, command: &[String], files: Vec<File>) -> Result<Container, LaunchError> {
+    async fn launch(
+        &self,
+        image: &ImageName,
+        network: &Network,
+        command: &[String],
+        files: Vec<File>,
+    ) -> Result<Container, LaunchError> {
+        self.launch_with_hosts(image, network, command, files, &[]).await
+    }
+
+    /// The same with more names in its /etc/hosts.
+    async fn launch_with_hosts(
+        &self,
+        image: &ImageName,
+        network: &Network,
+        command: &[String],
+        files: Vec<File>,
+        hosts: &[(String, IpAddr)],
+    ) -> Result<Container, LaunchError> {
         let number = self.containers.fetch_add(1, Ordering::Relaxed);
         let name = format!("mtalab-{}-{number}", self.run);
         self.launching.fetch_add(1, Ordering::Relaxed);
         let started =
-            Container::start(&self.docker, image, &name, &self.network(), &self.labels, command, files, self.is_kept).await;
+            Container::start(&self.docker, image, &name, &network.name, &self.labels, command, files, hosts, self.is_kept).await;
         self.launching.fetch_sub(1, Ordering::Relaxed);
         started
     }
@@ -439,6 +498,11 @@ impl Drop for DockerBackend {
 }
 
 impl Running {
+    /// Where it listens for a client.
+    pub fn address_for(&self, source: IpAddr) -> SocketAddr {
+        self.address6.filter(|_| source.is_ipv6()).unwrap_or(self.address)
+    }
+
     /// Runs mtalab with these arguments in the container of a vantage point, and returns what it
     /// wrote to standard output.
     pub async fn exec(&self, vantage: &str, arguments: &[String], stdin: Option<&[u8]>) -> Result<Vec<u8>, DockerError> {

@@ -90,6 +90,18 @@ pub async fn answers(address: SocketAddr, sign: Sign) -> Result<(), String> {
     Err(format!("{seen}, for {} seconds", READY.as_secs()))
 }
 
+/// Waits until somebody listens there; an error says what was seen instead.
+pub(super) async fn accepts(address: SocketAddr) -> Result<(), String> {
+    let deadline = Instant::now() + READY;
+    loop {
+        match TcpStream::connect(address).await {
+            Ok(_) => return Ok(()),
+            Err(error) if Instant::now() >= deadline => return Err(format!("{error}, for {} seconds", READY.as_secs())),
+            Err(_) => tokio::time::sleep(PAUSE).await,
+        }
+    }
+}
+
 /// Returns once a container has ended.
 async fn ended(container: &Container) {
     loop {

@@ -75,7 +75,7 @@ impl LabKey {
     pub fn strong(kind: Key, slot: &str, mint: &Mint) -> Result<Self, PlanError> {
         let rsa = |size, bits| {
             let name = format!("rsa-{bits}-{slot}");
-            Self::strong_from_pem(&cached(&mint.kept_as(&name), || match mint.is_seeded() {
+            Self::from_pem(&cached(&mint.kept_as(&name), || match mint.is_seeded() {
                 false => Ok(KeyPair::generate_rsa_for(&PKCS_RSA_SHA256, size)?.serialize_pem()),
                 true => Ok(PrivateKey::new(&mut mint.rng_for(&name), bits)?.to_pkcs8_pem(LineEnding::LF)?.to_string()),
             })?)
@@ -200,7 +200,8 @@ impl LabKey {
         Ok(PrivateKey::from_pkcs8_pem(&self.to_pem()?)?)
     }
 
-    fn strong_from_pem(pem: &str) -> Result<Self, PlanError> {
+    /// A key that was written by [`to_pem`](Self::to_pem), of a kind that rcgen can hold.
+    pub fn from_pem(pem: &str) -> Result<Self, PlanError> {
         Ok(Self::Strong(KeyPair::from_pem(pem)?))
     }
 }

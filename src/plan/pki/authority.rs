@@ -12,7 +12,7 @@ use super::{
 };
 
 /// A CA of the lab: its certificate, and what it needs to sign.
-pub(super) struct Authority {
+pub(in super::super) struct Authority {
     params: CertificateParams,
     /// Its certificate in DER.
     pub der: Vec<u8>,

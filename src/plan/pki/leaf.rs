@@ -38,7 +38,7 @@ pub(super) fn leaf(scenario: &Scenario, key: &LabKey, mint: &Mint) -> Result<Cer
         (None, None) if fault.names == Some(NamesFault::Internal) => "EX01".to_owned(),
         (None, None) if fault.names == Some(NamesFault::Localhost) => "localhost".to_owned(),
         // Only the subject alternative names are at fault.
-        (None, None) if fault.names.is_some() => String::new(),
+        (None, None) if fault.names.is_some_and(|names| names != NamesFault::Empty) => String::new(),
         (None, None) => names.first().cloned().unwrap_or_default(),
     };
     let mut params = CertificateParams::default();
@@ -99,6 +99,7 @@ pub(super) fn leaf(scenario: &Scenario, key: &LabKey, mint: &Mint) -> Result<Cer
     if ![fault.self_signed, fault.private_ca, fault.unknown_ca].contains(&Some(true)) {
         let (access, lists) = revocation::pointers(About::Server, scenario);
         params.custom_extensions.push(access);
+        params.custom_extensions.extend(revocation::changes(About::Server, scenario));
         params.crl_distribution_points = lists;
     }
     if spec.must_staple == Some(true) {
@@ -152,6 +153,7 @@ fn odd_names(wrong: NamesFault, host: &str) -> Vec<(u64, Vec<u8>)> {
         }
         NamesFault::PublicWildcard => dns(&[host, "*.co.uk"]),
         NamesFault::Latin1 => vec![(DNS_NAME, [b"\xfc", host.as_bytes()].concat())],
+        NamesFault::Empty => dns(&[host, ""]),
         NamesFault::TrailingDot => dns(&[&format!("{host}.")]),
         NamesFault::Nul => dns(&[&format!("{host}\0.example.test")]),
         NamesFault::ULabel => dns(&[&idna::domain_to_unicode(host).0]),

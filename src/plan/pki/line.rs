@@ -48,7 +48,7 @@ pub(super) fn below(root: &Authority, owner: &str, scenario: &Scenario, mint: &M
         _ => {}
     }
 
-    let key = if fault.weak_signature.is_some() || scenario.certificate.signature.is_some() {
+    let key = if fault.weak_signature.is_some() || super::signs_by_choice(scenario) {
         // Only RSA signs with a broken hash that clients ever accepted, and with a padding of choice.
         LabKey::strong(Key::Rsa2048, "authority", mint)?
     } else if fault.issuer == Some(IssuerFault::SameKey) {

@@ -15,19 +15,23 @@ use time::OffsetDateTime;
 
 use super::{Credentials, PlanError, keys::LabKey, mint::Mint, publication::Publication};
 use crate::{
-    scenario::{AnchorFault, ChainFault, Faults, IssuerFault, Key, Scenario, SignatureScheme, SniFault},
+    scenario::{AnchorFault, ChainFault, Faults, FormFault, IssuerFault, Key, Scenario, SignatureScheme, SniFault},
     trust::TrustStore,
 };
-use authority::Authority;
+pub(super) use authority::Authority;
 use leaf::leaf;
+pub(super) use reissue::public_key_info;
 use reissue::{Body, Scheme};
 use revocation::{About, Issue};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+/// As long as the hash: the one length that TLS knows (RFC 8446, 4.2.3).
+const PSS_SALT: u8 = 32;
 /// Authorities outlive every certificate of the lab.
 const AUTHORITY_YEARS: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
 
 /// What a server presents.
+#[derive(Clone)]
 pub(super) struct Issued {
     pub first: Credentials,
     pub second: Option<Credentials>,
@@ -36,48 +40,66 @@ pub(super) struct Issued {
     pub publication: Option<Publication>,
     /// What is on the server's disk, where that is not what it presents.
     pub installed: Option<Vec<u8>>,
+    /// The root that its path leads to.
+    pub root: Vec<u8>,
 }
 
 /// Issues what the scenario's server presents, and what a checker is to trust.
 pub(super) fn issue(scenario: &Scenario, mint: &Mint) -> Result<(Issued, TrustStore), PlanError> {
-    let now = mint.now;
-    let fault = &scenario.fault;
-    let is = |flag: Option<bool>| flag == Some(true);
+    issue_below(&lab_root(scenario, mint)?, None, scenario, mint)
+}
+
+/// The root that checkers trust.
+pub(super) fn lab_root(scenario: &Scenario, mint: &Mint) -> Result<Authority, PlanError> {
+    let (now, fault) = (mint.now, &scenario.fault);
     let until = match (fault.root_expired, fault.root_expires_in) {
         (Some(ago), _) => now - ago.0,
         (None, Some(left)) => now + left.0,
         (None, None) => now + AUTHORITY_YEARS,
     };
-    let key_of_ca = |is_rsa: bool| if is_rsa { LabKey::strong(Key::Rsa2048, "authority", mint) } else { LabKey::ephemeral(mint) };
-    let is_sha1 = fault.issuer == Some(IssuerFault::Sha1);
-    let key_of_root = match fault.weak_root_key {
+    let key = match fault.weak_root_key {
         Some(bits) => LabKey::weak_rsa(bits, "root", mint)?,
-        None => key_of_ca(is_sha1)?,
+        None => key_of_ca(fault.issuer == Some(IssuerFault::Sha1), mint)?,
     };
-    let lab = Authority::root("mtalab lab root", key_of_root, until, mint)?;
+    Authority::root("mtalab lab root", key, until, mint)
+}
+
+fn key_of_ca(is_rsa: bool, mint: &Mint) -> Result<LabKey, PlanError> {
+    if is_rsa { LabKey::strong(Key::Rsa2048, "authority", mint) } else { LabKey::ephemeral(mint) }
+}
+
+/// Issues what one of several servers presents, whose correct paths lead to the same root; with the key of another one where
+/// the fault does not decide it.
+pub(super) fn issue_below(
+    lab: &Authority,
+    key_pem: Option<&str>,
+    scenario: &Scenario,
+    mint: &Mint,
+) -> Result<(Issued, TrustStore), PlanError> {
+    let now = mint.now;
+    let fault = &scenario.fault;
+    let is = |flag: Option<bool>| flag == Some(true);
+    let is_sha1 = fault.issuer == Some(IssuerFault::Sha1);
     let mut trust = TrustStore { name: "lab".to_owned(), public: true, anchors: vec![lab.der.clone().into()] };
     // One of a circle signs the certificate itself, with a weak hash or a padding of choice if so told: that takes RSA.
-    let signs_with_rsa = is_sha1 || fault.weak_signature.is_some() || scenario.certificate.signature.is_some();
-    let stranger = |name: &str| Authority::root(name, key_of_ca(signs_with_rsa)?, now + AUTHORITY_YEARS, mint);
+    let signs_with_rsa = is_sha1 || fault.weak_signature.is_some() || signs_by_choice(scenario);
+    let stranger = |name: &str| Authority::root(name, key_of_ca(signs_with_rsa, mint)?, now + AUTHORITY_YEARS, mint);
 
-    let (root, line) = if is(fault.private_ca) || is(fault.unknown_ca) {
-        let root = stranger("Example Corp private root")?;
-        let line = line::below(&root, "Example Corp private", scenario, mint)?;
-        (root, line)
-    } else {
-        let line = line::below(&lab, "mtalab lab", scenario, mint)?;
-        (lab, line)
-    };
-    let mut line = line;
+    let private = if is(fault.private_ca) || is(fault.unknown_ca) { Some(stranger("Example Corp private root")?) } else { None };
+    let (root, owner) = private.as_ref().map_or((lab, "mtalab lab"), |root| (root, "Example Corp private"));
+    let mut line = line::below(root, owner, scenario, mint)?;
     if let (Some(IssuerFault::SpelledOtherwise), Some(issuer)) = (fault.issuer, line.last_mut()) {
         issuer.spell_otherwise();
     }
-    let issuer = line.last().unwrap_or(&root);
+    let issuer = line.last().unwrap_or(root);
 
     let key = match (fault.weak_key, fault.odd_key) {
         (Some(bits), _) => LabKey::weak_rsa(bits, "server", mint)?,
         (None, Some(kind)) => LabKey::odd(kind, mint)?,
-        (None, None) => LabKey::strong(scenario.certificate.key.unwrap_or(Key::Rsa2048), "server", mint)?,
+        (None, None) => match key_pem {
+            Some(pem) => LabKey::from_pem(pem)?,
+            None => LabKey::strong(scenario.certificate.key.unwrap_or(Key::Rsa2048), "server", mint)?,
+        },
     };
     let mut params = leaf(scenario, &key, mint)?;
     // Private CAs do not have their certificates logged.
@@ -97,10 +119,15 @@ pub(super) fn issue(scenario: &Scenario, mint: &Mint) -> Result<(Issued, TrustSt
         None => {}
     }
 
-    let above_issuer = line.iter().rev().nth(1).unwrap_or(&root);
+    let above_issuer = line.iter().rev().nth(1).unwrap_or(root);
+    // Whoever asks for a CA's certificate gets the one of today.
+    let current = match fault.issuer_expired {
+        Some(_) => above_issuer.certify(issuer, now + AUTHORITY_YEARS / 2)?,
+        None => issuer.der.clone(),
+    };
     let issues = [
-        Issue { about: About::Server, certificate: &certificate, issuer },
-        Issue { about: About::Issuer, certificate: &issuer.der, issuer: above_issuer },
+        Issue { about: About::Server, certificate: &certificate, issuer, current: &current },
+        Issue { about: About::Issuer, certificate: &issuer.der, issuer: above_issuer, current: &above_issuer.der },
     ];
     let publication = revocation::publish(scenario, &issues, mint)?;
     let staple = revocation::staple(scenario, &issues[0], mint)?;
@@ -129,7 +156,7 @@ pub(super) fn issue(scenario: &Scenario, mint: &Mint) -> Result<(Issued, TrustSt
         }
         Some(ChainFault::ExpiredCrossCertificate) => {
             let former = Authority::root("mtalab lab former root", LabKey::ephemeral(mint)?, now - DAY * 40, mint)?;
-            [vec![certificate], above, vec![former.certify(&root, now - DAY * 40)?]].concat()
+            [vec![certificate], above, vec![former.certify(root, now - DAY * 40)?]].concat()
         }
         Some(ChainFault::BadAlternativeFirst | ChainFault::BadAlternativeLast) => {
             let mut chain = [vec![certificate], above, vec![root.certify_as_no_ca(issuer)?]].concat();
@@ -163,7 +190,12 @@ pub(super) fn issue(scenario: &Scenario, mint: &Mint) -> Result<(Issued, TrustSt
         _ if fault.other_certificate_to.is_some() => Some(nameless(&LabKey::strong(Key::Rsa2048, "appliance", mint)?, now)?),
         _ => None,
     };
-    Ok((Issued { first, second, nameless, publication, installed }, trust))
+    Ok((Issued { first, second, nameless, publication, installed, root: root.der.clone() }, trust))
+}
+
+/// Whether the server's certificate is signed with a padding of choice.
+fn signs_by_choice(scenario: &Scenario) -> bool {
+    scenario.certificate.signature.is_some() || scenario.fault.form == Some(FormFault::ShortSalt)
 }
 
 /// The certificate that comes after this one, as a CA issues it today.
@@ -184,7 +216,7 @@ fn finish(
 ) -> Result<Vec<u8>, PlanError> {
     let scheme = match (scenario.fault.weak_signature, scenario.certificate.signature) {
         (Some(hash), _) => Scheme::Weak(hash),
-        (None, Some(SignatureScheme::RsassaPss)) => Scheme::Pss,
+        (None, Some(SignatureScheme::RsassaPss)) => Scheme::Pss(PSS_SALT),
         (None, None) => Scheme::Same,
     };
     match (scenario.fault.form, scheme, info) {

@@ -4,7 +4,7 @@ use md5::Md5;
 use rcgen::SigningKey as _;
 use rsa::{Pkcs1v15Sign, pss::Pss};
 use sha1::Sha1;
-use sha2::{Digest as _, Sha256};
+use sha2::{Digest as _, Sha224, Sha256};
 use yasna::{Tag, models::ObjectIdentifier};
 
 use super::{
@@ -31,10 +31,12 @@ pub(super) enum Scheme {
     Same,
     /// RSASSA-PKCS1-v1_5 with a hash that no library signs with.
     Weak(WeakHash),
-    /// RSASSA-PSS with SHA-256 (RFC 4055, 3.1), by a key that may do either.
-    Pss,
+    /// RSASSA-PSS with SHA-256 and a salt of so many bytes (RFC 4055, 3.1), by a key that may do either.
+    Pss(u8),
 }
 
+/// The salt of those who leave out its length: that of SHA-1 (RFC 4055, 3.1).
+const SHORT_SALT: u8 = 20;
 /// The tag of the version: `[0] EXPLICIT`.
 const VERSION: u8 = 0xa0;
 /// id-ce-extKeyUsage as it stands in an extension.
@@ -90,6 +92,8 @@ impl Body {
                 let twice = self.extensions.iter().find(is_usage).ok_or(PlanError::Der)?.clone();
                 self.extensions.push(twice);
             }
+            FormFault::Version2 => self.version = Some(vec![VERSION, 3, 2, 1, 1]),
+            FormFault::ShortSalt => return self.sign(Scheme::Pss(SHORT_SALT), key, mint),
             FormFault::CorruptSignature | FormFault::TwoAlgorithms => {}
         }
         let outer = self.algorithm.clone();
@@ -121,7 +125,8 @@ impl Scheme {
             Self::Same => None,
             Self::Weak(WeakHash::Md5) => Some(algorithm(&[1, 2, 840, 113_549, 1, 1, 4], true)),
             Self::Weak(WeakHash::Sha1) => Some(algorithm(&[1, 2, 840, 113_549, 1, 1, 5], true)),
-            Self::Pss => Some(pss_algorithm()),
+            Self::Weak(WeakHash::Sha224) => Some(algorithm(&[1, 2, 840, 113_549, 1, 1, 14], true)),
+            Self::Pss(salt) => Some(pss_algorithm(salt)),
         }
     }
 
@@ -130,7 +135,11 @@ impl Scheme {
             Self::Same => key.sign(message)?,
             Self::Weak(WeakHash::Md5) => key.to_rsa()?.sign(Pkcs1v15Sign::new::<Md5>(), &Md5::digest(message))?,
             Self::Weak(WeakHash::Sha1) => key.to_rsa()?.sign(Pkcs1v15Sign::new::<Sha1>(), &Sha1::digest(message))?,
-            Self::Pss => key.to_rsa()?.sign_with_rng(&mut *mint.rng(), Pss::<Sha256>::new(), &Sha256::digest(message))?,
+            Self::Weak(WeakHash::Sha224) => key.to_rsa()?.sign(Pkcs1v15Sign::new::<Sha224>(), &Sha224::digest(message))?,
+            Self::Pss(salt) => {
+                let scheme = Pss::<Sha256>::new_with_salt(salt.into());
+                key.to_rsa()?.sign_with_rng(&mut *mint.rng(), scheme, &Sha256::digest(message))?
+            }
         })
     }
 }
@@ -147,8 +156,8 @@ fn algorithm(oid: &[u64], has_null: bool) -> Vec<u8> {
     })
 }
 
-/// id-RSASSA-PSS with SHA-256, MGF1 with SHA-256 and a salt of 32 bytes.
-fn pss_algorithm() -> Vec<u8> {
+/// id-RSASSA-PSS with SHA-256, MGF1 with SHA-256 and a salt of so many bytes.
+fn pss_algorithm(salt: u8) -> Vec<u8> {
     let sha256 = algorithm(&[2, 16, 840, 1, 101, 3, 4, 2, 1], true);
     let mgf1 = yasna::construct_der(|writer| {
         writer.write_sequence(|parts| {
@@ -162,7 +171,7 @@ fn pss_algorithm() -> Vec<u8> {
             parts.next().write_sequence(|parameters| {
                 parameters.next().write_tagged(Tag::context(0), |hash| hash.write_der(&sha256));
                 parameters.next().write_tagged(Tag::context(1), |mask| mask.write_der(&mgf1));
-                parameters.next().write_tagged(Tag::context(2), |salt| salt.write_u8(32));
+                parameters.next().write_tagged(Tag::context(2), |tagged| tagged.write_u8(salt));
             });
         });
     })
@@ -171,6 +180,15 @@ fn pss_algorithm() -> Vec<u8> {
 /// What is signed of a certificate: its first element.
 pub(super) fn signed_part(certificate: &[u8]) -> Result<Vec<u8>, PlanError> {
     elements(certificate)?.into_iter().next().ok_or(PlanError::Der)
+}
+
+/// The SubjectPublicKeyInfo of a certificate, in DER.
+pub(in super::super) fn public_key_info(certificate: &[u8]) -> Result<Vec<u8>, PlanError> {
+    /// `[0] EXPLICIT`: what does not begin with it is of version 1.
+    const VERSION: u8 = 0xa0;
+    let parts = elements(&signed_part(certificate)?)?;
+    let has_version = parts.first().and_then(|part| part.first()) == Some(&VERSION);
+    parts.into_iter().nth(if has_version { 6 } else { 5 }).ok_or(PlanError::Der)
 }
 
 fn signed(body: &[u8], algorithm: &[u8], signature: &[u8]) -> Vec<u8> {

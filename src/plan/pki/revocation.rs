@@ -40,6 +40,8 @@ const HOST: &str = "pki.lab.test";
 const NOBODY: &str = "nowhere.lab.test";
 /// id-pe-authorityInfoAccess, and what it names (RFC 5280, 4.2.2.1).
 const AUTHORITY_INFO_ACCESS: &[u64] = &[1, 3, 6, 1, 5, 5, 7, 1, 1];
+/// id-ce-freshestCRL (RFC 5280, 4.2.1.15).
+const FRESHEST_CRL: &[u64] = &[2, 5, 29, 46];
 const OCSP: &[u64] = &[1, 3, 6, 1, 5, 5, 7, 48, 1];
 const CA_ISSUERS: &[u64] = &[1, 3, 6, 1, 5, 5, 7, 48, 2];
 /// id-sha1, which names issuers, and ecdsa-with-SHA256 and sha256WithRSAEncryption, which sign.
@@ -89,6 +91,33 @@ pub(super) fn pointers(about: About, scenario: &Scenario) -> (CustomExtension, V
     (CustomExtension::from_oid_content(AUTHORITY_INFO_ACCESS, content), lists)
 }
 
+/// Where the certificate says that the changes since the last list are (RFC 5280, 4.2.1.15); none where the CA has no such list.
+pub(super) fn changes(about: About, scenario: &Scenario) -> Option<CustomExtension> {
+    if scenario.revocation != Some(RevocationSource::CrlAndChanges) {
+        return None;
+    }
+    let place = url(scenario, &format!("/{}-changes.crl", about.name()));
+    // A list of one point with a full name of one URI.
+    let content = yasna::construct_der(|writer| {
+        writer.write_sequence(|points| {
+            points.next().write_sequence(|point| {
+                point.next().write_tagged_implicit(Tag::context(0), |name: DERWriter| {
+                    name.write_sequence(|name| {
+                        name.next().write_tagged_implicit(Tag::context(0), |names: DERWriter| {
+                            names.write_sequence(|names| {
+                                names
+                                    .next()
+                                    .write_tagged_implicit(Tag::context(6), |uri: DERWriter| uri.write_ia5_string(&place));
+                            });
+                        });
+                    });
+                });
+            });
+        });
+    });
+    Some(CustomExtension::from_oid_content(FRESHEST_CRL, content))
+}
+
 fn url(scenario: &Scenario, path: &str) -> String {
     let host = if scenario.fault.publishing == Some(PublishingFault::Unreachable) { NOBODY } else { HOST };
     format!("http://{host}{path}")
@@ -116,6 +145,8 @@ pub(super) struct Issue<'a> {
     pub about: About,
     pub certificate: &'a [u8],
     pub issuer: &'a Authority,
+    /// The CA's certificate as it is published, in DER.
+    pub current: &'a [u8],
 }
 
 /// What is to be had from the CA's web server; none where the scenario asks for nothing of it.
@@ -138,8 +169,8 @@ pub(super) fn publish(scenario: &Scenario, issues: &[Issue<'_>], mint: &Mint) ->
             };
             resources.push(Published { path, media_type, answer });
         };
-        let above = if fault == Some(PublishingFault::ForeignSigner) { &foreign } else { issue.issuer };
-        add(issuer_path(issue.about), "application/pkix-cert", above.der.clone());
+        let above = if fault == Some(PublishingFault::ForeignSigner) { &foreign.der } else { issue.current };
+        add(issuer_path(issue.about), "application/pkix-cert", above.to_vec());
         if source.has_ocsp() {
             let answer = Answer { is_delegated: source == RevocationSource::DelegatedOcsp, ..Answer::of(scenario, issue) };
             let response = answer.published(fault).sign(issue, &foreign, mint)?;

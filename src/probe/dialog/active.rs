@@ -11,9 +11,12 @@ use tokio_rustls::client::TlsStream;
 
 use super::{Dialog, QUIT_PATIENCE, seen};
 use crate::{
-    facts::{Failure, Injection, Transaction},
+    facts::{Failure, Injection, Observed, Session, Transaction},
     name::Name,
-    probe::{failure::io_failure, handshake},
+    probe::{
+        failure::{io_failure, why_no_tls},
+        handshake,
+    },
     smtp::Reply,
     wire::WireText,
 };
@@ -24,12 +27,17 @@ const INJECTION_PATIENCE: Duration = Duration::from_secs(2);
 impl<'a> Dialog<'a, TcpStream> {
     /// Sends a command along with STARTTLS, and listens whether it is answered: by whom it came the server cannot know.
     /// None where the server hangs up on the two, which it may do by accident.
-    pub(in crate::probe) async fn inject(mut self, name: &Name, ehlo: &str) -> Result<Option<Injection>, Failure> {
-        if !self.greeted(ehlo).await?.offers("STARTTLS") {
-            return Err(Failure::Tls("STARTTLS was not offered".to_owned()));
-        }
+    pub(in crate::probe) async fn inject(
+        mut self,
+        name: &Name,
+        ehlo: &str,
+        commands: usize,
+        session: &mut Session,
+    ) -> Result<Option<Injection>, Failure> {
+        self.offered(ehlo, session).await?;
         let asked = Instant::now();
-        self.stream.write_all(b"STARTTLS\r\nNOOP\r\n").await.map_err(|error| io_failure(&error))?;
+        let wire = format!("STARTTLS\r\n{}", "NOOP\r\n".repeat(commands));
+        self.stream.write_all(wire.as_bytes()).await.map_err(|error| io_failure(&error))?;
         let reply = match self.read_reply(self.patience.reply).await {
             Err(Failure::Closed | Failure::Reset) => return Ok(None),
             reply => reply?,
@@ -41,8 +49,13 @@ impl<'a> Dialog<'a, TcpStream> {
                 self.leave().await;
                 return Ok(Some(Injection::BrokeOff));
             }
-            _ => return Err(Failure::Throttled(reply)),
+            // A temporary reply is no word about the two together, and counts as it would alone.
+            _ => {
+                session.starttls = Observed::Seen(reply.clone());
+                return Err(why_no_tls(session));
+            }
         }
+        session.starttls = Observed::Seen(reply);
         if !self.buffer.is_empty() {
             return match self.before_tls() {
                 Failure::Unsolicited(answer) => Ok(Some(Injection::AnsweredInClear(answer))),
@@ -61,23 +74,55 @@ impl<'a> Dialog<'a, TcpStream> {
         answer.map(Some)
     }
 
+    /// Sends STARTTLS alone: whether nothing more comes with the reply to it.
+    pub(in crate::probe) async fn alone(mut self, ehlo: &str, session: &mut Session) -> Result<(), Failure> {
+        match self.until_starttls(ehlo, session).await {
+            true => Ok(()),
+            false => Err(why_no_tls(session)),
+        }
+    }
+
+    /// Up to a reply to EHLO that offers STARTTLS.
+    async fn offered(&mut self, ehlo: &str, session: &mut Session) -> Result<(), Failure> {
+        if self.greeted(ehlo, session).await?.offers("STARTTLS") {
+            return Ok(());
+        }
+        self.leave().await;
+        session.starttls = Observed::NotAttempted("STARTTLS was not offered".to_owned());
+        Err(why_no_tls(session))
+    }
+
     /// Begins a mail transaction, then TLS, and asks whether the transaction is still open.
-    pub(in crate::probe) async fn transaction(mut self, name: &Name, ehlo: &str) -> Result<Transaction, Failure> {
-        self.greeted(ehlo).await?;
+    pub(in crate::probe) async fn transaction(
+        mut self,
+        name: &Name,
+        ehlo: &str,
+        session: &mut Session,
+    ) -> Result<Transaction, Failure> {
+        self.offered(ehlo, session).await?;
         let reply = seen(self.ask("MAIL FROM:<>").await)?;
         if !reply.is_positive() {
             self.leave().await;
-            return if reply.is_transient() { Err(Failure::Throttled(reply)) } else { Ok(Transaction::NotBegun(reply)) };
+            // Exchange demands TLS with a temporary reply.
+            let is_put_off = reply.is_transient() && !reply.demands_tls();
+            return if is_put_off { Err(Failure::Throttled(reply)) } else { Ok(Transaction::NotBegun(reply)) };
         }
         // Some servers take a second one at any time: how this one minds it is seen here, to be known again.
         let nested = seen(self.ask("MAIL FROM:<>").await)?;
         let reply = seen(self.ask("STARTTLS").await)?;
         if !reply.is_positive() {
             self.leave().await;
-            return Ok(Transaction::NoTls(reply));
+            if !reply.is_transient() {
+                return Ok(Transaction::NoTls(reply));
+            }
+            session.starttls = Observed::Seen(reply);
+            return Err(why_no_tls(session));
         }
+        session.starttls = Observed::Seen(reply);
         if !self.buffer.is_empty() {
-            return Err(self.before_tls());
+            let failure = self.before_tls();
+            session.tls = Observed::Failed(failure.clone());
+            return Err(failure);
         }
         let mut inside = self.inside(name).await?;
         let reply = seen(inside.ask("MAIL FROM:<>").await)?;
@@ -91,7 +136,7 @@ impl<'a> Dialog<'a, TcpStream> {
         let Self { stream, patience, is_implicit, transcript, start, .. } = self;
         let result = handshake::connect(stream, &handshake::Wanted::usual(name), patience.handshake).await;
         let (stream, _) = result.outcome?;
-        Ok(Dialog { stream, buffer: Vec::new(), patience, is_implicit, transcript, start, is_over: false, bytes: 0 })
+        Ok(Dialog::inside_tls(stream, patience, is_implicit, transcript, start))
     }
 }
 
@@ -106,17 +151,45 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Dialog<'_, S> {
             Err(failure) => return Err(failure),
         }
         let first = seen(self.ask(&format!("EHLO {ehlo}")).await)?;
-        // Keywords answer EHLO. One line alone may be the answer to the other, and that to EHLO as late as patience lasts.
-        let is_to_ehlo = first.code == 250 && first.lines.len() > 1;
-        match self.read_reply(if is_to_ehlo { patience } else { self.patience.reply }).await {
+        // Keywords answer EHLO, and replies come in the order of the commands: the one before got none, whatever comes behind.
+        let has_keywords = |reply: &Reply| reply.code == 250 && reply.lines.len() > 1;
+        if has_keywords(&first) {
+            return Ok(Injection::Discarded);
+        }
+        // One line alone may be the answer to the other, and that to EHLO as late as patience lasts.
+        match self.read_reply(self.patience.reply).await {
             Ok(second) if second.code == 421 => Err(Failure::Throttled(second)),
-            Ok(_) => answered(first),
+            Ok(second) if has_keywords(&second) || first.code != 250 => {
+                // Who answers EHLO twice does so again.
+                match self.answers_twice(patience, ehlo).await? {
+                    true => Ok(Injection::Discarded),
+                    false => answered(first),
+                }
+            }
+            // Either may be the answer to EHLO, and the other something that was not asked for.
+            Ok(second) => Err(Failure::Unsolicited(WireText::from(second.to_string()))),
             // It waits for the next command.
             Err(Failure::TimedOut { .. }) if first.code == 250 => {
                 self.is_over = false;
                 Ok(Injection::Discarded)
             }
             Err(Failure::TimedOut { .. }) => Err(Failure::EhloRefused(first)),
+            Err(failure) => Err(failure),
+        }
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Dialog<'_, S> {
+    /// Whether one EHLO gets two replies.
+    async fn answers_twice(&mut self, patience: Duration, ehlo: &str) -> Result<bool, Failure> {
+        seen(self.ask(&format!("EHLO {ehlo}")).await)?;
+        match self.read_reply(patience).await {
+            Ok(reply) if reply.code == 421 => Err(Failure::Throttled(reply)),
+            Ok(_) => Ok(true),
+            Err(Failure::TimedOut { .. }) => {
+                self.is_over = false;
+                Ok(false)
+            }
             Err(failure) => Err(failure),
         }
     }
@@ -177,6 +250,8 @@ mod tests {
     #[case("503 5.5.1 Send EHLO first", &[], "answered")]
     #[case("354 go", &[], "answered")]
     #[case("", &["250 2.0.0 Ok", "250-mx", "250 SIZE"], "answered")]
+    #[case("", &["250-mx", "250 SIZE", "250 spurious"], "discarded")]
+    #[case("", &["250 mx", "250 spurious"], "unknown")]
     #[case("", &["250 2.0.0 Ok", "421 4.4.2 closing"], "unknown")]
     #[case("", &["502 5.5.1 what"], "unknown")]
     #[case("421 4.4.2 closing", &[], "unknown")]
@@ -190,17 +265,36 @@ mod tests {
         #[case] expected: &str,
         #[values(true, false)] is_whole: bool,
     ) {
-        let (stream, mut server) = tokio::io::duplex(4096);
         // What is cut off is no answer, and no silence.
         let end = if is_whole { "\r\n" } else { "" };
-        if !at_once.is_empty() {
-            server.write_all(format!("{at_once}{end}").as_bytes()).await.unwrap();
-        }
-        let to_ehlo: String = to_ehlo.iter().map(|line| format!("{line}\r\n")).collect();
+        let at_once = if at_once.is_empty() { String::new() } else { format!("{at_once}{end}") };
+        // The second time nothing is left to be answered but EHLO.
+        let again: Vec<&str> = to_ehlo.iter().copied().skip_while(|line| !line.starts_with("250-")).collect();
+        let found = listened(&at_once, [to_ehlo, &again]).await;
+        assert_eq!(found, if is_whole || at_once.is_empty() { expected } else { "unknown" });
+    }
+
+    /// Some answer EHLO twice, whatever came before TLS.
+    #[tokio::test]
+    async fn who_answers_every_ehlo_twice_has_read_nothing() {
+        let twice = &["250 mx", "250-mx", "250 SIZE"][..];
+        assert_eq!(listened("", [twice, twice]).await, "discarded");
+        assert_eq!(listened("", [twice, &["250-mx", "250 SIZE"]]).await, "answered");
+        assert_eq!(listened("", [twice, &["250-mx", "250 SIZE", "421 4.4.2 closing"]]).await, "unknown");
+    }
+
+    /// What is made of a server that says these things at once, and those to one EHLO and the next.
+    async fn listened(at_once: &str, to_ehlo: [&[&str]; 2]) -> &'static str {
+        let (stream, mut server) = tokio::io::duplex(4096);
+        server.write_all(at_once.as_bytes()).await.unwrap();
+        let replies = to_ehlo.map(|lines| lines.iter().map(|line| format!("{line}\r\n")).collect::<String>());
         let serve = tokio::spawn(async move {
-            let mut command = [0; 512];
-            let _ = server.read(&mut command).await;
-            server.write_all(to_ehlo.as_bytes()).await.unwrap();
+            for reply in replies {
+                let mut command = [0; 512];
+                let _ = server.read(&mut command).await;
+                // Who has heard enough has gone.
+                let _ = server.write_all(reply.as_bytes()).await;
+            }
             tokio::time::sleep(Duration::from_secs(3600)).await;
         });
         let patience = Patience::lab().waiting(Duration::from_millis(250));
@@ -214,14 +308,15 @@ mod tests {
             start,
             is_over: false,
             bytes: 0,
+            listens: Duration::ZERO,
         };
         let found = match dialog.listen(Duration::from_millis(100), "me.example.org").await {
             Ok(Injection::Discarded) => "discarded",
             Ok(_) => "answered",
             Err(_) => "unknown",
         };
-        assert_eq!(found, if is_whole || at_once.is_empty() { expected } else { "unknown" });
         serve.abort();
+        found
     }
 
     #[rstest]

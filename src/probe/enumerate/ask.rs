@@ -6,14 +6,14 @@ use std::{
         Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU32, Ordering},
     },
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use tokio::{net::TcpStream, time::timeout};
 
-use super::shape::Bearing;
+use super::{middle::Middle, shape::Bearing};
 use crate::{
-    facts::{Failure, Question, Refusal, Sni, Target, Turns},
+    facts::{Beginnings, Failure, Question, Refusal, Session, Sni, Switch, Target, Turns},
     hello::{ClientHello, Flight},
     probe::{
         Patience,
@@ -23,7 +23,7 @@ use crate::{
         handshake::{Handshake, Wanted},
         timed_out,
     },
-    smtp::{ClientName, Reply},
+    smtp::ClientName,
     tls::{Alert, Version},
 };
 
@@ -45,13 +45,12 @@ pub(in crate::probe) struct Asker<'a> {
     heard: Mutex<Vec<Heard>>,
     bearing: Mutex<Bearing>,
     connections: AtomicU32,
-    /// In how many of them STARTTLS was offered, and in how many not.
-    offered: AtomicU32,
-    missing: AtomicU32,
-    /// In how many it was accepted when asked for, in how many refused, and the last refusal.
-    accepted: AtomicU32,
-    declined: AtomicU32,
-    refusal: Mutex<Option<Reply>>,
+    /// How many connections of the view were opened before.
+    before: u32,
+    /// How they began.
+    beginnings: Mutex<Beginnings>,
+    /// Whether the server was ready for TLS, for each connection that showed it, by its number in the view.
+    readiness: Mutex<Vec<(u32, bool)>>,
     /// The refusals without words that were found out to be some, each once.
     wordless: Mutex<Vec<Refusal>>,
     /// The offers that were refused, each as it was asked.
@@ -60,6 +59,10 @@ pub(in crate::probe) struct Asker<'a> {
     has_lost: AtomicBool,
     /// How many were.
     regained: AtomicU32,
+    /// Whether the next hello waits, to see whether the server speaks before it.
+    listens: AtomicBool,
+    /// What became of hellos of 256 to 511 bytes.
+    pub(super) middle: Middle,
 }
 
 /// An answer in TLS, and what it answered.
@@ -152,6 +155,7 @@ impl<'a> Asker<'a> {
         ehlo: Option<&'a ClientName>,
         patience: &'a Patience,
         budget: &'a Budget,
+        before: u32,
     ) -> Self {
         Self {
             target,
@@ -163,16 +167,21 @@ impl<'a> Asker<'a> {
             heard: Mutex::default(),
             bearing: Mutex::default(),
             connections: AtomicU32::new(0),
-            offered: AtomicU32::new(0),
-            missing: AtomicU32::new(0),
-            accepted: AtomicU32::new(0),
-            declined: AtomicU32::new(0),
-            refusal: Mutex::default(),
+            before,
+            beginnings: Mutex::default(),
+            readiness: Mutex::default(),
             wordless: Mutex::default(),
             refused: Mutex::default(),
             has_lost: AtomicBool::new(false),
             regained: AtomicU32::new(0),
+            listens: AtomicBool::new(false),
+            middle: Middle::default(),
         }
+    }
+
+    /// Waits with the next hello: an alert was heard, and it may not have been the answer to one.
+    pub(super) fn listen(&self) {
+        self.listens.store(true, Ordering::Relaxed);
     }
 
     /// How many connections were opened.
@@ -180,15 +189,17 @@ impl<'a> Asker<'a> {
         self.connections.load(Ordering::Relaxed)
     }
 
-    /// How often STARTTLS was offered in them.
-    pub(super) fn starttls(&self) -> Turns {
-        Turns { yes: self.offered.load(Ordering::Relaxed), no: self.missing.load(Ordering::Relaxed) }
+    /// How one more connection of the view began, by its number from 1 on.
+    pub(in crate::probe) fn began(&self, number: u32, session: Session) {
+        lock(&self.readiness).extend(session.readiness().map(|is_ready| (number, is_ready)));
+        lock(&self.beginnings).add(number, session);
     }
 
-    /// How often it was accepted when asked for, and the last refusal.
-    pub(super) fn answers(&self) -> (Turns, Option<Reply>) {
-        let turns = Turns { yes: self.accepted.load(Ordering::Relaxed), no: self.declined.load(Ordering::Relaxed) };
-        (turns, lock(&self.refusal).clone())
+    /// How all of them began; `earlier` is what the sessions before them showed of the server's readiness.
+    pub(in crate::probe) fn beginnings(&self, earlier: &[(u32, bool)]) -> Beginnings {
+        let mut order = [earlier, &lock(&self.readiness)].concat();
+        order.sort_unstable();
+        Beginnings { switch: Switch::of(&order), ..lock(&self.beginnings).clone() }
     }
 
     /// How many hellos were answered, and how many of them were lost before.
@@ -207,6 +218,17 @@ impl<'a> Asker<'a> {
         lock(&self.refused).clone()
     }
 
+    /// Forgets refusals that were not about what was offered.
+    pub(super) fn forget(&self, is_meant: impl Fn(&ClientHello) -> bool) {
+        lock(&self.heard).retain(|heard| heard.has_chosen() || !is_meant(&heard.asked));
+        lock(&self.refused).retain(|hello| !is_meant(hello));
+    }
+
+    /// How refusals without words were worded, where hellos were lost by chance as well.
+    pub(super) fn in_two_minds(&self) -> Option<Refusal> {
+        lock(&self.wordless).first().copied().filter(|_| self.has_lost.load(Ordering::Relaxed))
+    }
+
     /// What the server is known to bear in a hello.
     pub(super) fn bearing(&self) -> Bearing {
         *lock(&self.bearing)
@@ -216,13 +238,8 @@ impl<'a> Asker<'a> {
         change(&mut lock(&self.bearing));
     }
 
-    /// Whether refusals without words were believed, although hellos were lost by chance as well.
-    pub(super) fn is_in_two_minds(&self) -> bool {
-        !lock(&self.wordless).is_empty() && self.has_lost.load(Ordering::Relaxed)
-    }
-
-    /// Asks until there is an answer, or patience ends: then the last failure.
-    pub(super) async fn ask(&self, hello: &ClientHello, sni: Sni, tally: &mut Tally) -> Result<Said, Failure> {
+    /// Asks with just that hello until there is an answer, or patience ends: then the last failure.
+    pub(super) async fn ask_as_it_is(&self, hello: &ClientHello, sni: Sni, tally: &mut Tally) -> Result<Said, Failure> {
         let mut failures: Vec<Failure> = Vec::new();
         loop {
             match self.ask_once(hello, sni, tally).await {
@@ -233,7 +250,9 @@ impl<'a> Asker<'a> {
                 }
                 Ok(said) => {
                     self.has_lost.fetch_or(!failures.is_empty(), Ordering::Relaxed);
-                    self.regained.fetch_add(u32::try_from(failures.len()).unwrap_or(u32::MAX), Ordering::Relaxed);
+                    // What was said in the clear is counted by how the connection began.
+                    let lost = failures.iter().filter(|failure| failure.in_clear().is_none()).count();
+                    self.regained.fetch_add(u32::try_from(lost).unwrap_or(u32::MAX), Ordering::Relaxed);
                     if matches!(said, Said::Refused(Refusal::Alert(_), _)) {
                         lock(&self.refused).push(hello.clone());
                     }
@@ -317,35 +336,27 @@ impl<'a> Asker<'a> {
         self.patience.watch.asks(&tally.what);
         let permit = self.budget.permit().await.map_err(Lost::for_good)?;
         let number = self.connections.fetch_add(1, Ordering::Relaxed);
+        // A tenth of the first pause: as long as anybody waits that was dropped.
+        let is_listening = self.listens.swap(false, Ordering::Relaxed);
+        let listens = if is_listening { self.patience.backoff / 10 } else { Duration::ZERO };
         let exchange = async {
             let (stream, ehlo) = match self.connect().await {
                 Ok(connected) => connected,
                 Err(failure) => {
-                    return Exchange { flight: Err(failure), began_tls: false, bytes: 0, is_offered: None, starttls: None };
+                    return Exchange::none(failure);
                 }
             };
             Dialog::new(stream, self.patience, self.target.is_implicit())
+                .listening(listens)
                 .exchange(&ehlo, &hello.to_bytes(), asked_version(hello))
                 .await
         };
-        let Exchange { flight, began_tls, bytes, is_offered, starttls } = tokio::select! {
+        let Exchange { flight, began_tls, bytes, session } = tokio::select! {
             exchange = exchange => exchange,
-            () = self.patience.watch.stopped() => Exchange { flight: Err(interrupted()), began_tls: false, bytes: 0, is_offered: None, starttls: None },
+            () = self.patience.watch.stopped() => Exchange::none(interrupted()),
         };
         tally.bytes += bytes;
-        match is_offered {
-            Some(true) => _ = self.offered.fetch_add(1, Ordering::Relaxed),
-            Some(false) => _ = self.missing.fetch_add(1, Ordering::Relaxed),
-            None => {}
-        }
-        match starttls {
-            Some(reply) if reply.is_positive() => _ = self.accepted.fetch_add(1, Ordering::Relaxed),
-            Some(reply) if reply.refuses_starttls() => {
-                self.declined.fetch_add(1, Ordering::Relaxed);
-                *lock(&self.refusal) = Some(reply);
-            }
-            _ => {}
-        }
+        self.began(self.before + number + 1, session);
         let said = flight.and_then(|flight| {
             if let Some(what) = hello.unoffered(&flight) {
                 return Err(Failure::Tls(format!("the server chose {what}, which was not offered")));
@@ -361,6 +372,9 @@ impl<'a> Asker<'a> {
             }
             Err(failure) => {
                 tally.unanswered += 1;
+                if failure.is_unasked_alert() {
+                    self.listen();
+                }
                 if began_tls { permit.lost(failure) } else { permit.turned_away(failure) }
             }
         }
@@ -373,10 +387,14 @@ impl<'a> Asker<'a> {
         loop {
             self.patience.watch.asks(&tally.what);
             let permit = self.budget.permit().await?;
-            self.connections.fetch_add(1, Ordering::Relaxed);
+            let number = self.connections.fetch_add(1, Ordering::Relaxed);
             let shaken = async {
                 let (stream, ehlo) = self.connect().await?;
-                Dialog::new(stream, self.patience, self.target.is_implicit()).shake(&ehlo, wanted).await
+                let mut session = Session::not_attempted("the dialog did not get that far");
+                let shaken =
+                    Dialog::new(stream, self.patience, self.target.is_implicit()).shake(&ehlo, wanted, &mut session).await;
+                self.began(self.before + number + 1, session);
+                shaken
             };
             let shaken = tokio::select! {
                 shaken = shaken => shaken,
@@ -452,7 +470,7 @@ impl Lost {
 /// What a loss would mean if it were no accident: Schannel closes the connection where others send an alert, Courier says
 /// close_notify first, OpenSSL finds an internal error where a version has no hash that it may sign with, and Java calls a
 /// hello unexpected that has no group for it.
-fn without_words(failure: &Failure) -> Option<Refusal> {
+pub(super) fn without_words(failure: &Failure) -> Option<Refusal> {
     const NO_WORDS: [Alert; 4] = [Alert::CLOSE_NOTIFY, Alert::UNEXPECTED_MESSAGE, Alert::DECODE_ERROR, Alert::INTERNAL_ERROR];
     match failure {
         Failure::Closed | Failure::Reset => Some(Refusal::Closed),

@@ -15,12 +15,14 @@ use crate::{
         handshake::{Handshake, Wanted},
         possession,
     },
-    tls::{Authentication, Suite, Version},
+    tls::{Alert, Authentication, Suite, Version},
     wire::WireText,
 };
 
 /// A protocol that no mail server speaks, and that web servers do (RFC 7301, 6).
 const FOREIGN_PROTOCOL: &[u8] = b"h2";
+
+const NO_APPLICATION_PROTOCOL: Alert = Alert(120);
 
 impl Asker<'_> {
     /// The chain that is sent to another server name, asked in the clear. The suites go in the order given; with the
@@ -35,27 +37,28 @@ impl Asker<'_> {
             Sni::None => "no server name",
             _ => "a foreign server name",
         });
-        let hello = self.hello(offer.version, suites, sni);
-        let said = self.ask(&hello, sni, &mut tally).await;
+        let mut hello = self.hello(offer.version, suites, sni);
+        let mut said = self.ask(&hello, sni, &mut tally).await;
         let chosen = match &said {
             Ok(Said::Took(flight)) => flight.hello.as_ref().map(|hello| hello.suite),
             _ => None,
         };
         let choice = chosen.map(|chosen| Choice { offered: suites.to_vec(), chosen });
+        // Behind another name may be another kind of certificate, or other versions: only who takes nothing refuses the name.
+        for (version, wider) in [(offer.version, self.certified_suites()), (Version::Tls13, Suite::tls13())] {
+            if !matches!(said, Ok(Said::Refused(refusal, _)) if refusal != Refusal::Alert(Alert::UNRECOGNIZED_NAME)) {
+                break;
+            }
+            hello = self.hello(version, &wider, sni);
+            said = self.ask(&hello, sni, &mut tally).await;
+        }
         (served(said, &hello, Authentication::Any, sni), choice, tally.into_question())
     }
 
-    /// The chain for suites of one kind of certificate, asked in the clear.
-    pub(super) async fn other_certificate(
-        &self,
-        offer: &VersionOffer,
-        wanted: Authentication,
-    ) -> (ServedChain, Option<Question>) {
-        let mut tally = Tally::new("the other certificate");
-        let suites: Vec<_> = super::shape::suites().into_iter().filter(|suite| suite.authentication() == wanted).collect();
-        let hello = self.hello(offer.version, &suites, Sni::Target);
-        let said = self.ask(&hello, Sni::Target, &mut tally).await;
-        (served(said, &hello, wanted, Sni::Target), tally.into_question())
+    /// All suites where the server bears them, the common ones else; those with a certificate first.
+    fn certified_suites(&self) -> Vec<Suite> {
+        let (bearing, all) = (self.bearing(), super::shape::certificate_first());
+        if bearing.many_suites && bearing.large { all } else { all.into_iter().filter(super::shape::is_common).collect() }
     }
 
     /// What becomes of an ALPN offer, asked in the clear; in two records, so that a server which cannot bear that is found
@@ -67,9 +70,14 @@ impl Asker<'_> {
         let cut = ClientHello { in_two_records: true, ..whole.clone() };
         let mut said = self.ask(&cut, Sni::Target, &mut tally).await;
         let mut intolerance = None;
-        if matches!(said, Err(_) | Ok(Said::Refused(Refusal::Closed, _))) {
+        let is_alert = |said: &Result<Said, Failure>| matches!(said, Ok(Said::Refused(Refusal::Alert(_), _)));
+        let is_cut_refused = is_alert(&said);
+        let is_about_alpn = matches!(said, Ok(Said::Refused(Refusal::Alert(NO_APPLICATION_PROTOCOL), _)));
+        if !is_about_alpn && matches!(said, Err(_) | Ok(Said::Refused(Refusal::Closed | Refusal::Alert(_), _))) {
             said = self.ask(&whole, Sni::Target, &mut tally).await;
-            if matches!(said, Ok(Said::Took(_) | Said::Refused(Refusal::Alert(_) | Refusal::OtherVersion(_), _))) {
+            let is_answered = matches!(said, Ok(Said::Took(_) | Said::Refused(Refusal::Alert(_) | Refusal::OtherVersion(_), _)));
+            // Who sends the alert to the whole of it as well refuses ALPN.
+            if is_answered && !(is_cut_refused && is_alert(&said)) {
                 intolerance = self.contrast(HelloTrait::Fragmented, offer.version, &mut tally).await;
             } else if let Err(failure) = said.as_ref()
                 && !matches!(failure, Failure::Local(_))
@@ -247,7 +255,7 @@ pub(super) fn kind_of(key: KeyAlgorithm) -> Authentication {
 }
 
 /// What an answer to one way of asking says of the chain.
-fn served(said: Result<Said, Failure>, asked: &ClientHello, wanted: Authentication, sni: Sni) -> ServedChain {
+pub(super) fn served(said: Result<Said, Failure>, asked: &ClientHello, wanted: Authentication, sni: Sni) -> ServedChain {
     let without = |answer: Observed<Answer>, why: &str| ServedChain {
         authentication: wanted,
         sni,
@@ -264,7 +272,10 @@ fn served(said: Result<Said, Failure>, asked: &ClientHello, wanted: Authenticati
             let heard = Heard { asked: asked.clone(), sni, flight: *flight, number: 0 };
             evidence::chain(&heard).unwrap_or_else(|| ServedChain {
                 version,
-                ..without(Observed::Seen(Answer::Accepted), "the suite goes without a certificate")
+                ..without(
+                    Observed::Seen(Answer::Accepted),
+                    if version == Some(Version::Tls13) { "TLS 1.3 encrypts it" } else { "the suite goes without a certificate" },
+                )
             })
         }
     }

@@ -1,23 +1,36 @@
-//! The depth between one handshake and complete lists: about a dozen questions, each for a group of things.
+//! The depth between one handshake and complete lists: about a dozen questions, each for a group of things. A question takes as many
+//! connections as there are answers to it, and each refusal is asked for once more: two or three dozen in all.
+
+use std::cmp::Reverse;
 
 use super::{
     Errand, First, Note,
     ask::{Asker, Said, Tally},
     behind_tls13, evidence,
-    extras::certified,
-    groups_without_asking, main_version, reusable, run, shape, write_first, write_version,
+    extras::{certified, served},
+    groups_without_asking,
+    lists::not_offered,
+    main_version, reusable, run, shape, write_first, write_version,
 };
 use crate::{
-    facts::{Failure, GroupList, Offers, SchemeList, Session, Sni, VersionOffer},
+    facts::{GroupList, Offers, SchemeList, ServedChain, Session, Sni, VersionOffer},
     tls::{Authentication, Suite, SuiteFamily, Version},
 };
 
-/// Families that nobody should offer, asked for together.
-const WEAK: [SuiteFamily; 5] =
-    [SuiteFamily::Null, SuiteFamily::Export, SuiteFamily::Rc4, SuiteFamily::SingleDes, SuiteFamily::TripleDes];
-/// Families that are asked for one by one, unless an answer has shown them before.
-const SINGLY: [SuiteFamily; 5] =
-    [SuiteFamily::Anonymous, SuiteFamily::StaticKey, SuiteFamily::Dhe, SuiteFamily::Ecdhe, SuiteFamily::Aead];
+/// The families that a server is asked for, unless an answer has shown them before: all together, so that those which it
+/// refuses cost one refusal.
+const FAMILIES: [SuiteFamily; 10] = [
+    SuiteFamily::Null,
+    SuiteFamily::Export,
+    SuiteFamily::Rc4,
+    SuiteFamily::SingleDes,
+    SuiteFamily::TripleDes,
+    SuiteFamily::Anonymous,
+    SuiteFamily::StaticKey,
+    SuiteFamily::Dhe,
+    SuiteFamily::Ecdhe,
+    SuiteFamily::Aead,
+];
 
 /// Asks the grouped questions. `first` is what is known of TLS 1.2.
 pub(super) async fn ask(asker: &Asker<'_>, first: Option<First>, mut tally: Tally, session: &Session, offers: &mut Offers) {
@@ -46,7 +59,9 @@ pub(super) async fn ask(asker: &Asker<'_>, first: Option<First>, mut tally: Tall
     }
     offers.curves.accepted = evidence::curves_of(&asker.heard(), main.version);
     if main.version > Version::Ssl3 {
-        names_and_certificates(asker, &main, offers).await;
+        let (chain, _, cost) = asker.other_name(&main, &certified(&main.suites.accepted), Sni::None).await;
+        offers.chains.push(chain);
+        offers.questions.extend(cost);
     }
 }
 
@@ -85,66 +100,64 @@ async fn newest(asker: &Asker<'_>) -> Note {
     })
 }
 
-/// Which families of suites the main version takes.
+/// Which families of suites the main version takes, and whether it has both kinds of certificate.
 async fn families(asker: &Asker<'_>, mut main: VersionOffer, offers: &mut Offers) {
-    let mut tally = Tally::new(format!("weak suites of {}", main.version));
-    group(asker, &mut main, &WEAK, &mut tally).await;
+    let mut tally = Tally::new(format!("families of suites of {}", main.version));
+    let chains = group(asker, &mut main, &mut tally).await;
     offers.questions.extend(tally.into_question());
-    for family in SINGLY {
-        let mut tally = Tally::new(format!("{} suites of {}", family_name(family), main.version));
-        group(asker, &mut main, &[family], &mut tally).await;
-        offers.questions.extend(tally.into_question());
-    }
+    offers.chains.extend(chains);
     write_version(offers, main);
 }
 
-/// Asks for several families in one offer. A family that is taken leaves it; what is refused then was offered as a whole.
-async fn group(asker: &Asker<'_>, main: &mut VersionOffer, families: &[SuiteFamily], tally: &mut Tally) {
-    let mut pending = families.to_vec();
+/// Asks for all families and both kinds of certificate in one offer. What is taken leaves it; what is refused then was offered
+/// as a whole. With the answer about the certificates that were not seen.
+async fn group(asker: &Asker<'_>, main: &mut VersionOffer, tally: &mut Tally) -> Vec<ServedChain> {
+    let kinds: &[Authentication] = match main.version {
+        Version::Ssl3 => &[],
+        _ => &[Authentication::Rsa, Authentication::Ecdsa],
+    };
     loop {
-        pending.retain(|family| !main.suites.accepted.iter().any(|suite| suite.is_in(*family)));
-        let wanted = |suite: &Suite| pending.iter().any(|family| suite.is_in(*family));
-        let suites: Vec<_> = shape::suites().into_iter().filter(wanted).collect();
+        let accepted = &main.suites.accepted;
+        let is_family_left = |family: &SuiteFamily| !accepted.iter().any(|suite| suite.is_in(*family));
+        let is_kind_left = |kind: &Authentication| !accepted.iter().any(|suite| suite.authentication() == *kind);
+        let families: Vec<_> = FAMILIES.into_iter().filter(is_family_left).collect();
+        let kinds: Vec<_> = kinds.iter().copied().filter(is_kind_left).collect();
+        let told = |suite: &Suite| {
+            let of_families = families.iter().filter(|family| suite.is_in(**family)).count();
+            of_families + usize::from(kinds.contains(&suite.authentication()))
+        };
+        let mut suites: Vec<_> = shape::suites().into_iter().filter(|suite| told(suite) > 0).collect();
         if suites.is_empty() {
-            return;
+            return Vec::new();
         }
-        let mut is_taken = false;
+        // A client's order may decide: what tells most comes first.
+        suites.sort_by_key(|suite| Reverse(told(suite)));
+        let mut answers = Vec::new();
         for list in asker.bearing().lists(&suites) {
-            match asker.ask(&asker.hello(main.version, &list, Sni::Target), Sni::Target, tally).await {
-                Err(failure) => {
-                    return main.suites.unknown.extend(pending.iter().map(|family| (*family, failure.clone())));
+            let hello = asker.hello(main.version, &list, Sni::Target);
+            let said = asker.ask(&hello, Sni::Target, tally).await.and_then(|said| match &said {
+                Said::Took(flight) if !flight.hello.as_ref().is_some_and(|hello| list.contains(&hello.suite)) => {
+                    Err(not_offered())
                 }
-                Ok(Said::Refused(..)) => {}
-                Ok(Said::Took(flight)) => {
-                    let chosen = flight.hello.map(|hello| hello.suite).filter(|suite| list.contains(suite));
-                    let Some(chosen) = chosen else {
-                        let failure = Failure::Tls("the server chose what was not offered".to_owned());
-                        return main.suites.unknown.extend(pending.iter().map(|family| (*family, failure.clone())));
-                    };
-                    main.suites.accepted.push(chosen);
-                    is_taken = true;
-                    break;
-                }
+                _ => Ok(said),
+            });
+            let is_refused = matches!(said, Ok(Said::Refused(..)));
+            answers.push((hello, said));
+            if !is_refused {
+                break;
             }
         }
-        if !is_taken {
-            return main.suites.complete.extend(pending);
+        let Some((hello, last)) = answers.pop() else { return Vec::new() };
+        match &last {
+            Ok(Said::Took(flight)) => {
+                main.suites.accepted.extend(flight.hello.as_ref().map(|hello| hello.suite));
+                continue;
+            }
+            Ok(Said::Refused(..)) => main.suites.complete.extend(families),
+            Err(failure) => main.suites.unknown.extend(families.into_iter().map(|family| (family, failure.clone()))),
         }
+        return kinds.into_iter().map(|kind| served(last.clone(), &hello, kind, Sni::Target)).collect();
     }
-}
-
-/// The other certificate of a dual server, and the chain without a server name.
-async fn names_and_certificates(asker: &Asker<'_>, main: &VersionOffer, offers: &mut Offers) {
-    let seen = |kind: Authentication| main.suites.accepted.iter().any(|suite| suite.authentication() == kind);
-    let missing = [Authentication::Rsa, Authentication::Ecdsa].into_iter().filter(|kind| !seen(*kind));
-    for kind in missing {
-        let (chain, cost) = asker.other_certificate(main, kind).await;
-        offers.chains.push(chain);
-        offers.questions.extend(cost);
-    }
-    let (chain, _, cost) = asker.other_name(main, &certified(&main.suites.accepted), Sni::None).await;
-    offers.chains.push(chain);
-    offers.questions.extend(cost);
 }
 
 /// All suites where the server bears them, the common ones else.
@@ -152,14 +165,4 @@ fn usual_suites(asker: &Asker<'_>) -> Vec<Suite> {
     let bearing = asker.bearing();
     let all = shape::suites();
     if bearing.many_suites && bearing.large { all } else { all.into_iter().filter(shape::is_common).collect() }
-}
-
-fn family_name(family: SuiteFamily) -> &'static str {
-    match family {
-        SuiteFamily::Anonymous => "anonymous",
-        SuiteFamily::StaticKey => "static key",
-        SuiteFamily::Dhe => "DHE",
-        SuiteFamily::Ecdhe => "ECDHE",
-        _ => "AEAD",
-    }
 }

@@ -5,10 +5,12 @@ use futures::future::join_all;
 use super::{
     ask::{Asker, Said, Tally},
     extras::contrary,
-    shape::{self, CHUNK},
+    shape::{self, CHUNK, FEW},
 };
 use crate::{
-    facts::{Answer, Failure, GroupList, Observed, Preference, Question, Refusal, SchemeList, Sni, Taken, VersionOffer},
+    facts::{
+        Answer, Failure, GroupList, HelloTrait, Observed, Preference, Question, Refusal, SchemeList, Sni, Taken, VersionOffer,
+    },
     hello::{ClientHello, Flight, Parameters},
     tls::{Alert, Authentication, Group, SignatureScheme, Suite, SuiteFamily, Version},
 };
@@ -200,11 +202,14 @@ impl Asker<'_> {
     pub(super) async fn groups(&self, known: Vec<Group>, list: GroupList, tally: &mut Tally) -> Taken<Group, GroupList> {
         let suites = Suite::tls13();
         let make = |rest: &[Group]| ClientHello { groups: rest.to_vec(), ..self.hello(Version::Tls13, &suites, Sni::Target) };
-        let wanted = match list {
+        let mut wanted = match list {
             GroupList::All => shape::groups(),
             GroupList::PostQuantum => shape::post_quantum_groups(),
         };
-        self.eliminate(wanted, known, list, make, |flight| flight.hello.as_ref()?.group, tally).await
+        // Each hello with one of the others was refused.
+        wanted.retain(|group| self.bearing().bears_group(*group));
+        let is_many_borne = !self.bearing().spares(HelloTrait::ManyGroups);
+        self.eliminate(wanted, known, Whole { list, is_many_borne }, make, |flight| flight.hello.as_ref()?.group, tally).await
     }
 
     /// The groups of an older version, asked with suites that it accepts over curves. `known` were chosen before.
@@ -223,10 +228,13 @@ impl Asker<'_> {
         if suites.is_empty() {
             return nothing_over_curves(offer);
         }
-        let mut follows_our_order = false;
+        let (mut pinned, mut before_it, mut goes_without) = (pinned, None, pinned.is_none());
         let mut taken = Taken { accepted: known, ..Taken::default() };
         let mut rest: Vec<_> = shape::curves();
         rest.retain(|group| !taken.accepted.contains(group));
+        if self.bearing().spares(HelloTrait::ManyGroups) {
+            return unknown(taken, GroupList::All, Failure::Tls("the server cannot bear a hello with all of them".to_owned()));
+        }
         while !rest.is_empty() {
             let mut groups = rest.clone();
             groups.extend(pinned.filter(|group| !rest.contains(group)));
@@ -234,19 +242,34 @@ impl Asker<'_> {
             let said = self.ask(&hello, Sni::Target, tally).await;
             let chosen = match said {
                 Err(failure) => return unknown(taken, GroupList::All, failure),
-                Ok(Said::Refused(..)) => break,
+                Ok(Said::Refused(..)) if goes_without || pinned.is_some() => break,
+                Ok(Said::Refused(..)) => {
+                    let why =
+                        "without the curve of its certificate the server takes no other, and with it none of those behind it";
+                    return unknown(taken, GroupList::All, Failure::Tls(why.to_owned()));
+                }
                 Ok(Said::Took(flight)) => curve_of(&flight),
             };
             match chosen {
                 Some(group) if rest.contains(&group) => {
-                    follows_our_order |= pinned.is_some();
+                    goes_without |= pinned.is_none();
+                    before_it = before_it.or(pinned.filter(|pinned| *pinned != group).map(|_| group));
                     taken.accepted.push(group);
                     rest.retain(|known| *known != group);
                 }
-                Some(group) if pinned == Some(group) && follows_our_order => break,
                 Some(group) if pinned == Some(group) => {
-                    let why = format!("the server takes {group}, which its certificate needs, before all others");
-                    return unknown(taken, GroupList::All, Failure::Tls(why));
+                    // Where our order decides, all that stood before it is refused.
+                    let Some(other) = before_it else {
+                        pinned = None;
+                        continue;
+                    };
+                    let groups = vec![group, other];
+                    let hello = ClientHello { groups, ..self.hello(offer.version, &suites, Sni::Target) };
+                    match self.ask(&hello, Sni::Target, tally).await {
+                        Err(failure) => return unknown(taken, GroupList::All, failure),
+                        Ok(Said::Took(flight)) if curve_of(&flight) == Some(group) => break,
+                        Ok(_) => pinned = None,
+                    }
                 }
                 _ => return unknown(taken, GroupList::All, not_offered()),
             }
@@ -271,6 +294,7 @@ impl Asker<'_> {
         if list == SchemeList::WeakHash {
             wanted.retain(|scheme| scheme.has_weak_hash());
         }
+        let is_many_borne = !self.bearing().spares(HelloTrait::ManySchemes);
         let mut taken = Taken { accepted: known, ..Taken::default() };
         for kind in [Authentication::Rsa, Authentication::Dsa, Authentication::Ecdsa] {
             let signed = |suite: &&Suite| {
@@ -286,7 +310,7 @@ impl Asker<'_> {
                 certificate_schemes: shape::schemes(),
                 ..self.hello(offer.version, &suites, Sni::Target)
             };
-            taken = self.eliminate(wanted.clone(), taken.accepted, list, make, chosen, tally).await;
+            taken = self.eliminate(wanted.clone(), taken.accepted, Whole { list, is_many_borne }, make, chosen, tally).await;
             if !taken.unknown.is_empty() {
                 break;
             }
@@ -304,13 +328,15 @@ impl Asker<'_> {
         &self,
         mut rest: Vec<T>,
         known: Vec<T>,
-        list: L,
+        Whole { list, is_many_borne }: Whole<L>,
         make: impl Fn(&[T]) -> ClientHello,
         chosen: impl Fn(&Flight) -> Option<T>,
         tally: &mut Tally,
     ) -> Taken<T, L> {
         rest.retain(|item| !known.contains(item));
-        let parts = join_all(dealt(&rest, self.patience.parallel).into_iter().map(|part| async {
+        // In parts where the server cannot bear the whole.
+        let least = if is_many_borne { 1 } else { rest.len().div_ceil(FEW) };
+        let parts = join_all(dealt(&rest, self.patience.parallel.max(least)).into_iter().map(|part| async {
             let mut tally = tally.beside();
             let result = self.eliminate_part(part, &make, &chosen, &mut tally).await;
             (result, tally)
@@ -356,12 +382,20 @@ impl Asker<'_> {
     }
 }
 
+/// A list that is taken apart.
+struct Whole<L> {
+    /// Which one.
+    list: L,
+    /// Whether the server can bear it in one piece.
+    is_many_borne: bool,
+}
+
 fn unknown<T, L>(mut taken: Taken<T, L>, list: L, failure: Failure) -> Taken<T, L> {
     taken.unknown.push((list, failure));
     taken
 }
 
-fn not_offered() -> Failure {
+pub(super) fn not_offered() -> Failure {
     Failure::Tls("the server chose what was not offered".to_owned())
 }
 

@@ -11,6 +11,7 @@ mod evidence;
 mod extras;
 mod grouped;
 mod lists;
+mod middle;
 mod shape;
 mod steady;
 
@@ -41,11 +42,36 @@ type Errand<'a> = BoxFuture<'a, Note>;
 pub(super) async fn offers(asker: &Asker<'_>, depth: Depth, session: &Session) -> Offers {
     let mut offers = Offers::unasked(depth);
     let mut tally = Tally::new(format!("{} suites", Version::Tls12));
+    if let Observed::Failed(Failure::Tls(_)) = &session.tls {
+        asker.listen();
+    }
     let (mut first, intolerance) = asker.first_question(&mut tally).await;
     offers.intolerance = intolerance;
-    if let (Observed::Failed(_), Some(Ok(Said::Refused(refusal @ Refusal::Alert(_), _)))) = (&session.tls, &first) {
-        first = asker.whether_for_its_name(*refusal, &mut tally).await.or(first);
+    // Who speaks TLS 1.3 alone may refuse all else without words, the plain hello too, which is known beside one that is taken only.
+    let speaks_tls13 = session.tls.seen().is_some_and(|tls| tls.version == Version::Tls13.name());
+    if speaks_tls13 && matches!(&first, Some(Err(failure)) if ask::without_words(failure).is_some()) {
+        let newest = asker.hello(Version::Tls13, &Suite::tls13(), Sni::Target);
+        if let Ok(Said::Took(_)) = asker.ask(&newest, Sni::Target, &mut tally).await {
+            (first, offers.intolerance) = asker.first_question(&mut tally).await;
+        }
     }
+    let may_be_for_its_name = match (&session.tls, &first) {
+        (Observed::Failed(_), Some(Ok(Said::Refused(refusal @ Refusal::Alert(_), _)))) => Some(*refusal),
+        (Observed::Failed(Failure::Closed | Failure::Reset), Some(Err(Failure::Closed | Failure::Reset))) => {
+            Some(Refusal::Closed)
+        }
+        _ => None,
+    };
+    if let Some(refusal) = may_be_for_its_name
+        && let Some(nameless) = asker.whether_for_its_name(refusal, &mut tally).await
+    {
+        first = Some(nameless);
+        // That explains what went unanswered before.
+        if refusal == Refusal::Closed {
+            offers.intolerance = Observed::Seen(Vec::new());
+        }
+    }
+    let hybrid = hybrid_intolerance(asker, session, first.as_ref(), &mut offers).await;
     match depth {
         Depth::Quick | Depth::Standard => grouped::ask(asker, first, tally, session, &mut offers).await,
         Depth::Full => {
@@ -60,15 +86,20 @@ pub(super) async fn offers(asker: &Asker<'_>, depth: Depth, session: &Session) -
         let how = Observed::Seen(refusal.to_string());
         cannot_bear(&mut offers, Intolerance { of: HelloTrait::OwnName, how });
     }
+    for intolerance in hybrid.into_iter().chain(asker.middle_intolerance().filter(|_| offers.intolerance.seen().is_some())) {
+        cannot_bear(&mut offers, intolerance);
+    }
     tls12_intolerance(asker, &mut offers).await;
     tls13_intolerance(asker, session, &mut offers).await;
-    write_evidence(asker, &mut offers);
     steady::control(asker, &mut offers).await;
     borne::control(asker, &mut offers).await;
+    // What was asked once more may have met another server behind the address.
+    write_evidence(asker, &mut offers);
     steady::compare(session, &asker.heard(), &mut offers);
+    steady::without_name(&mut offers);
     offers.hellos = asker.hellos();
-    offers.starttls = asker.starttls();
-    (offers.accepted, offers.refusal) = asker.answers();
+    offers.lost = asker.lost();
+    offers.narrowed = asker.budget.narrowed();
     offers
 }
 
@@ -81,12 +112,17 @@ pub(super) fn is_not_alike(offers: &mut Offers) {
 /// refused too and nothing says that it was for the version, one that offers all of TLS 1.3. `left` connections at most.
 pub(super) async fn fallback(asker: &Asker<'_>, refused: Refused, left: u32) -> Offers {
     let mut offers = Offers::unasked(Depth::Quick);
+    if refused.alert.is_some() {
+        asker.listen();
+    }
     let is_for_name = refused.alert == Some(Alert::UNRECOGNIZED_NAME);
     if is_for_name {
         asker.learn(|bearing| bearing.name_refusal = refused.alert.map(Refusal::Alert));
     }
     let older = asker.hello(Version::Tls12, &shape::certificate_first(), Sni::Target);
-    let newest = asker.hello(Version::Tls13, &Suite::tls13(), Sni::Target);
+    let mut newest = asker.hello(Version::Tls13, &Suite::tls13(), Sni::Target);
+    // The usual hello offers that one: who would take it has not refused it for what is in common.
+    newest.groups.retain(|group| *group != shape::HYBRID);
     let questions = [("all up to TLSv1.2", Version::Tls12, older), ("all of TLSv1.3", Version::Tls13, newest)];
     for (place, (what, version, hello)) in (1..=left).zip(questions) {
         let mut tally = Tally::new(what);
@@ -321,17 +357,44 @@ async fn tls12_intolerance(asker: &Asker<'_>, offers: &mut Offers) {
     offers.questions.extend(tally.into_question());
 }
 
-/// Where the usual handshake failed, though a hello without TLS 1.3 is answered: whether that is why.
-async fn tls13_intolerance(asker: &Asker<'_>, session: &Session, offers: &mut Offers) {
+/// Whether the usual handshake got no further than its hello.
+fn is_stopped_at_hello(session: &Session) -> bool {
     let failures = matches!(
         session.tls,
         Observed::Failed(Failure::Closed | Failure::Reset | Failure::TimedOut { .. } | Failure::NotTls(_) | Failure::Tls(_))
     );
-    if !failures || session.certificates.seen().is_some() || main_version(offers).is_none() {
+    failures && session.certificates.seen().is_none()
+}
+
+/// Where the usual handshake failed, though other hellos are answered: whether the group X25519MLKEM768 is why.
+async fn hybrid_intolerance(
+    asker: &Asker<'_>,
+    session: &Session,
+    first: Option<&First>,
+    offers: &mut Offers,
+) -> Option<Intolerance> {
+    if !is_stopped_at_hello(session) || matches!(first, Some(Err(_))) || asker.bearing().name_refusal.is_some() {
+        return None;
+    }
+    let mut tally = Tally::new("the group X25519MLKEM768");
+    let found = asker.hybrid_intolerance(&mut tally).await;
+    offers.questions.extend(tally.into_question());
+    found
+}
+
+/// Where the usual handshake failed, though a hello without TLS 1.3 is answered: whether that is why, or what it finds in
+/// TLS 1.3.
+async fn tls13_intolerance(asker: &Asker<'_>, session: &Session, offers: &mut Offers) {
+    let is_explained = !asker.bearing().hybrid_group;
+    if is_explained || !is_stopped_at_hello(session) || main_version(offers).is_none() {
         return;
     }
     let mut tally = Tally::new("TLSv1.3 beside older versions");
-    if let Some(intolerance) = asker.contrast(HelloTrait::Tls13, Version::Tls12, &mut tally).await {
+    let mut found = asker.contrast(HelloTrait::Tls13, Version::Tls12, &mut tally).await;
+    if let Some(seen) = found.take_if(|found| found.how.seen().is_some()) {
+        found = asker.within_tls13(seen, &mut tally).await;
+    }
+    if let Some(intolerance) = found {
         cannot_bear(offers, intolerance);
     }
     offers.questions.extend(tally.into_question());

@@ -2,7 +2,7 @@
 
 use super::ask::Asker;
 use crate::{
-    facts::{Refusal, Sni, usual},
+    facts::{HelloTrait, Refusal, Sni, usual},
     hello::{ClientHello, Extra},
     tls::{Authentication, Group, GroupKind, SignatureScheme, Suite, Version},
 };
@@ -16,6 +16,7 @@ pub(super) const FOREIGN_NAME: &str = "foreign.invalid";
 
 /// What the server is known to bear in a hello; the best is assumed until shown otherwise.
 #[derive(Clone, Copy, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a quirk of its own")]
 pub(super) struct Bearing {
     /// More than [`CHUNK`] suites.
     pub many_suites: bool,
@@ -23,19 +24,73 @@ pub(super) struct Bearing {
     pub many_suites_seen: bool,
     /// More than 512 bytes.
     pub large: bool,
+    /// 256 to 511 bytes.
+    pub middle_sized: bool,
+    /// The group X25519MLKEM768.
+    pub hybrid_group: bool,
+    /// Any other post-quantum group.
+    pub post_quantum_groups: bool,
     /// An extension that it does not know.
     pub unknown_extension: bool,
+    /// The extension that pads a hello.
+    pub padding: bool,
+    /// Which of [`SINGLE`] it cannot bear.
+    pub spared: [bool; SINGLE.len()],
     /// How it refuses the name that it is called by, where it does.
     pub name_refusal: Option<Refusal>,
 }
 
 impl Default for Bearing {
     fn default() -> Self {
-        Self { many_suites: true, many_suites_seen: false, large: true, unknown_extension: true, name_refusal: None }
+        Self {
+            many_suites: true,
+            many_suites_seen: false,
+            large: true,
+            middle_sized: true,
+            hybrid_group: true,
+            post_quantum_groups: true,
+            unknown_extension: true,
+            padding: true,
+            spared: [false; SINGLE.len()],
+            name_refusal: None,
+        }
     }
 }
 
+/// Single things that nearly all hellos have, and that one can do without.
+pub(super) const SINGLE: [HelloTrait; 7] = [
+    HelloTrait::Compression,
+    HelloTrait::SessionTicket,
+    HelloTrait::StatusRequest,
+    HelloTrait::EncryptThenMac,
+    HelloTrait::ExtendedMasterSecret,
+    HelloTrait::ManySchemes,
+    HelloTrait::ManyGroups,
+];
+/// More groups or schemes than this are many.
+pub(super) const FEW: usize = 16;
+
 impl Bearing {
+    /// Whether no hello to come has that.
+    pub fn spares(self, of: HelloTrait) -> bool {
+        SINGLE.iter().zip(self.spared).any(|(one, is_spared)| *one == of && is_spared)
+    }
+
+    /// From now on no hello has that.
+    pub fn spare(&mut self, of: HelloTrait) {
+        let found = SINGLE.iter().zip(&mut self.spared).find(|(one, _)| **one == of);
+        found.into_iter().for_each(|(_, is_spared)| *is_spared = true);
+    }
+
+    /// Whether a hello with that group is borne.
+    pub fn bears_group(self, group: Group) -> bool {
+        match group.kind() {
+            _ if group == HYBRID => self.hybrid_group,
+            Some(GroupKind::Hybrid | GroupKind::PostQuantum) => self.post_quantum_groups,
+            _ => true,
+        }
+    }
+
     /// The offer lists for these suites: one, or interleaved chunks, so that one quirk does not hit neighbours together.
     pub fn lists(self, suites: &[Suite]) -> Vec<Vec<Suite>> {
         let longest = if self.many_suites && self.large { usize::MAX } else { CHUNK };
@@ -52,7 +107,7 @@ impl Asker<'_> {
         if version <= Version::Ssl3 {
             // No extensions before TLS 1.0, but this signal (RFC 5746, 4.5).
             hello.renegotiation_scsv = version == Version::Ssl3;
-            hello.deflate = version == Version::Ssl3;
+            hello.deflate = version == Version::Ssl3 && !bearing.spares(HelloTrait::Compression);
             return hello;
         }
         hello.server_name = match sni {
@@ -63,19 +118,22 @@ impl Asker<'_> {
         if bearing.unknown_extension {
             hello.extras.push(Extra::Unknown);
         }
+        let has_many_groups = !bearing.spares(HelloTrait::ManyGroups);
+        let schemes = if bearing.spares(HelloTrait::ManySchemes) { usual_schemes() } else { schemes() };
         if version == Version::Tls13 {
-            hello.groups = if bearing.large { groups() } else { USUAL_GROUPS.to_vec() };
-            hello.schemes = schemes();
+            hello.groups = if bearing.large && has_many_groups { groups() } else { USUAL_GROUPS.to_vec() };
+            hello.groups.retain(|group| bearing.bears_group(*group));
+            hello.schemes = schemes;
             // Middleboxes want to see the session of an older TLS (RFC 8446, D.4).
             hello.session_id = rand::random::<[u8; 32]>().to_vec();
             return hello;
         }
-        hello.deflate = true;
-        hello.groups = if bearing.large { curves() } else { USUAL_GROUPS[..4].to_vec() };
-        hello.extras.extend([Extra::RenegotiationInfo, Extra::ExtendedMasterSecret, Extra::EncryptThenMac]);
-        hello.extras.extend([Extra::SessionTicket, Extra::StatusRequest]);
+        hello.deflate = !bearing.spares(HelloTrait::Compression);
+        hello.groups = if bearing.large && has_many_groups { curves() } else { USUAL_GROUPS[..4].to_vec() };
+        hello.extras.push(Extra::RenegotiationInfo);
+        hello.extras.extend(EXTENSIONS.into_iter().filter(|(of, _)| !bearing.spares(*of)).map(|(_, extra)| extra));
         if version == Version::Tls12 {
-            hello.schemes = schemes();
+            hello.schemes = schemes;
         }
         hello
     }
@@ -87,20 +145,35 @@ impl Asker<'_> {
 
     /// A hello that nobody can take amiss: few suites, few extensions, less than 256 bytes where the name allows it.
     pub(super) fn plain_hello(&self, version: Version) -> ClientHello {
-        let schemes = [0x0403, 0x0503, 0x0804, 0x0805, 0x0401, 0x0501, 0x0601, 0x0201].map(SignatureScheme);
         ClientHello {
             server_name: self.own_name(),
             groups: USUAL_GROUPS[..4].to_vec(),
             // RFC 5246, 7.4.1.4.1: not before TLS 1.2.
-            schemes: if version < Version::Tls12 { Vec::new() } else { schemes.to_vec() },
+            schemes: if version < Version::Tls12 { Vec::new() } else { usual_schemes() },
             extras: vec![Extra::RenegotiationInfo],
             ..ClientHello::plain(version, suites().into_iter().filter(is_common).collect(), rand::random())
         }
     }
 }
 
+/// The post-quantum group that senders offer: X25519MLKEM768 (draft-ietf-tls-ecdhe-mlkem).
+pub(super) const HYBRID: Group = Group(0x11ec);
+
 /// The groups that nearly every server has one of.
-const USUAL_GROUPS: [Group; 5] = [Group(0x001d), Group(0x0017), Group(0x0018), Group(0x0019), Group(0x11ec)];
+const USUAL_GROUPS: [Group; 5] = [Group(0x001d), Group(0x0017), Group(0x0018), Group(0x0019), HYBRID];
+
+/// The schemes that nearly every server has one of.
+fn usual_schemes() -> Vec<SignatureScheme> {
+    [0x0403, 0x0503, 0x0804, 0x0805, 0x0401, 0x0501, 0x0601, 0x0201].map(SignatureScheme).to_vec()
+}
+
+/// The usual extensions that one can do without.
+pub(super) const EXTENSIONS: [(HelloTrait, Extra); 4] = [
+    (HelloTrait::ExtendedMasterSecret, Extra::ExtendedMasterSecret),
+    (HelloTrait::EncryptThenMac, Extra::EncryptThenMac),
+    (HelloTrait::SessionTicket, Extra::SessionTicket),
+    (HelloTrait::StatusRequest, Extra::StatusRequest),
+];
 
 /// Every suite of TLS 1.2 and older: those first that no mail server has, the common ones last. So a server that stops
 /// reading after some of them finds nothing, and cannot be taken for one that knows little.

@@ -3,7 +3,7 @@
 
 use super::ask::{Asker, Heard, Said, Tally, asked_version};
 use crate::{
-    facts::{Alpn, Answer, Failure, Observed, Offers, Refusal, Session, Sni, Taken},
+    facts::{Alpn, Answer, Failure, HelloTrait, Intolerance, Observed, Offers, Refusal, ServedChain, Session, Sni, Taken},
     hello::{ClientHello, Flight},
     tls::{Authentication, Group, SignatureScheme, Suite, Version},
 };
@@ -82,10 +82,18 @@ pub(super) async fn control(asker: &Asker<'_>, offers: &mut Offers) {
     offers.questions.extend(tally.into_question());
     if !is_steady {
         doubt(offers, &Failure::Tls(NOT_ALIKE.to_owned()));
-    } else if asker.is_in_two_minds() {
-        let why = "the server seems to refuse by closing connections, and some were lost on the way as well";
-        doubt(offers, &Failure::Tls(why.to_owned()));
+    } else if let Some(refusal) = asker.in_two_minds() {
+        doubt(offers, &Failure::Tls(in_two_minds(refusal)));
     }
+}
+
+/// Why such refusals are not believed. Chance, a limit, several servers: what kept hellos from being answered was not seen.
+fn in_two_minds(refusal: Refusal) -> String {
+    let how = match refusal {
+        Refusal::Alert(alert) => format!("the alert {alert}"),
+        Refusal::Closed | Refusal::OtherVersion(_) => "a closed connection".to_owned(),
+    };
+    format!("{how} seems to be a refusal, and may be an accident: some hellos were answered at one time, and not at another")
 }
 
 /// The offers that were refused, each once, as it was refused last.
@@ -132,6 +140,7 @@ async fn is_repeated(asker: &Asker<'_>, before: &Heard, tally: &mut Tally) -> bo
 pub(super) fn compare(session: &Session, heard: &[Heard], offers: &mut Offers) {
     let spoken = session.tls.seen();
     let why = Failure::Tls("the server took that version in one hello, and not in others".to_owned());
+    let mut is_empty_share_refused = false;
     for offer in &mut offers.versions {
         let version = offer.version;
         let is_heard = heard.iter().any(|heard| heard.is_taken() && asked_version(&heard.asked) == version);
@@ -139,6 +148,8 @@ pub(super) fn compare(session: &Session, heard: &[Heard], offers: &mut Offers) {
         if offer.answer == Observed::Seen(Answer::Accepted) || !(is_heard || spoken.is_some()) {
             continue;
         }
+        let was_refused = matches!(offer.answer, Observed::Seen(Answer::Refused(_)));
+        is_empty_share_refused |= was_refused && version == Version::Tls13 && !is_heard;
         offer.answer = Observed::Seen(Answer::Accepted);
         forget(&mut offer.suites, &why);
         if version == Version::Tls13 {
@@ -148,6 +159,27 @@ pub(super) fn compare(session: &Session, heard: &[Heard], offers: &mut Offers) {
         add(&mut offer.suites.accepted, Suite::from_name(&tls.suite));
         if version == Version::Tls13 {
             add(&mut offers.groups.accepted, tls.group.as_deref().and_then(Group::from_name));
+        }
+    }
+    // The usual hello has a key share: that is likely to be the difference, and not known to be.
+    if is_empty_share_refused {
+        let how = Observed::Failed(why);
+        super::cannot_bear(offers, Intolerance { of: HelloTrait::EmptyKeyShare, how });
+    }
+}
+
+/// A hello before TLS 1.0 has no server name: where one without is refused, it is not known for what that was.
+pub(super) fn without_name(offers: &mut Offers) {
+    let is_refused = |chain: &ServedChain| matches!(chain.answer, Observed::Seen(Answer::Refused(_)));
+    let mut nameless = offers.chains.iter().filter(|chain| chain.sni == Sni::None).peekable();
+    if nameless.peek().is_none() || !nameless.all(is_refused) {
+        return;
+    }
+    let why = Failure::Tls("it has no place for a server name, and the server refuses hellos without one".to_owned());
+    for offer in offers.versions.iter_mut().filter(|offer| offer.version <= Version::Ssl3) {
+        if let Observed::Seen(Answer::Refused(_)) = offer.answer {
+            offer.answer = Observed::Failed(why.clone());
+            forget(&mut offer.suites, &why);
         }
     }
 }
@@ -211,6 +243,8 @@ pub(super) fn doubt(offers: &mut Offers, why: &Failure) {
     for chain in &mut offers.chains {
         if let Observed::Seen(Answer::Refused(_)) = chain.answer {
             chain.answer = Observed::Failed(why.clone());
+            chain.certificates = Observed::Failed(why.clone());
+            chain.possession = Observed::Failed(why.clone());
         }
     }
     if offers.intolerance.seen().is_some() {
@@ -220,4 +254,36 @@ pub(super) fn doubt(offers: &mut Offers, why: &Failure) {
 
 fn forget<T, L>(taken: &mut Taken<T, L>, why: &Failure) {
     taken.unknown.extend(taken.complete.drain(..).map(|list| (list, why.clone())));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{facts::Depth, tls::Alert};
+
+    #[test]
+    fn a_question_that_is_doubted_was_asked() {
+        let mut offers = Offers::unasked(Depth::Standard);
+        let unseen = "the server refused the offer".to_owned();
+        offers.chains.push(ServedChain {
+            authentication: Authentication::Ecdsa,
+            sni: Sni::Target,
+            answer: Observed::Seen(Answer::Refused(Refusal::Closed)),
+            version: None,
+            certificates: Observed::NotAttempted(unseen.clone()),
+            possession: Observed::NotAttempted(unseen),
+        });
+        doubt(&mut offers, &Failure::Closed);
+        let chain = &offers.chains[0];
+        assert_eq!(
+            (&chain.answer, &chain.certificates),
+            (&Observed::Failed(Failure::Closed), &Observed::Failed(Failure::Closed))
+        );
+    }
+
+    #[test]
+    fn what_was_not_seen_is_named_as_no_cause() {
+        assert!(in_two_minds(Refusal::Closed).starts_with("a closed connection seems to be a refusal"));
+        assert!(in_two_minds(Refusal::Alert(Alert::INTERNAL_ERROR)).starts_with("the alert internal_error seems"));
+    }
 }

@@ -20,7 +20,8 @@ impl Text<'_> {
             let words = if views.iter().all(is_seen) {
                 "Every view saw the same greeting and the same certificate."
             } else if views.iter().any(|view| view.session.greeting.seen().is_some()) {
-                "Every view got equally far and saw the same; none saw a certificate."
+                // Other hellos than the usual may have been sent one.
+                "Every view got equally far and saw the same; none saw a certificate in the usual handshake."
             } else {
                 "No view got as far as a greeting."
             };

@@ -1,6 +1,7 @@
 //! Two tables: what the server is called, and when what ends.
 
 use super::{MAX_ITEMS, MAX_NAME, Text, moment};
+use crate::rules;
 
 /// How many names of one kind are shown; the JSON report holds all.
 const MAX_OF_A_KIND: usize = 10;
@@ -31,11 +32,13 @@ impl Text<'_> {
         if self.report.endings.is_empty() {
             return;
         }
-        let mut rows = vec![["ends", "days left", "what breaks then", "certificate"].map(str::to_owned).to_vec()];
+        let mut rows = vec![["ends", "left", "what breaks then", "certificate"].map(str::to_owned).to_vec()];
         for ending in self.report.endings.iter().take(MAX_ITEMS) {
             let date = self.show(&moment(ending.at, super::DATE), MAX_NAME);
+            let over = if ending.at < self.report.now { "over for " } else { "" };
+            let left = self.show(&format!("{over}{}", rules::span(ending.at - self.report.now)), MAX_NAME);
             let what = self.show(ending.certificate.as_str(), MAX_NAME);
-            rows.push(vec![date, ending.days_left.to_string(), ending.breaks.to_owned(), what]);
+            rows.push(vec![date, left, ending.breaks.to_owned(), what]);
         }
         self.page.blank();
         self.page.table(2, &rows);

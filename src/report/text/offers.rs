@@ -7,7 +7,7 @@ use crate::{
         VersionOffer, View,
     },
     report::layout::join_some,
-    tls::{Authentication, SuiteFamily},
+    tls::{Authentication, SuiteFamily, Version},
 };
 
 /// More versions or questions than there are; only a forged report holds more.
@@ -29,7 +29,17 @@ impl Text<'_> {
             Observed::NotAttempted(_) => return,
         };
         let depth = match offers.depth {
-            Depth::Quick => "one hello of everything from SSLv3 to TLSv1.2, since the handshake was refused".to_owned(),
+            Depth::Quick => {
+                let asked_newest = offers
+                    .versions
+                    .iter()
+                    .any(|offer| offer.version == Version::Tls13 && !matches!(offer.answer, Observed::NotAttempted(_)));
+                let hellos = match asked_newest {
+                    true => "one hello of everything from SSLv3 to TLSv1.2 and one of all of TLSv1.3",
+                    false => "one hello of everything from SSLv3 to TLSv1.2",
+                };
+                format!("{hellos}, since the handshake was refused")
+            }
             depth => format!("as asked at --probe {}", depth.name()),
         };
         self.field(2, "takes", &depth);
@@ -40,6 +50,11 @@ impl Text<'_> {
         self.page.table(4, &rows);
         self.lists(offers);
         self.answers(offers);
+        if let Some(narrowed) = &offers.narrowed {
+            let why = format!("down to {} at one time, since one of more was turned away: {}", narrowed.lanes, narrowed.why);
+            let why = self.show(&why, MAX_VALUE);
+            self.field(2, "side by side", &why);
+        }
         for (index, chain) in offers.chains.iter().enumerate().take(MAX_ITEMS) {
             self.served(view, chain, &offers.chains[..index]);
         }
@@ -65,7 +80,7 @@ impl Text<'_> {
         let suites = &offer.suites;
         let mut cells: Vec<String> = suites.accepted.iter().take(MAX_ITEMS).map(ToString::to_string).collect();
         if suites.accepted.len() > MAX_ITEMS {
-            cells.push(format!("… and {} more", suites.accepted.len() - MAX_ITEMS));
+            cells.push(format!("… and {} more; all with --format json", suites.accepted.len() - MAX_ITEMS));
         }
         cells.extend(why.map(|why| self.show(&why, MAX_NAME)));
         cells.extend(self.rest(suites, SuiteFamily::All, |family, suite| suite.is_in(family)));
@@ -141,7 +156,11 @@ impl Text<'_> {
                 unseen => format!("{}: could not be told ({})", trait_text(intolerance.of), unseen.why_not()),
             });
             let words = text.show_all(words.take(MAX_ITEMS), MAX_NAME);
-            if words.is_empty() { "nothing that was tried".to_owned() } else { words.join(", ") }
+            match (words.is_empty(), offers.lost) {
+                (false, _) => words.join(", "),
+                (true, 0) => "nothing that was tried".to_owned(),
+                (true, lost) => format!("not known: {lost} of the questions got no answer, however often they were asked"),
+            }
         });
     }
 
@@ -189,7 +208,7 @@ impl Text<'_> {
                     format!("{version}{} sent{proof}", chain.len())
                 }
             }
-            (_, Observed::Failed(failure)) => format!("unknown: {failure}"),
+            (Observed::Failed(failure), _) | (_, Observed::Failed(failure)) => format!("unknown: {failure}"),
             (_, Observed::NotAttempted(why)) => format!("not asked: {why}"),
         };
         let answer = self.show(&answer, MAX_VALUE);
@@ -252,6 +271,17 @@ fn trait_text(of: HelloTrait) -> &'static str {
         HelloTrait::UnknownExtension => "an unknown extension",
         HelloTrait::ManySuites => "many suites",
         HelloTrait::OwnName => "its own name",
+        HelloTrait::HybridGroup => "the group X25519MLKEM768",
+        HelloTrait::Padding => "the extension that pads a hello",
+        HelloTrait::Compression => "an offer of compression",
+        HelloTrait::SessionTicket => "the extension session_ticket",
+        HelloTrait::StatusRequest => "the extension status_request",
+        HelloTrait::EncryptThenMac => "the extension encrypt_then_mac",
+        HelloTrait::ExtendedMasterSecret => "the extension extended_master_secret",
+        HelloTrait::ManySchemes => "more than 16 signature schemes",
+        HelloTrait::ManyGroups => "more than 16 groups",
+        HelloTrait::EmptyKeyShare => "an empty key_share",
+        HelloTrait::NothingInTls13 => "an offer of TLS 1.3, which it knows and takes nothing of",
     }
 }
 

@@ -25,6 +25,8 @@ impl Text<'_> {
             let tls = if row.is_encrypted { "yes" } else { "no" };
             let reply = match (&row.reply, row.accepted) {
                 (None, _) => "none".to_owned(),
+                (Some(_), _) if let Some(Turns { yes, no }) = row.handshakes => format!("TLS broke off in {no} of {}", yes + no),
+                (Some(_), _) if let Some(turns) = row.put_off => format!("put off in {} of {}", turns.no, turns.all()),
                 (Some(_), Turns { yes, no }) if yes > 0 && no > 0 => format!("accepted in {yes} of {}", yes + no),
                 (Some(reply), _) => reply.to_string(),
             };

@@ -5,12 +5,14 @@ use crate::{
 };
 
 rule! {
-    /// An unknown extension is not borne.
+    /// An extension is not borne.
     ///
     /// ## What it checks
     ///
     /// A hello with an extension that no standard defines is refused, reset or dropped, and the same without it
-    /// is answered.
+    /// is answered. So is one that is padded, or has one of the usual extensions which a server that does not want
+    /// them must pass over: session_ticket, status_request, encrypt_then_mac, extended_master_secret; or
+    /// more than 16 groups or signature schemes.
     ///
     /// ## Why it matters
     ///
@@ -32,8 +34,19 @@ rule! {
     "extension-intolerant" { practice: OpportunisticTls, severity: Warn, result_type: None }
 }
 
+const EXTENSIONS: [HelloTrait; 8] = [
+    HelloTrait::UnknownExtension,
+    HelloTrait::Padding,
+    HelloTrait::SessionTicket,
+    HelloTrait::StatusRequest,
+    HelloTrait::EncryptThenMac,
+    HelloTrait::ExtendedMasterSecret,
+    HelloTrait::ManySchemes,
+    HelloTrait::ManyGroups,
+];
+
 fn judge(context: &Context) -> Outcome {
-    each_intolerance(context, &[HelloTrait::UnknownExtension])
+    each_intolerance(context, &EXTENSIONS)
 }
 
 #[cfg(test)]
@@ -57,6 +70,9 @@ mod tests {
         let others = [HelloTrait::Tls13, HelloTrait::Large, HelloTrait::UnknownExtension, HelloTrait::ManySuites];
         let violated = others.into_iter().filter(|other| kind(&judged(of(*other))) == "violated").count();
         assert_eq!(violated, 1);
+        assert!(EXTENSIONS.into_iter().all(|extension| kind(&judged(of(extension))) == "violated"));
+        // No sender of mail offers it.
+        assert_eq!(kind(&judged(of(HelloTrait::Compression))), "passed");
         assert_eq!(kind(&judged(Offers::good())), "passed");
         assert_eq!(kind(&judged(Offers::unanswered())), "undetermined");
         assert_eq!(kind(&judged(Offers::unasked(Depth::Quick))), "not-applicable");

@@ -9,6 +9,8 @@ use crate::facts::{Answer, HelloTrait, Observed, Sni};
 
 rules! {
     version_intolerant,
+    tls13_shares_nothing,
+    post_quantum_group_intolerant,
     large_hello_intolerant,
     extension_intolerant,
     many_suites_intolerant,
@@ -40,6 +42,17 @@ fn each_intolerance(context: &Context, traits: &[HelloTrait]) -> Outcome {
                         HelloTrait::UnknownExtension => "with an extension that it does not know",
                         HelloTrait::OwnName => "with its own name as server name indication",
                         HelloTrait::ManySuites => "with more than 64 suites",
+                        HelloTrait::HybridGroup => "that offers the group X25519MLKEM768",
+                        HelloTrait::Padding => "that is padded",
+                        HelloTrait::Compression => "that offers compression",
+                        HelloTrait::SessionTicket => "with the extension session_ticket",
+                        HelloTrait::StatusRequest => "with the extension status_request",
+                        HelloTrait::EncryptThenMac => "with the extension encrypt_then_mac",
+                        HelloTrait::ExtendedMasterSecret => "with the extension extended_master_secret",
+                        HelloTrait::ManySchemes => "with more than 16 signature schemes",
+                        HelloTrait::ManyGroups => "with more than 16 groups",
+                        HelloTrait::EmptyKeyShare => "with an empty key_share",
+                        HelloTrait::NothingInTls13 => "that offers TLS 1.3, which it knows and takes nothing of",
                     };
                     Some(Violation::new(format!("the server cannot bear a hello {what}")).evidence(short(how)))
                 })

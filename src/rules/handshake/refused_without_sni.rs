@@ -87,7 +87,7 @@ fn faults(context: &Context, chain: &[Certificate]) -> Judged {
     let is_any_trusted = context.stores.iter().any(|store| !store.anchors.is_empty());
     match &judgement.end {
         End::Trusted { .. } => {
-            let of_path = constraints::faults(chain, &judgement);
+            let of_path = constraints::faults(chain, &judgement, context.stores, context.now);
             match of_path.found.into_iter().next() {
                 Some(why) => faults.push(("path", why)),
                 None => doubt = of_path.doubt.map(str::to_owned),

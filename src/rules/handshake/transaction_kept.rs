@@ -30,7 +30,11 @@ rule! {
 
 fn judge(context: &Context) -> Outcome {
     each_view(context, |view| match &view.transaction {
-        // Who begins no TLS within a transaction carries none into it.
+        // Who begins no TLS within a transaction carries none into it, and says that it is for the order of the commands.
+        Observed::Seen(Transaction::NoTls(reply)) if reply.code != 503 => Outcome::Undetermined(format!(
+            "STARTTLS was refused within a transaction, and it is not known whether that was for the transaction: {}",
+            short(&reply.to_string())
+        )),
         Observed::Seen(Transaction::Forgotten | Transaction::NoTls(_)) => passed(),
         Observed::Seen(Transaction::Kept(reply)) => {
             let violation = Violation::new("a mail transaction that was begun before TLS is open inside it");
@@ -63,6 +67,7 @@ mod tests {
     #[rstest]
     #[case(Observed::Seen(Transaction::Forgotten), "passed")]
     #[case(Observed::Seen(Transaction::NoTls(reply(503, "5.5.1 not now"))), "passed")]
+    #[case(Observed::Seen(Transaction::NoTls(reply(550, "5.7.0 no"))), "undetermined")]
     #[case(Observed::Seen(Transaction::Kept(reply(503, "5.5.1 nested MAIL command"))), "violated")]
     #[case(Observed::Seen(Transaction::NotBegun(reply(530, "5.7.0 Must issue a STARTTLS command first"))), "not-applicable")]
     #[case(Observed::Seen(Transaction::Unclear(reply(250, "2.1.0 Ok"))), "undetermined")]

@@ -1,8 +1,25 @@
 use crate::rules::{Context, Outcome, Violation, each_leaf, listed, rule};
 
-/// Top-level names that are no part of the public DNS (RFC 6761, RFC 6762, RFC 8375; ICANN's .internal), and those that
-/// are used as if they were none.
-const INTERNAL: [&str; 9] = ["local", "localhost", "internal", "lan", "corp", "home", "intranet", "private", "localdomain"];
+/// Endings that are no part of the public DNS (RFC 6761, RFC 6762, RFC 7686, RFC 8375, RFC 9476; ICANN's .internal), those
+/// that are used as if they were none, and the names of addresses. `.test` and `.example` stand in examples and labs for
+/// public names.
+const INTERNAL: [&str; 15] = [
+    "local",
+    "localhost",
+    "internal",
+    "lan",
+    "corp",
+    "home",
+    "intranet",
+    "private",
+    "localdomain",
+    "home.arpa",
+    "in-addr.arpa",
+    "ip6.arpa",
+    "invalid",
+    "alt",
+    "onion",
+];
 
 rule! {
     /// The certificate names hosts of the inside.
@@ -10,7 +27,7 @@ rule! {
     /// ## What it checks
     ///
     /// A subject alternative name is a single label (`EX01`), or ends in a label that the public DNS does not have
-    /// (`EX01.corp.local`).
+    /// (`EX01.corp.local`), or is the name of an address (`in-addr.arpa`).
     ///
     /// ## Why it matters
     ///
@@ -46,11 +63,11 @@ fn judge(context: &Context) -> Outcome {
 
 fn is_internal(name: &str) -> bool {
     let is_label = |text: &str| !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || "-_".contains(c));
-    match name.rsplit_once('.') {
-        Some((_, last)) => INTERNAL.iter().any(|internal| last.eq_ignore_ascii_case(internal)),
-        // What is no label at all is another rule's matter.
-        None => is_label(name),
-    }
+    let name = name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase();
+    // What is no label at all is another rule's matter.
+    let is_single = is_label(&name);
+    let ends_in = |ending: &&str| name.strip_suffix(*ending).is_some_and(|rest| rest.ends_with('.'));
+    is_single || INTERNAL.iter().any(ends_in)
 }
 
 #[cfg(test)]
@@ -64,6 +81,12 @@ mod tests {
     #[case("EX01.corp.local", true)]
     #[case("mail.LAN", true)]
     #[case("localhost", true)]
+    #[case("EX01.corp.local.", true)]
+    #[case("nas.home.arpa", true)]
+    #[case("25.2.0.192.in-addr.arpa", true)]
+    #[case("mx.example.invalid", true)]
+    #[case("mx.onion", true)]
+    #[case("myhome.arpa", false)]
     #[case("mx.example.test", false)]
     #[case("local.example.org", false)]
     #[case("*", false)]

@@ -20,6 +20,7 @@ rules! {
     greeting_name_mismatch,
     greeting_name_unqualified,
     ehlo_name_mismatch,
+    shared_certificate_misses_mx,
 }
 
 /// How many names of a certificate are told.

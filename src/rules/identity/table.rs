@@ -1,6 +1,6 @@
 //! Every name that a server goes by, and what decides whether it is the right one.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, net::IpAddr};
 
 use serde::Serialize;
 
@@ -147,7 +147,9 @@ pub fn names(context: &Context) -> Vec<NameRow> {
     let known: BTreeSet<NameSource> = rows.iter().filter(|row| row.relation != Relation::Unknown).map(|row| row.source).collect();
     let is_of_one = |row: &NameRow| matches!(row.source, NameSource::Address | NameSource::Pointer);
     rows.retain(|row| row.relation != Relation::Unknown || is_of_one(row) || !known.contains(&row.source));
-    rows.sort_by_key(|row| (row.source, row.relation));
+    // Addresses in the order of their numbers, not of their text.
+    let address = |row: &NameRow| row.name.as_str().parse::<IpAddr>().ok();
+    rows.sort_by_key(|row| (row.source, row.relation, address(row)));
     rows
 }
 

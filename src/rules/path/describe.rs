@@ -4,6 +4,7 @@ use super::{Checked, Climb, End, Found, Issuer, Judgement, MAX_CERTIFICATES, Rel
 use crate::{
     facts::{Certificate, CertificateDetails},
     rules::short,
+    wire::WireText,
 };
 
 impl Search<'_> {
@@ -47,7 +48,9 @@ impl Search<'_> {
                     (Some(issuer), _) => End::Circle { index: top, issuer },
                     (None, Some((witness, store))) => End::Gap { index: top, issuer, witness, store },
                     (None, None) => {
-                        let fetchable = chain[top].details().is_ok_and(|details| !details.ca_issuers.is_empty());
+                        // LDAP without a host is of an Active Directory: a private CA.
+                        let is_http = |place: &WireText| place.as_str().to_ascii_lowercase().starts_with("http:");
+                        let fetchable = chain[top].details().is_ok_and(|details| details.ca_issuers.iter().any(is_http));
                         End::UnknownIssuer { index: top, issuer, fetchable }
                     }
                 }

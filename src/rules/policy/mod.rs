@@ -9,7 +9,7 @@ use super::Rule;
 use crate::{
     finding::Severity,
     nearest::nearest,
-    tls::{Group, Suite, Version},
+    tls::{Group, SignatureScheme, Suite, Version},
 };
 
 /// What one guideline makes of what was seen.
@@ -33,6 +33,12 @@ pub struct Policy {
     pub groups: Option<List<Group>>,
     /// The keys of certificates.
     pub keys: Option<Keys>,
+    /// How certificates are signed: the usual names of the algorithms.
+    pub signatures: Option<List<String>>,
+    /// How key exchanges are signed in TLS 1.2.
+    pub schemes: Option<List<SignatureScheme>>,
+    /// How long the server's certificate may be valid, in days.
+    pub days_valid: Option<i64>,
 }
 
 /// What a policy makes of a rule.
@@ -205,6 +211,13 @@ mod tests {
             if let Some(groups) = &policy.groups {
                 assert!(groups.accepted.iter().chain(&groups.phase_out).all(|group| group.name().is_some()));
                 apart(groups);
+            }
+            if let Some(schemes) = &policy.schemes {
+                assert!(schemes.accepted.iter().chain(&schemes.phase_out).all(|scheme| scheme.name().is_some()));
+                apart(schemes);
+            }
+            if let Some(signatures) = &policy.signatures {
+                apart(signatures);
             }
         }
     }

@@ -1,15 +1,18 @@
 //! When what ends, and what breaks then.
 
+use std::net::SocketAddr;
+
 use serde::Serialize;
 use time::{Duration, OffsetDateTime};
 
 use super::last_root;
 use crate::{
-    facts::Certificate,
+    facts::{Certificate, View},
     rules::{
-        Context, certificate_text,
+        Chain, Context, certificate_text,
         path::{self, End, Judgement, Relation},
     },
+    trust::TrustStore,
     wire::WireText,
 };
 
@@ -28,32 +31,107 @@ pub struct Ending {
     pub breaks: &'static str,
 }
 
+/// What a certificate is on its path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum CertificateRole {
+    /// The server's own.
+    EndEntity,
+    /// A CA's, between the server's and the trust anchor.
+    Intermediate,
+    /// The one in the trust store that the path ends at.
+    TrustAnchor,
+}
+
+impl CertificateRole {
+    /// The name in reports and metrics.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::EndEntity => "end-entity",
+            Self::Intermediate => "intermediate",
+            Self::TrustAnchor => "trust-anchor",
+        }
+    }
+}
+
+/// A certificate of a path whose end is worth knowing.
+#[derive(Clone, Debug)]
+pub struct Link {
+    /// What it is.
+    pub role: CertificateRole,
+    /// How far it is above the server's own.
+    pub depth: usize,
+    /// Which certificate, in words.
+    pub what: String,
+    /// The certificate.
+    pub certificate: Certificate,
+    /// What breaks at its end.
+    pub breaks: &'static str,
+}
+
+/// A path that was seen: where, and which of several certificates of a server it is of.
+#[derive(Clone, Debug)]
+pub struct SeenPath {
+    /// The address that it was seen at.
+    pub address: SocketAddr,
+    /// `RSA certificate` for example; none where the server has one only.
+    pub kind: Option<String>,
+    /// The server's certificate first, the trust anchor last where it was not sent.
+    pub links: Vec<Link>,
+}
+
+/// The paths of a server's certificates as each address showed them.
+pub fn seen_paths(context: &Context) -> Vec<SeenPath> {
+    let of_view = |(view, chains): (&View, &'_ Vec<Chain>)| {
+        let of_chain = |chain: &Chain| {
+            let judgement = chain.judged(context)?;
+            let label = chain.label().map(|label| format!("the {label}"));
+            let mut links = links(context.stores, chain.certificates, judgement, "senders that verify defer mail");
+            if let (Some(label), Some(first)) = (label, links.first_mut()) {
+                first.what = label;
+            }
+            Some(SeenPath { address: view.address, kind: chain.label().map(str::to_owned), links })
+        };
+        chains.iter().filter_map(of_chain).collect::<Vec<_>>()
+    };
+    context.facts.views.iter().zip(&context.chains).flat_map(of_view).collect()
+}
+
+/// The certificates of the path of any chain; what breaks with the first of them is said by who knows what it is for.
+pub fn path_links(chain: &[Certificate], stores: &[TrustStore], now: OffsetDateTime, breaks: &'static str) -> Vec<Link> {
+    if chain.is_empty() {
+        return Vec::new();
+    }
+    links(stores, chain, &path::judge(chain, stores, now), breaks)
+}
+
+fn links(stores: &[TrustStore], chain: &[Certificate], judgement: &Judgement, first_breaks: &'static str) -> Vec<Link> {
+    let mut links: Vec<Link> = Vec::new();
+    for (depth, index) in judgement.path.iter().enumerate() {
+        let (role, breaks) = match index {
+            0 => (CertificateRole::EndEntity, first_breaks),
+            _ if is_replaced(stores, chain, judgement, *index) => (CertificateRole::Intermediate, "GnuTLS refuses the path"),
+            _ => (CertificateRole::Intermediate, "the whole path is refused"),
+        };
+        links.push(Link { role, depth, what: certificate_text(chain, *index), certificate: chain[*index].clone(), breaks });
+    }
+    if let (Some(_), Some(anchor)) = (judgement.anchor_above(chain), last_root(stores, judgement)) {
+        let what = if path::is_self_signed(&anchor) { "the root in the trust store" } else { "the trust anchor" };
+        let (role, breaks) = (CertificateRole::TrustAnchor, "OpenSSL and Schannel refuse it");
+        links.push(Link { role, depth: links.len(), what: what.to_owned(), certificate: anchor, breaks });
+    }
+    links
+}
+
 /// The ends of the server's certificates, of the intermediates of their paths and of the root, the soonest first.
 pub fn endings(context: &Context) -> Vec<Ending> {
     let mut endings = Vec::new();
-    for chain in context.chains.iter().flatten() {
-        let Some(judgement) = chain.judged(context) else { continue };
-        let mut add = |certificate: &Certificate, what: String, breaks| {
-            let Ok(details) = certificate.details() else { return };
-            let days_left = (details.not_after - context.now).whole_days();
-            let ending = Ending { at: details.not_after, days_left, certificate: WireText::from(what), breaks };
-            if !endings.contains(&ending) {
-                endings.push(ending);
-            }
-        };
-        for index in &judgement.path {
-            let label = chain.label().filter(|_| *index == 0).map(|label| format!("the {label}"));
-            let what = label.unwrap_or_else(|| certificate_text(chain.certificates, *index));
-            let breaks = match index {
-                0 => "senders that verify defer mail",
-                _ if is_replaced(context, chain.certificates, judgement, *index) => "GnuTLS refuses the path",
-                _ => "the whole path is refused",
-            };
-            add(&chain.certificates[*index], what, breaks);
-        }
-        if let (Some(_), Some(anchor)) = (judgement.anchor_above(chain.certificates), last_root(context, judgement)) {
-            let what = if path::is_self_signed(&anchor) { "the root in the trust store" } else { "the trust anchor" };
-            add(&anchor, what.to_owned(), "OpenSSL and Schannel refuse it");
+    for link in seen_paths(context).into_iter().flat_map(|path| path.links) {
+        let Ok(details) = link.certificate.details() else { continue };
+        let days_left = (details.not_after - context.now).whole_days();
+        let ending = Ending { at: details.not_after, days_left, certificate: WireText::from(link.what), breaks: link.breaks };
+        if !endings.contains(&ending) {
+            endings.push(ending);
         }
     }
     endings.sort();
@@ -62,7 +140,7 @@ pub fn endings(context: &Context) -> Vec<Ending> {
 
 /// Whether another certificate of an intermediate was sent that carries the path on when this one ends. OpenSSL and rustls
 /// take the one that is valid, GnuTLS 3.7 the one that was sent first (`certtool --verify`).
-fn is_replaced(context: &Context, chain: &[Certificate], judgement: &Judgement, index: usize) -> bool {
+pub(super) fn is_replaced(stores: &[TrustStore], chain: &[Certificate], judgement: &Judgement, index: usize) -> bool {
     let Ok(ended) = chain[index].details() else { return false };
     let is_next = |other: &usize| {
         chain[*other]
@@ -75,7 +153,7 @@ fn is_replaced(context: &Context, chain: &[Certificate], judgement: &Judgement, 
     }
     let left: Vec<Certificate> = chain.iter().enumerate().filter(|(at, _)| *at != index).map(|(_, left)| left.clone()).collect();
     let then = ended.not_after + Duration::SECOND;
-    let without = path::judge(&left, context.stores, then);
+    let without = path::judge(&left, stores, then);
     let is_valid = |certificate: &Certificate| certificate.details().is_ok_and(|d| d.not_before <= then && then <= d.not_after);
     let is_trusted = matches!(without.end, End::Trusted { .. }) && without.misled.is_none();
     is_trusted && without.intermediates().iter().all(|index| is_valid(&left[*index]))

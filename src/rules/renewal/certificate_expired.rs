@@ -1,4 +1,4 @@
-use super::{ago, date};
+use super::{ago, date, span};
 use crate::rules::{Context, Outcome, ResultType, Violation, each_leaf, rule, tried};
 
 rule! {
@@ -37,7 +37,7 @@ fn judge(context: &Context) -> Outcome {
             return Outcome::Passed(String::new());
         }
         let message = format!("the certificate expired {}", ago(context.now - leaf.not_after));
-        Outcome::Violated(vec![Violation::new(message).evidence(format!("valid until {}", date(leaf.not_after)))])
+        Outcome::Violated(vec![Violation::new(message).evidence(format!("valid until {}", date(leaf.not_after, context.now)))])
     });
     match outcome {
         Outcome::Passed(_) => Outcome::Passed(days_left(context)),
@@ -45,15 +45,11 @@ fn judge(context: &Context) -> Outcome {
     }
 }
 
-/// The days that are left of the certificate that expires first.
+/// The time that is left of the certificate that expires first.
 fn days_left(context: &Context) -> String {
     let chains = tried(context).flat_map(|(index, _)| context.chains(index)).filter_map(|chain| chain.certificates.first());
     let ends = chains.filter_map(|certificate| Some(certificate.details().ok()?.not_after));
-    match ends.min().map(|end| (end - context.now).whole_days()) {
-        Some(1) => "the certificate is valid for 1 more day".to_owned(),
-        Some(days) => format!("the certificate is valid for {days} more days"),
-        None => String::new(),
-    }
+    ends.min().map_or_else(String::new, |end| format!("the certificate is valid for {}", span(end - context.now).replacen(' ', " more ", 1)))
 }
 
 #[cfg(test)]
@@ -76,8 +72,9 @@ mod tests {
     }
 
     #[rstest]
-    #[case(Duration::hours(5), "the certificate expired today")]
-    #[case(Duration::days(1), "the certificate expired 1 day ago")]
+    #[case(Duration::minutes(5), "the certificate expired 5 minutes ago")]
+    #[case(Duration::hours(5), "the certificate expired 5 hours ago")]
+    #[case(Duration::days(1), "the certificate expired 24 hours ago")]
     #[case(Duration::hours(80), "the certificate expired 3 days ago")]
     fn days_are_floored(#[case] since: Duration, #[case] message: &str) {
         let outcome = World::correct().judge_leaf(&RULE, |params| params.not_after = NOW - since);

@@ -8,7 +8,7 @@ rule! {
     ///
     /// ## What it checks
     ///
-    /// With `--certificate FILE`: whether the certificate in that file is the one that the server presents. A file that is
+    /// With `--certificate FILE`: whether the certificates in that file are those that the server presents. A file that is
     /// newer was renewed and not loaded. One that is older, or for other names, is not the file that the server uses.
     ///
     /// ## Why it matters
@@ -17,7 +17,8 @@ rule! {
     ///
     /// ## Remedy
     ///
-    /// Have the renewal tell the server, in certbot's `--deploy-hook` for example.
+    /// Have the renewal tell the server, in certbot's `--deploy-hook` for example. If the file is the older one, look
+    /// which file the server reads.
     ///
     /// - Postfix: `postfix reload`. Processes that are running end with their connections, `smtpd` after 100 of them.
     /// - Exim: reads the file for each connection; if it does not, look which file `tls_certificate` names.
@@ -38,21 +39,23 @@ fn judge(context: &Context) -> Outcome {
         if installed.is_empty() {
             return Outcome::NotApplicable("no file was given; --certificate does".to_owned());
         }
+        // With two certificates each may be in a file of its own, or both in one.
+        let leaves: Vec<_> =
+            Chain::all(view).into_iter().filter_map(|chain| chain.certificates.first()?.details().ok()).collect();
+        let is_presented = |file: &&CertificateDetails| leaves.iter().any(|leaf| leaf.sha256 == file.sha256);
+        let is_kind_seen = |file: &&CertificateDetails| leaves.iter().any(|leaf| leaf.key.algorithm == file.key.algorithm);
         if installed.iter().any(|file| file.sha256 == presented.sha256) {
-            return Outcome::Passed("the certificate on the disk is presented".to_owned());
+            let unseen = installed.iter().copied().find(|file| !is_kind_seen(file));
+            let but = unseen.map_or_else(String::new, |file| format!("; whether the one of {} is presented was not seen", file.key));
+            return Outcome::Passed(format!("the certificate on the disk is presented{but}"));
         }
-        // With two certificates each may be in a file of its own.
-        let is_in_file = |chain: &Chain| {
-            let leaf = chain.certificates.first().and_then(|leaf| leaf.details().ok());
-            leaf.is_some_and(|leaf| installed.iter().any(|file| file.sha256 == leaf.sha256))
-        };
-        if Chain::all(view).iter().any(is_in_file) {
-            return Outcome::NotApplicable("the certificate in the file is presented beside this one".to_owned());
-        }
-        let alike = installed.iter().find(|file| file.key.algorithm == presented.key.algorithm);
-        let Some(file) = alike else {
-            let kinds = format!("the file holds a certificate of another kind of key: {}", installed[0].key);
-            return Outcome::Undetermined(format!("{kinds}; whether the server presents it too is not known"));
+        let others: Vec<_> = installed.iter().copied().filter(|file| !is_presented(file)).collect();
+        let Some(file) = others.iter().copied().find(|file| file.key.algorithm == presented.key.algorithm) else {
+            if let Some(file) = others.iter().copied().find(|file| !is_kind_seen(file)) {
+                let kinds = format!("the file holds a certificate of another kind of key: {}", file.key);
+                return Outcome::Undetermined(format!("{kinds}; whether the server presents it too is not known"));
+            }
+            return Outcome::NotApplicable("the file holds no certificate of this kind of key".to_owned());
         };
         // Loading it would make things worse.
         if file.not_after < context.now || file.not_before > context.now {
@@ -61,6 +64,9 @@ fn judge(context: &Context) -> Outcome {
         }
         if file.is_ca && !presented.is_ca {
             return Outcome::Undetermined("the first certificate of the file is one of a CA: it is not the server's".to_owned());
+        }
+        if file.subject == file.issuer && presented.subject != presented.issuer {
+            return Outcome::Undetermined("the certificate in the file is self-signed: it is not the one to load".to_owned());
         }
         // What names the host is replaced by nothing that does not.
         let host = &context.facts.target.name;
@@ -92,7 +98,7 @@ mod tests {
     fn judge_with(world: &World, installed: Vec<Certificate>) -> Outcome {
         let mut facts = world.facts(1);
         facts.installed = installed;
-        (RULE.judge)(&world.context(&facts))
+        RULE.judge(&world.context(&facts))
     }
 
     #[test]
@@ -135,7 +141,40 @@ mod tests {
             offers.chains.iter_mut().for_each(|chain| chain.certificates = Observed::Seen(vec![rsa.clone()]));
         }));
         facts.installed = vec![rsa];
-        assert_eq!(kind(&(RULE.judge)(&world.context(&facts))), "passed");
+        assert_eq!(kind(&RULE.judge(&world.context(&facts))), "passed");
+    }
+
+    /// The usual layout of `smtpd_tls_chain_files`: both kinds in one file.
+    #[test]
+    fn each_of_two_in_one_file_is_compared_with_its_kind() {
+        let world = World::correct();
+        let mut facts = world.facts(1);
+        let rsa = world.issuing.leaf_of(Key::Rsa(2048));
+        let renewed = world.issuing.leaf(|params| params.not_before = NOW - Duration::days(1));
+        facts.installed = vec![rsa.clone(), renewed];
+        let outcome = RULE.judge(&world.context(&facts));
+        assert_eq!(messages(&outcome), ["a newer certificate lies on the disk than the server presents"]);
+        facts.installed[1] = world.chain[0].clone();
+        let outcome = RULE.judge(&world.context(&facts));
+        let words = "the certificate on the disk is presented; whether the one of RSA 2048 bits is presented was not seen";
+        assert_eq!(outcome, Outcome::Passed(words.to_owned()));
+        facts.views[0].offers = Observed::Seen(Offers::good().chain(Sni::Target).with(|offers| {
+            offers.chains.iter_mut().for_each(|chain| chain.certificates = Observed::Seen(vec![rsa.clone()]));
+        }));
+        assert_eq!(RULE.judge(&world.context(&facts)), Outcome::Passed("the certificate on the disk is presented".to_owned()));
+        // One for other names is said to be that, whatever the server presents besides.
+        let other = world.issuing.leaf_with(Key::Rsa(2048), |params| {
+            params.subject_alt_names = vec![rcgen::SanType::DnsName("www.example.test".try_into().unwrap())];
+        });
+        facts.installed = vec![other];
+        let outcome = RULE.judge(&world.context(&facts));
+        assert!(format!("{outcome:?}").contains("does not name mx.example.test"), "{outcome:?}");
+    }
+
+    #[test]
+    fn one_that_nobody_certified_is_not_recommended() {
+        let outcome = judge_with(&World::correct(), vec![World::self_signed()]);
+        assert_eq!(kind(&outcome), "undetermined");
     }
 
     #[test]

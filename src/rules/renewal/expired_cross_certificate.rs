@@ -1,4 +1,4 @@
-use super::{ago, date};
+use super::{ago, ahead, date};
 use crate::{
     facts::Certificate,
     rules::{
@@ -9,16 +9,16 @@ use crate::{
 };
 
 rule! {
-    /// An expired certificate of another path is still sent.
+    /// A certificate of another path is sent that is not valid now.
     ///
     /// ## What it checks
     ///
     /// Beside a valid path the server sends another certificate of one of its CAs, a cross-certificate for
-    /// example, that has expired.
+    /// example, that has expired or is not valid yet.
     ///
     /// ## Why it matters
     ///
-    /// OpenSSL and rustls find the valid path. GnuTLS 3.7, which Debian's Exim uses, does not where the expired certificate of an
+    /// OpenSSL and rustls find the valid path. GnuTLS 3.7, which Debian's Exim uses, does not where such a certificate of an
     /// intermediate is sent before the valid one. Old verifiers, OpenSSL before 1.1.0 among them, follow the certificates as sent
     /// and refuse when they meet the expired one, though the root that they trust would do.
     ///
@@ -43,19 +43,24 @@ rule! {
 fn judge(context: &Context) -> Outcome {
     each_path(context, |chain, judgement| {
         let others = judgement.extra.iter().filter(|(_, relation)| *relation == Relation::Alternative);
-        let expired = others.filter_map(|(index, _)| {
-            let end = chain[*index].details().ok()?.not_after;
-            (end < context.now).then(|| {
-                let message = format!("{} is not needed and expired {}", certificate_text(chain, *index), ago(context.now - end));
-                let violation = Violation::new(message).evidence(format!("valid until {}", date(end)));
-                if is_taken_first(context, chain, judgement, *index) {
-                    violation.evidence("it is sent before the valid one of that CA: GnuTLS 3.7, which Debian's Exim uses, refuses the path")
-                } else {
-                    violation
-                }
-            })
+        let invalid = others.filter_map(|(index, _)| {
+            let details = chain[*index].details().ok()?;
+            let (begin, end, now) = (details.not_before, details.not_after, context.now);
+            let what = certificate_text(chain, *index);
+            let violation = if end < now {
+                Violation::new(format!("{what} is not needed and expired {}", ago(now - end)))
+                    .evidence(format!("valid until {}", date(end, now)))
+            } else if begin > now {
+                Violation::new(format!("{what} is not needed and becomes valid {}", ahead(begin - now)))
+                    .evidence(format!("valid from {}", date(begin, now)))
+            } else {
+                return None;
+            };
+            let is_first = is_taken_first(context, chain, judgement, *index);
+            let words = "it is sent before the valid one of that CA: GnuTLS 3.7, which Debian's Exim uses, refuses the path";
+            Some(if is_first { violation.evidence(words) } else { violation })
         });
-        let violations: Vec<Violation> = expired.collect();
+        let violations: Vec<Violation> = invalid.collect();
         if violations.is_empty() { Outcome::Passed(String::new()) } else { Outcome::Violated(violations) }
     })
 }
@@ -64,7 +69,9 @@ fn judge(context: &Context) -> Outcome {
 /// 3.7 takes it then; another one of a CA that the store has itself it leaves alone.
 fn is_taken_first(context: &Context, chain: &[Certificate], judgement: &Judgement, index: usize) -> bool {
     let of = |index: usize| chain[index].details().ok().map(|details| (&details.subject, &details.key.sha256));
-    let is_valid = |index: usize| chain[index].details().is_ok_and(|details| details.not_after >= context.now);
+    let is_valid = |index: usize| {
+        chain[index].details().is_ok_and(|details| details.not_before <= context.now && context.now <= details.not_after)
+    };
     judgement.intermediates().iter().any(|valid| index < *valid && is_valid(*valid) && of(index) == of(*valid))
 }
 
@@ -74,7 +81,7 @@ mod tests {
     use time::Duration;
 
     use super::*;
-    use crate::rules::test_facts::{Authority, NOW, World, kind};
+    use crate::rules::test_facts::{Authority, NOW, World, kind, messages};
 
     #[rstest]
     #[case(-3, "violated")]
@@ -84,6 +91,17 @@ mod tests {
         let former = Authority::root("Former Root CA");
         world.chain.push(former.certify_until(&world.root, NOW + Duration::days(days)));
         assert_eq!(kind(&world.judge(&RULE)), expected);
+    }
+
+    /// A new certificate of the intermediate, put into the file too early.
+    #[test]
+    fn one_of_tomorrow_is_found_too() {
+        let mut world = World::correct();
+        let early = world.root.certify_with(&world.issuing, |params| params.not_before = NOW + Duration::days(3));
+        world.chain.insert(1, early);
+        let outcome = world.judge(&RULE);
+        assert_eq!(messages(&outcome), ["certificate 2 (CN=Issuing CA) is not needed and becomes valid in 3 days"]);
+        assert!(format!("{outcome:?}").contains("GnuTLS 3.7"));
     }
 
     #[test]

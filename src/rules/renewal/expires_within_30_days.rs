@@ -8,8 +8,8 @@ rule! {
     ///
     /// ## What it checks
     ///
-    /// The server's certificate is valid for more than 7 and at most 30 more days. Certificates that are
-    /// issued for 10 days or less are left out.
+    /// The server's certificate is valid for more than 7 and at most 30 more days, and for at most a third of its whole validity:
+    /// one that is issued for 47 days is renewed in its last 15. Certificates that are issued for 10 days or less are left out.
     ///
     /// ## Why it matters
     ///
@@ -41,24 +41,41 @@ fn judge(context: &Context) -> Outcome {
         if is_short_lived(leaf) {
             return Outcome::NotApplicable("the certificate is short-lived: a machine renews it".to_owned());
         }
-        if left <= Duration::days(7) || left > Duration::days(30) {
+        let margin = Duration::days(30).min((leaf.not_after - leaf.not_before) / 3);
+        if left <= Duration::days(7) || left > margin {
             return Outcome::Passed(String::new());
         }
         let violation = Violation::new(format!("the certificate expires {}", ahead(left)));
-        Outcome::Violated(vec![violation.evidence(format!("valid until {}", date(leaf.not_after)))])
+        Outcome::Violated(vec![violation.evidence(format!("valid until {}", date(leaf.not_after, context.now)))])
     })
 }
 
 #[cfg(test)]
 mod tests {
+    use rstest::rstest;
+
     use super::*;
     use crate::rules::test_facts::{NOW, World, kind, messages};
 
     // The table of the three rules together is in `expires_within_7_days`.
     #[test]
     fn the_days_are_told() {
-        let outcome = World::correct().judge_leaf(&RULE, |params| params.not_after = NOW + Duration::days(20));
+        let outcome = World::correct().judge_leaf(&RULE, |params| {
+            params.not_before = NOW - Duration::days(40);
+            params.not_after = NOW + Duration::days(20);
+        });
         assert_eq!(messages(&outcome), ["the certificate expires in 20 days"]);
+    }
+
+    #[rstest]
+    #[case(15, "violated")]
+    #[case(16, "passed")]
+    fn what_lasts_for_weeks_is_renewed_in_its_last_third(#[case] left: i64, #[case] expected: &str) {
+        let outcome = World::correct().judge_leaf(&RULE, |params| {
+            params.not_after = NOW + Duration::days(left);
+            params.not_before = params.not_after - Duration::days(47);
+        });
+        assert_eq!(kind(&outcome), expected);
     }
 
     #[test]

@@ -1,5 +1,5 @@
-use super::{ago, date, each_issuer};
-use crate::rules::{Context, Outcome, ResultType, Violation, rule};
+use super::{ago, date, each_above};
+use crate::rules::{Context, Outcome, ResultType, Violation, rule, trust};
 
 rule! {
     /// An intermediate certificate has expired.
@@ -8,7 +8,8 @@ rule! {
     ///
     /// An intermediate of the certification path expired before the moment of the check. The root is not
     /// looked at: trust stores keep it or drop it. Where another path without expired certificates was
-    /// sent, that one counts.
+    /// sent, that one counts. With `--fetch-issuers` the place that the certificate below it names is asked for the
+    /// current one, and the evidence says whether it would help; mail servers do not fetch it.
     ///
     /// ## Why it matters
     ///
@@ -33,13 +34,14 @@ rule! {
 }
 
 fn judge(context: &Context) -> Outcome {
-    each_issuer(context, |_, issuers| {
-        let expired = issuers.iter().filter(|(_, issuer)| issuer.not_after < context.now);
+    each_above(context, |line| {
+        let expired = line.issuers().iter().zip(&line.judgement.path).filter(|((_, issuer), _)| issuer.not_after < context.now);
         let violations: Vec<Violation> = expired
-            .map(|(what, issuer)| {
+            .map(|((what, issuer), below)| {
                 let end = issuer.not_after;
-                Violation::new(format!("the intermediate {what} expired {}", ago(context.now - end)))
-                    .evidence(format!("valid until {}", date(end)))
+                let violation = Violation::new(format!("the intermediate {what} expired {}", ago(context.now - end)))
+                    .evidence(format!("valid until {}", date(end, context.now)));
+                trust::fetched_lines(context, line.chain, *below).into_iter().fold(violation, Violation::evidence)
             })
             .collect();
         if violations.is_empty() { Outcome::Passed(String::new()) } else { Outcome::Violated(violations) }

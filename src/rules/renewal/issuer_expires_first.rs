@@ -1,6 +1,6 @@
 use time::Duration;
 
-use super::{ahead, date, each_above};
+use super::{Line, ahead, date, each_above};
 use crate::rules::{Context, Outcome, Violation, rule};
 
 rule! {
@@ -34,20 +34,25 @@ rule! {
 }
 
 fn judge(context: &Context) -> Outcome {
-    each_above(context, |leaf, above, intermediates| {
+    each_above(context, |line| {
+        let Line { leaf, above, intermediates, .. } = line;
         let first = above.iter().enumerate().filter(|(_, (_, issuer))| {
             let (end, left) = (issuer.not_after, issuer.not_after - context.now);
             (Duration::ZERO..=Duration::days(30)).contains(&left) && end < leaf.not_after
         });
         let violations = first.map(|(place, (what, issuer))| {
-            let (kind, senders) = match place < intermediates {
+            let (kind, senders) = match place < *intermediates {
                 true => ("the intermediate ", ""),
                 false => ("", "; OpenSSL and Schannel refuse the path from then on, rustls does not look"),
             };
+            let replaced = match line.is_replaced(context, place) {
+                true => "; another certificate of that CA is sent and takes its place, but for GnuTLS 3.7: remove this one",
+                false => "",
+            };
             let left = ahead(issuer.not_after - context.now);
-            let (end, own) = (date(issuer.not_after), date(leaf.not_after));
+            let (end, own) = (date(issuer.not_after, context.now), date(leaf.not_after, context.now));
             Violation::new(format!("{kind}{what} expires {left}, before the server's certificate"))
-                .evidence(format!("valid until {end}; the server's until {own}{senders}"))
+                .evidence(format!("valid until {end}; the server's until {own}{senders}{replaced}"))
         });
         let violations: Vec<Violation> = violations.collect();
         if violations.is_empty() { Outcome::Passed(String::new()) } else { Outcome::Violated(violations) }
@@ -75,12 +80,12 @@ mod tests {
     /// No moment of judgement is so far away that days cannot be counted from it.
     #[test]
     fn the_ends_of_time_are_judged() {
-        use crate::rules::{Context, catalogue};
+        use crate::rules::{Context, of_servers};
         let world = World::correct();
         let facts = world.facts(1);
         for now in [time::macros::datetime!(9999-12-31 23:59:59 UTC), time::macros::datetime!(0001-01-01 0:00 UTC)] {
-            for rule in catalogue() {
-                (rule.judge)(&Context::new(&facts, &world.stores, crate::rules::policy::default(), now));
+            for rule in of_servers() {
+                rule.judge(&Context::new(&facts, &world.stores, crate::rules::policy::default(), now));
             }
         }
     }

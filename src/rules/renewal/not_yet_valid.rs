@@ -40,7 +40,7 @@ fn judge(context: &Context) -> Outcome {
             .map(|(what, certificate)| {
                 let begin = certificate.not_before;
                 Violation::new(format!("{what} becomes valid {} only", ahead(begin - context.now)))
-                    .evidence(format!("valid from {}", date(begin)))
+                    .evidence(format!("valid from {}", date(begin, context.now)))
             })
             .collect();
         if violations.is_empty() { Outcome::Passed(String::new()) } else { Outcome::Violated(violations) }

@@ -40,9 +40,9 @@ fn judge(context: &Context) -> Outcome {
         // A store may also hold certificates that are no roots; OpenSSL and GnuTLS look at their dates as well.
         let what = if root.subject == root.issuer { "root" } else { "certificate in the trust store" };
         let (when, bound) = if root.not_after < context.now {
-            (format!("expired {}", ago(context.now - root.not_after)), format!("valid until {}", date(root.not_after)))
+            (format!("expired {}", ago(context.now - root.not_after)), format!("valid until {}", date(root.not_after, context.now)))
         } else if root.not_before > context.now {
-            ("is not valid yet".to_owned(), format!("valid from {}", date(root.not_before)))
+            ("is not valid yet".to_owned(), format!("valid from {}", date(root.not_before, context.now)))
         } else {
             return Outcome::Passed(String::new());
         };
@@ -70,7 +70,7 @@ mod tests {
         let issuing = world.root.certificate.details().unwrap().not_before;
         let facts = world.facts(1);
         let context = crate::rules::Context { now: issuing - time::Duration::days(1), ..world.context(&facts) };
-        assert!(messages(&(RULE.judge)(&context))[0].ends_with("is not valid yet"));
+        assert!(messages(&RULE.judge(&context))[0].ends_with("is not valid yet"));
         world.stores.clear();
     }
 

@@ -35,7 +35,7 @@ fn judge(context: &Context) -> Outcome {
             return Outcome::Passed(String::new());
         }
         let violation = Violation::new("the certificate ends before it begins");
-        Outcome::Violated(vec![violation.evidence(format!("valid from {} to {}", date(leaf.not_before), date(leaf.not_after)))])
+        Outcome::Violated(vec![violation.evidence(format!("valid from {} to {}", date(leaf.not_before, context.now), date(leaf.not_after, context.now)))])
     })
 }
 

@@ -24,8 +24,12 @@ rules! {
     starttls_required,
 }
 
+mod counted;
 mod visibility;
 
+pub(super) use counted::dialogs;
+pub use counted::unsteady;
+use counted::{PutOff, accepted, answers, broken_off, count, masked_starttls, nearly_offered, put_off, turns};
 pub use tls_handshake_refused::alert;
 pub use visibility::{State, Visibility, Visible, visibility};
 
@@ -58,38 +62,75 @@ impl Offer {
             return Self::Unknown(format!("{} gave no usable reply to EHLO to {}: {why}", view.address, view.vantage_text()));
         };
         if ehlo.offers("STARTTLS") {
-            return Self::Offered;
+            let masked = masked_starttls(&view.session);
+            return masked.map_or(Self::Offered, |reply| Self::Masked(at_the_server(reply)));
         }
-        // A keyword that goes on with bytes that no keyword has: some clients take it for STARTTLS, some do not.
-        let is_near = |name: &str| name.get(.."STARTTLS\\".len()).is_some_and(|start| start.eq_ignore_ascii_case("STARTTLS\\"));
-        if let Some(keyword) = ehlo.keywords.iter().find(|keyword| is_near(keyword.name.as_str())) {
+        if let Some(keyword) = ehlo.nearly_offers("STARTTLS") {
             return Self::Unknown(format!(
                 "the reply to EHLO lists {}, which may be meant as STARTTLS",
                 short(keyword.name.as_str())
             ));
         }
         // A greeting that is written over says nothing of keywords that can be read.
-        masked_keyword(&view.session).map_or(Self::Absent, Self::Masked)
+        match masked_keyword(&view.session) {
+            Some(mark) => Self::Masked(mark),
+            None if let Some(reply) = turned_away(&view.session) => {
+                let (server, whom) = (view.address, view.vantage_text());
+                let why = Failure::Blocked(reply.clone());
+                Self::Unknown(format!("what {server} does not offer to {whom} says nothing of others: {why}"))
+            }
+            None => Self::Absent,
+        }
     }
 }
 
-/// The mark of a middlebox in the reply to EHLO.
+/// The mark of a middlebox in the reply to EHLO, or in what the server says to STARTTLS all the same.
 fn masked_keyword(session: &Session) -> Option<String> {
-    let keyword = session.ehlo.seen()?.keywords.iter().find(|keyword| is_masked_keyword(keyword.name.as_str()))?;
-    Some(format!("the reply to EHLO lists {}, which has as many letters as STARTTLS", keyword.name))
+    if let Some(keyword) = session.ehlo.seen()?.keywords.iter().find(|keyword| is_masked_keyword(keyword.name.as_str())) {
+        return Some(format!("the reply to EHLO lists {}, which has as many letters as STARTTLS", keyword.name));
+    }
+    let reply = session.unoffered_starttls.seen().filter(|reply| reply.quotes_a_mask())?;
+    Some(at_the_server(reply))
+}
+
+fn at_the_server(reply: &Reply) -> String {
+    format!("STARTTLS reaches the server as something else: {}", short(&reply.to_string()))
+}
+
+/// What a server said that turns the client away, whatever it was asked.
+fn turned_away(session: &Session) -> Option<&Reply> {
+    fn blocked<T>(observed: &Observed<T>) -> Option<&Reply> {
+        match observed {
+            Observed::Failed(Failure::Blocked(reply)) => Some(reply),
+            _ => None,
+        }
+    }
+    let Session { greeting, ehlo, help, starttls, unoffered_starttls, tls, .. } = session;
+    let to_ehlo = match ehlo {
+        Observed::Failed(Failure::EhloRefused(reply)) => Some(reply),
+        _ => None,
+    };
+    let replies = [help, starttls, unoffered_starttls].into_iter().filter_map(Observed::seen).chain(to_ehlo);
+    [blocked(greeting), blocked(ehlo), blocked(help), blocked(starttls), blocked(unoffered_starttls), blocked(tls)]
+        .into_iter()
+        .flatten()
+        .chain(replies.filter(|reply| reply.turns_the_client_away()))
+        .next()
 }
 
 /// Whether a Cisco ASA or PIX wrote this over an EHLO keyword of the length of STARTTLS:
-/// seven X and one more letter, which counts the keywords that it overwrote.
+/// seven X and one more letter, which counts the keywords that it overwrote; or asterisks, as over greetings.
 pub fn is_masked_keyword(keyword: &str) -> bool {
     let bytes = keyword.as_bytes();
-    bytes.len() == "STARTTLS".len() && bytes[..7].iter().all(|byte| *byte == b'X') && bytes[7].is_ascii_uppercase()
+    let is_counted = || bytes[..7].iter().all(|byte| *byte == b'X') && bytes[7].is_ascii_uppercase();
+    bytes.len() == "STARTTLS".len() && (is_counted() || bytes.iter().all(|byte| *byte == b'*'))
 }
 
 /// Whether a greeting is written over with asterisks, as a Cisco ASA or PIX does; some
 /// let single digits and letters through. Where a word can be read, the asterisks are an ornament.
 pub fn is_masked_greeting(greeting: &Reply) -> bool {
-    let text = greeting.lines.first().map_or("", |line| line.as_str());
+    // A banner in a frame begins with asterisks, and can be read further down.
+    let text = greeting.lines.iter().map(|line| line.as_str()).collect::<Vec<_>>().join("\n");
     if text.split(|c: char| !c.is_alphabetic()).any(|word| word.chars().count() >= 4) {
         return false;
     }
@@ -101,7 +142,7 @@ pub fn is_masked_greeting(greeting: &Reply) -> bool {
 /// written over.
 fn masked_command(view: &View) -> Option<String> {
     match (&view.session.ehlo, view.session.greeting.seen()) {
-        (Observed::Failed(Failure::EhloRefused(reply)), _) if reply.to_string().contains("\"XXXX") => {
+        (Observed::Failed(Failure::EhloRefused(reply)), _) if reply.quotes_a_mask() => {
             Some(format!("EHLO reaches the server as something else: {}", short(&reply.to_string())))
         }
         (_, Some(greeting)) if is_masked_greeting(greeting) => {
@@ -143,42 +184,6 @@ impl<'a> Address<'a> {
             _ => None,
         })
     }
-}
-
-/// The dialogs of a view, oldest first.
-fn sessions(view: &View) -> impl Iterator<Item = &Session> {
-    view.earlier.iter().chain([&view.session])
-}
-
-/// In how many connections of a view STARTTLS was offered, and in how many not.
-fn turns(view: &View) -> Turns {
-    let mut turns = view.offers.seen().map(|offers| offers.starttls).unwrap_or_default();
-    for is_offered in sessions(view).filter_map(is_offered) {
-        *(if is_offered { &mut turns.yes } else { &mut turns.no }) += 1;
-    }
-    turns
-}
-
-/// Whether STARTTLS was offered in a session: who knows no EHLO offers no extension (RFC 5321, 3.2).
-fn is_offered(session: &Session) -> Option<bool> {
-    let is_old = session.helo.seen().is_some_and(Reply::is_positive);
-    session.ehlo.seen().map(|ehlo| ehlo.offers("STARTTLS")).or(is_old.then_some(false))
-}
-
-/// In how many connections of a view STARTTLS was accepted when asked for, and in how many refused; and the last refusal.
-fn answers(view: &View) -> (Turns, Option<&Reply>) {
-    let offers = view.offers.seen();
-    let mut turns = offers.map(|offers| offers.accepted).unwrap_or_default();
-    let mut refusal = None;
-    for reply in sessions(view).filter_map(|session| session.starttls.seen()) {
-        if reply.is_positive() {
-            turns.yes += 1;
-        } else if reply.refuses_starttls() {
-            turns.no += 1;
-            refusal = Some(reply);
-        }
-    }
-    (turns, refusal.or_else(|| offers?.refusal.as_ref()))
 }
 
 /// The vantage points that were offered STARTTLS at one time and not at another, by their places:
@@ -255,6 +260,9 @@ mod tests {
     #[case("XXXXXXXXA", false)]
     #[case("X-NOTLSA", false)]
     #[case("STARTTLS", false)]
+    #[case("********", true)]
+    #[case("*******", false)]
+    #[case("*******A", false)]
     fn the_mark_of_the_middlebox_is_exact(#[case] keyword: &str, #[case] expected: bool) {
         assert_eq!(is_masked_keyword(keyword), expected);
     }
@@ -268,5 +276,13 @@ mod tests {
     #[case("", false)]
     fn an_overwritten_greeting_is_mostly_asterisks(#[case] text: &str, #[case] expected: bool) {
         assert_eq!(is_masked_greeting(&reply(220, text)), expected);
+    }
+
+    #[rstest]
+    #[case(&["*****************", "* Authorised use only *", "mx.example.test ESMTP"], false)]
+    #[case(&["*****************", "************0**2"], true)]
+    fn all_lines_of_a_greeting_are_looked_at(#[case] lines: &[&str], #[case] expected: bool) {
+        let greeting = Reply { lines: lines.iter().map(|line| (*line).into()).collect(), ..reply(220, "") };
+        assert_eq!(is_masked_greeting(&greeting), expected);
     }
 }

@@ -68,6 +68,6 @@ mod tests {
         if let Some(failure) = failure {
             facts.views[0].session.tls = Observed::Failed(failure);
         }
-        assert_eq!(kind(&(RULE.judge)(&world.context(&facts))), expected);
+        assert_eq!(kind(&RULE.judge(&world.context(&facts))), expected);
     }
 }

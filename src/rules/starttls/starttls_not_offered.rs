@@ -1,5 +1,8 @@
 use super::{Address, Offer, changed, help_evidence, vantage_points};
-use crate::rules::{Context, Outcome, ResultType, Violation, nothing_tried, rule, short};
+use crate::{
+    facts::Session,
+    rules::{Context, Outcome, ResultType, Violation, nothing_tried, rule, short},
+};
 
 rule! {
     /// STARTTLS is not offered.
@@ -70,11 +73,20 @@ fn violation(address: &Address, addresses: usize) -> Option<Violation> {
         let reply = view.session.unoffered_starttls.seen().filter(|reply| !reply.is_positive())?;
         Some(format!("the command all the same: {}", short(&reply.to_string())))
     }));
+    if absent.iter().any(|(_, view)| is_in_first_line(&view.session)) {
+        let why = "the reply to EHLO has STARTTLS in its first line, which names the server: keywords stand below it (RFC 5321, 4.1.1.1)";
+        violation.evidence.push(why.to_owned());
+    }
     if let Some((_, view)) = absent.iter().find(|(_, view)| view.session.helo.seen().is_some()) {
         violation.evidence.push(format!("it knows no EHLO: {}", short(&view.session.ehlo.why_not())));
     }
     violation.views = absent.iter().map(|(index, _)| *index).collect();
     Some(violation)
+}
+
+/// Whether the keyword stands where the server's name has to be, or beside it.
+fn is_in_first_line(session: &Session) -> bool {
+    session.ehlo.seen().is_some_and(|ehlo| ehlo.domain.as_str().eq_ignore_ascii_case("STARTTLS"))
 }
 
 #[cfg(test)]
@@ -130,6 +142,17 @@ mod tests {
         let outcome = World::correct().judge_from(1, &RULE, |views| World::throttled(&mut views[0]));
         assert_eq!(kind(&outcome), "undetermined");
         assert!(format!("{outcome:?}").contains("too many connections"), "{outcome:?}");
+    }
+
+    /// Who is not welcome need not be told what others are offered.
+    #[test]
+    fn who_is_turned_away_is_no_measure() {
+        let outcome = World::correct().judge_from(1, &RULE, |views| {
+            World::without_starttls(&mut views[0]);
+            let words = "5.7.1 Client host rejected: blocked - see https://ipcheck.proofpoint.com/?ip=192.0.2.1";
+            views[0].session.unoffered_starttls = Observed::Seen(reply(550, words));
+        });
+        assert_eq!(kind(&outcome), "undetermined");
     }
 
     #[test]

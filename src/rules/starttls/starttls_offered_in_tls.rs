@@ -38,7 +38,7 @@ fn judge(context: &Context) -> Outcome {
         (Offer::Unknown(why), _) => Outcome::Undetermined(why),
         (Offer::Offered, other) => {
             let from = view.vantage_text();
-            Outcome::Undetermined(format!("no reply to EHLO inside TLS was seen from {from}: {}", why_not(view, other)))
+            Outcome::Undetermined(format!("no usable reply to EHLO inside TLS was seen from {from}: {}", why_not(view, other)))
         }
     })
 }

@@ -1,6 +1,6 @@
-use super::{Address, Offer, changed, help_evidence, masked_keyword, sessions, turns, vantage_points};
+use super::{Address, Offer, changed, dialogs, help_evidence, masked_keyword, nearly_offered, turns, vantage_points};
 use crate::facts::Turns;
-use crate::rules::{Context, Outcome, ResultType, Violation, nothing_tried, rule};
+use crate::rules::{Context, Outcome, ResultType, Violation, nothing_tried, rule, short};
 
 rule! {
     /// STARTTLS is offered to some and not to others.
@@ -47,6 +47,15 @@ fn judge(context: &Context) -> Outcome {
     if let Some(why) = addresses.iter().find_map(Address::unknown) {
         return Outcome::Undetermined(why.to_owned());
     }
+    let near = addresses.iter().flat_map(|address| &address.views).find_map(|(_, view, _)| Some((view, nearly_offered(view)?)));
+    if let Some((view, (times, keyword))) = near {
+        let all = turns(view).all() + times;
+        return Outcome::Undetermined(format!(
+            "in {times} of {all} connections to {} the reply to EHLO lists {}, which may be meant as STARTTLS",
+            view.address,
+            short(keyword.name.as_str())
+        ));
+    }
     match addresses.iter().any(|address| address.views.len() > 1) {
         true => Outcome::Passed(String::new()),
         false => Outcome::NotApplicable("each address was looked at from one vantage point only".to_owned()),
@@ -63,7 +72,9 @@ fn violation(address: &Address) -> Option<Violation> {
         let counted = changed.iter().map(|(_, view)| turns(view));
         let sum = counted.fold(Turns::default(), |sum, turns| Turns { yes: sum.yes + turns.yes, no: sum.no + turns.no });
         violation.evidence.push(format!("it was offered in {} of {} connections", sum.yes, sum.yes + sum.no));
-        let mask = changed.iter().find_map(|(_, view)| sessions(view).find_map(masked_keyword));
+        let switch = changed.iter().find_map(|(_, view)| view.beginnings.switch);
+        violation.evidence.extend(switch.map(|switch| switch.to_string()));
+        let mask = changed.iter().find_map(|(_, view)| dialogs(view).find_map(|(session, _)| masked_keyword(session)));
         violation.evidence.extend(mask.map(|mark| format!("where it was not: {mark}")));
         violation.views = changed.iter().map(|(index, _)| *index).collect();
         return Some(violation);

@@ -38,7 +38,7 @@ fn judge(context: &Context) -> Outcome {
         return Outcome::NotApplicable("senders from elsewhere come to port 25".to_owned());
     }
     each_view(context, |view| match &view.mail_in_clear {
-        Observed::Seen(reply) if insists(reply) => Outcome::Violated(vec![
+        Observed::Seen(reply) if reply.demands_tls() => Outcome::Violated(vec![
             Violation::new("mail is refused without TLS").evidence(format!("the reply to MAIL: {}", short(&reply.to_string()))),
         ]),
         Observed::Seen(reply) if reply.is_transient() => {
@@ -51,26 +51,14 @@ fn judge(context: &Context) -> Outcome {
     })
 }
 
-/// RFC 3207, 4 says 530; Exchange says 451. Both name the command, others name what it brings. A place in the web where
-/// more is to be read says nothing, whatever letters it has.
-fn insists(reply: &Reply) -> bool {
-    let text = reply.to_string().to_ascii_lowercase();
-    // X.1.N is about an address, whatever its name; 503 is about an order of commands.
-    if reply.code < 400 || reply.code == 503 || text.contains("5.1.") {
-        return false;
-    }
-    let is_place = |word: &&str| word.contains("://") || word.starts_with("www.") || word.contains('@') || word.contains('/');
-    let text = text.split_whitespace().filter(|word| !is_place(word)).collect::<Vec<_>>().join(" ");
-    let words: Vec<&str> = text.split(|c: char| !c.is_ascii_alphanumeric()).collect();
-    let says = |any: &[&str]| words.iter().any(|word| any.iter().any(|stem| word.starts_with(stem)));
-    let demands = says(&["require", "must", "need", "first", "mandatory", "only"]);
-    let is_optional = says(&["optional"]) || text.contains("not required") || text.contains("not needed");
-    demands && !is_optional && says(&["starttls", "tls", "encrypt", "ssl"])
-}
-
 /// The sender's address (X.1.N of RFC 3463), or who sends.
 fn minds_something_else(reply: &Reply) -> bool {
     let text = reply.to_string().to_ascii_lowercase();
+    // TLS may be demanded besides.
+    let names_tls = text.split(|c: char| !c.is_ascii_alphanumeric()).any(|word| matches!(word, "tls" | "starttls" | "ssl"));
+    if text.contains("authentica") && names_tls && !reply.calls_tls_optional() {
+        return false;
+    }
     ["5.1.", "authentica", "5.7.8", "5.7.60"].iter().any(|word| text.contains(word))
 }
 
@@ -88,6 +76,9 @@ mod tests {
     #[case(530, "5.7.0 Must issue a STARTTLS command first", "violated")]
     #[case(451, "5.7.3 STARTTLS is required to send mail", "violated")]
     #[case(250, "2.1.0 Ok", "passed")]
+    #[case(503, "5.5.1 Must issue a STARTTLS command first", "violated")]
+    #[case(503, "5.5.1 need MAIL first; encryption is optional", "undetermined")]
+    #[case(454, "4.7.0 Encryption required; use STARTTLS", "violated")]
     #[case(530, "5.7.1 Authentication required", "passed")]
     #[case(530, "5.7.10 Encryption required", "violated")]
     #[case(550, "5.7.1 Session encryption is required", "violated")]
@@ -96,6 +87,9 @@ mod tests {
     #[case(530, "5.7.1 Authentication is needed (STARTTLS optional)", "passed")]
     #[case(554, "5.7.1 blocked, you need to see https://ssl.example/tls", "undetermined")]
     #[case(554, "5.7.1 you must not send: STARTTLSfail.example.org/starttls", "undetermined")]
+    #[case(550, "5.7.1 Sender domain must have SPF; TLS report sent", "undetermined")]
+    #[case(530, "5.7.0 Authentication required. Only with TLS", "undetermined")]
+    #[case(554, "5.7.1 You must use TLS to send mail here", "violated")]
     #[case(550, "5.7.1 whistles need permission", "undetermined")]
     #[case(550, "5.1.8 sender domain tlsrequired.example does not exist", "passed")]
     #[case(550, "Administrative prohibition", "undetermined")]

@@ -1,12 +1,12 @@
 use std::collections::BTreeSet;
 
-use super::{Offer, not_finished};
+use super::{Offer, broken_off, not_finished};
 use crate::{
-    facts::{ClientCertificate, Failure, HelloTrait, KeyAlgorithm, Observed, PublicKey, Session, Sni, Turns, VersionOffer, View, usual},
+    facts::{ClientCertificate, Depth, Failure, HelloTrait, KeyAlgorithm, Observed, Possession, PublicKey, Session, Sni, Turns, VersionOffer, View, usual},
     rules::{
         Context, Outcome, ResultType, Violation, join, nothing_tried,
         offers::{Asked, Known, OLDER_VERSION, SSL3_TO_TLS12, is_weak},
-        rule, short, tried,
+        refuted_below_tls13, rule, short, tried,
     },
     smtp::Reply,
     tls::{Authentication, Group, Suite, Version},
@@ -24,7 +24,8 @@ rule! {
     /// suites or groups that other senders offer, and this checker does not. Two more hellos offer everything from
     /// SSL 3.0 to TLS 1.2, and everything of TLS 1.3; their answers decide: an older version, suites that nobody offers
     /// any more and a refusal of both violate the rule, a suite that other senders have does not. A connection
-    /// that is dropped, falls silent or makes no sense, also after the handshake, leaves it open.
+    /// that is dropped, falls silent or makes no sense, also after the handshake, leaves it open. An alert that comes before
+    /// the server was sent a hello is about nothing that was offered; when it is there again, nobody gets TLS there.
     ///
     /// ## Why it matters
     ///
@@ -62,11 +63,10 @@ fn judge(context: &Context) -> Outcome {
                 Observed::Failed(Failure::Tls(why)) if let Some(alert) = alert(why) => Outcome::Violated(vec![refusal(why, alert)]),
                 Observed::Failed(failure) => {
                     let (server, from) = (view.address, view.vantage_text());
-                    Outcome::Undetermined(format!("no reply to EHLO inside TLS came from {server} to {from}: {failure}"))
+                    Outcome::Undetermined(format!("no usable reply to EHLO inside TLS came from {server} to {from}: {failure}"))
                 }
                 _ if let Some(why) = view.earlier.iter().find_map(refused_before) => not_alike(view, why),
-                _ if let Some(offers) = view.offers.seen().filter(|offers| breaks_off(offers.hellos)) => {
-                    let Turns { yes, no } = offers.hellos;
+                _ if let Some(Turns { yes, no }) = broken_off(view) => {
                     Outcome::Undetermined(format!(
                         "TLS with {} broke off in {no} of {} connections, and the same hello was answered when it came again",
                         view.address,
@@ -75,6 +75,9 @@ fn judge(context: &Context) -> Outcome {
                 }
                 _ => Outcome::Passed(String::new()),
             },
+            (_, Observed::Failed(_)) if cannot_bear_hybrid(index, view) => {
+                Outcome::NotApplicable("the server refuses hellos that offer X25519MLKEM768, and takes others".to_owned())
+            }
             (Observed::Seen(reply), Observed::Failed(Failure::Tls(why))) if reply.is_positive() => refused(index, view, Some(reply), why),
             (_, Observed::Failed(Failure::Tls(why))) if is_implicit => refused(index, view, None, why),
             (_, tls) => Outcome::Undetermined(not_finished(view, tls)),
@@ -98,7 +101,19 @@ fn refused(index: usize, view: &View, reply: Option<&Reply>, why: &str) -> Outco
         Outcome::Violated(vec![taken.fold(violation, Violation::evidence)])
     };
     let at_most = |version: Version| Violation::new(format!("the server takes {version} at most"));
+    if let Some((word, times)) = before_the_hello(view, why) {
+        return match times {
+            1 => Outcome::Undetermined(format!("{} once sent the alert {word} before it was sent a hello", view.address)),
+            _ => violated(
+                Violation::new(format!("the server ends TLS before it was sent a hello, with the alert {word}"))
+                    .evidence("nothing that a client offers is the reason, nor the remedy: look into the log of what begins TLS there"),
+            ),
+        };
+    }
     match alert(why) {
+        Some(_) if asked.is_some_and(|asked| cannot_bear(&asked, HelloTrait::NothingInTls13)) => {
+            Outcome::NotApplicable("the server refuses hellos that offer TLS 1.3, and takes others".to_owned())
+        }
         Some(_) if asked.is_some_and(|asked| cannot_bear(&asked, HelloTrait::OwnName)) => {
             Outcome::NotApplicable("the server refuses its own name, and takes hellos without one".to_owned())
         }
@@ -137,7 +152,7 @@ fn refused(index: usize, view: &View, reply: Option<&Reply>, why: &str) -> Outco
         Some(_) if !is_repeated(view, why) && (why == Failure::INTERNAL_ERROR || asked.is_some_and(|asked| is_taken_elsewhere(&asked))) => {
             not_alike(view, why)
         }
-        Some(_) if let Some(version) = asked.and_then(|asked| usual_in(&asked)) => refuses_both(view, version, why),
+        Some(_) if let Some((asked, version)) = asked.and_then(|asked| Some((asked, usual_in(&asked)?))) => refuses_both(&asked, version, why),
         Some(alert) => violated(refusal(why, alert)),
         None if why == OLDER_VERSION && let Some(version) = highest => violated(at_most(version)),
         None if why == OLDER_VERSION => {
@@ -145,6 +160,18 @@ fn refused(index: usize, view: &View, reply: Option<&Reply>, why: &str) -> Outco
         }
         None => Outcome::Undetermined(format!("nothing came of the TLS handshake with {}: {}", view.address, short(why))),
     }
+}
+
+/// The alert, and how often TLS ended with one, where the server was seen to send it before it was sent a hello.
+fn before_the_hello<'a>(view: &View, why: &'a str) -> Option<(&'a str, usize)> {
+    let is_unasked = |failure: &Failure| failure.is_unasked_alert();
+    let earlier = view.earlier.iter().filter(|session| matches!(&session.tls, Observed::Failed(failure) if is_unasked(failure))).count();
+    let answers = || view.offers.seen().into_iter().flat_map(|offers| &offers.versions).map(|offer| &offer.answer);
+    let is_besides = answers().any(|answer| matches!(answer, Observed::Failed(failure) if is_unasked(failure)));
+    let plain = why.strip_suffix(Failure::UNASKED);
+    let is_seen = plain.is_some() || earlier > 0 || is_besides;
+    let word = alert(plain.unwrap_or(why)).filter(|_| is_seen)?;
+    Some((word, 1 + earlier + usize::from(is_besides)))
 }
 
 fn is_about_offer(alert: &str) -> bool {
@@ -161,14 +188,21 @@ fn is_repeated_or_last(view: &View, why: &str) -> bool {
     why != Failure::INTERNAL_ERROR || is_repeated(view, why)
 }
 
-/// Whether so many hellos were lost that it is no hiccup: a fifth of them, and more than a few.
-fn breaks_off(Turns { yes, no }: Turns) -> bool {
-    no > 4 && no.saturating_mul(4) >= yes
+/// What is taken alone was offered in the usual hello as well: something else in that was refused.
+fn refuses_both(asked: &Asked, version: Version, why: &str) -> Outcome {
+    let (address, why) = (asked.view.address, short(why));
+    Outcome::Undetermined(match asked.offers.depth {
+        // Nothing was asked about either by itself.
+        Depth::Quick => format!(
+            "{address} refuses the usual hello ({why}), which offers TLS 1.2 and 1.3 together and the group X25519MLKEM768, and takes one for \
+             {version} alone without that group: it cannot bear one of them, or does not answer every handshake alike; --probe standard tells"
+        ),
+        _ => format!("{address} refuses each hello that offers TLS 1.2 and 1.3 together, and takes one for {version} alone: {why}"),
+    })
 }
 
-fn refuses_both(view: &View, version: Version, why: &str) -> Outcome {
-    let words = format!("{} refuses each hello that offers TLS 1.2 and 1.3 together, and takes one for {version} alone", view.address);
-    Outcome::Undetermined(format!("{words}: {}", short(why)))
+fn cannot_bear_hybrid(index: usize, view: &View) -> bool {
+    view.offers.seen().is_some_and(|offers| cannot_bear(&Asked { index, view, offers }, HelloTrait::HybridGroup))
 }
 
 /// The version in which a suite of the usual handshake is taken, where nothing says why the whole of it is not.
@@ -225,18 +259,23 @@ fn of_other_suites(asked: &Asked, version: Version, why: &str, violated: impl Fn
     let suites = asked.offers.version(version).map(|offer| offer.suites.accepted.as_slice()).unwrap_or_default();
     let has_certificate =
         |suite: Suite| matches!(suite.authentication(), Authentication::Rsa | Authentication::Ecdsa | Authentication::Any);
+    let is_anonymous = |suite: &Suite| suite.authentication() == Authentication::Anonymous && !is_weak(*suite);
     let today = || suites.iter().filter(|suite| is_offered_today(**suite) && !is_weak(**suite) && has_certificate(**suite));
     if let Some(key) = odd_key(asked) {
         return Outcome::Passed(format!("STARTTLS works for senders that take the server's key: {key}"));
     }
-    match today().find(|suite| !usual::offers_suite(**suite)) {
+    let has_usual = today().any(|suite| usual::offers_suite(*suite));
+    match today().next().filter(|_| !has_usual) {
         // The suite was not what was missing.
-        None if today().next().is_some() => match other_group(asked) {
+        None if has_usual => match other_group(asked) {
             Some(group) => Outcome::Passed(format!("STARTTLS works for senders that offer {group}")),
-            None if !is_repeated(asked.view, why) => not_alike(asked.view, why),
-            None => refuses_both(asked.view, version, why),
+            None if asked.offers.depth != Depth::Quick && !is_repeated(asked.view, why) => not_alike(asked.view, why),
+            None => refuses_both(asked, version, why),
         },
         Some(suite) => Outcome::Passed(format!("STARTTLS works for senders that offer {suite} in {version}")),
+        None if asked.more_suites(&[version]) == Known::No && suites.iter().any(is_anonymous) => {
+            violated(Violation::new("the server takes suites without a certificate only, which most senders do not offer"))
+        }
         None if asked.more_suites(&[version]) == Known::No && !suites.is_empty() => {
             violated(Violation::new("the server takes no suite that senders of today offer"))
         }
@@ -272,7 +311,7 @@ fn refusal(why: &str, alert: &str) -> Violation {
 
 /// The alert that the server sent, by its name in RFC 8446, 6; none where this end gave up.
 pub fn alert(why: &str) -> Option<&str> {
-    why.strip_prefix("the server sent the alert ")
+    why.strip_prefix("the server sent the alert ").filter(|word| !word.ends_with(Failure::UNASKED))
 }
 
 /// Where a handshake was finished; none where it was nowhere.
@@ -282,6 +321,13 @@ fn works(context: &Context) -> Option<String> {
     let addresses = finished.iter().map(|view| view.address).collect::<BTreeSet<_>>().len();
     let at = if addresses > 1 { format!(" at {addresses} addresses") } else { String::new() };
     let what = if context.facts.target.is_implicit() { "TLS works from the first byte" } else { "STARTTLS is offered and works" };
+    // The signature is judged with the keys; but nothing works where it is wrong.
+    if finished.iter().any(|view| matches!(view.session.possession, Observed::Seen(Possession::Refuted(_)))) {
+        return Some("TLS is offered, and no sender finishes a handshake that is signed with another key".to_owned());
+    }
+    if let Some((version, _)) = finished.iter().find_map(|view| refuted_below_tls13(view)) {
+        return Some(format!("{what} from TLSv1.3 on; in {version} no sender finishes a handshake that is signed wrongly"));
+    }
     match vantage_points {
         0 => None,
         1 => Some(format!("{what}{at} from one vantage point")),
@@ -308,6 +354,36 @@ mod tests {
         let why = "the server sent the alert protocol_version";
         let outcome = World::correct().judge_from(1, &RULE, |views| views[0].session.tls = Observed::Failed(failed(why)));
         assert_eq!(messages(&outcome), [format!("the server refuses the TLS handshake: {why}")]);
+    }
+
+    /// Who ends TLS before it was offered anything did not refuse what was offered.
+    #[rstest]
+    #[case::once(&[], Ok("undetermined"))]
+    #[case::again(&["handshake_failure before it was sent a hello"], Err("the server ends TLS before it was sent a hello, with the alert handshake_failure"))]
+    fn an_alert_before_the_hello_is_about_no_offer(#[case] earlier: &[&str], #[case] expected: Result<&str, &str>) {
+        let session = |view: &View, why: &str| {
+            let tls = Observed::Failed(failed(&format!("the server sent the alert {why}")));
+            Session { tls, ..view.session.clone() }
+        };
+        let outcome = World::correct().judge_from(1, &RULE, |views| {
+            let view = &mut views[0];
+            view.earlier = earlier.iter().map(|why| session(view, why)).collect();
+            view.session = session(view, "handshake_failure before it was sent a hello");
+        });
+        match expected {
+            Ok(expected) => assert_eq!(kind(&outcome), expected),
+            Err(expected) => assert_eq!(messages(&outcome), [expected]),
+        }
+    }
+
+    /// An alert may have been no answer to the hello that it came behind: the one that was held back tells.
+    #[test]
+    fn a_hello_that_is_held_back_tells() {
+        let mut offers = Offers::unasked(crate::facts::Depth::Quick);
+        let unasked = failed(&format!("the server sent the alert handshake_failure{}", Failure::UNASKED));
+        offers.versions.iter_mut().for_each(|offer| offer.answer = Observed::Failed(unasked.clone()));
+        let expected = "the server ends TLS before it was sent a hello, with the alert handshake_failure";
+        assert_eq!(messages(&with_offers("handshake_failure", offers)), [expected]);
     }
 
     /// Once it is bad luck, twice it is what senders get.
@@ -355,12 +431,27 @@ mod tests {
         assert_eq!(kind(&outcome), expected);
     }
 
+    /// The usual hello comes seldom: once in two connections is half of them.
+    #[rstest]
+    #[case::closed(Failure::Closed, "undetermined")]
+    #[case::reset(Failure::Reset, "undetermined")]
+    #[case::put_off(Failure::Throttled(crate::rules::test_facts::reply(421, "4.7.0 busy")), "passed")]
+    fn a_connection_that_breaks_off_before_one_that_does_not(#[case] failure: Failure, #[case] expected: &str) {
+        let outcome = World::correct().judge_from(1, &RULE, |views| {
+            let mut broken = views[0].session.clone();
+            broken.tls = Observed::Failed(failure);
+            views[0].earlier = vec![broken];
+        });
+        assert_eq!(kind(&outcome), expected, "{outcome:?}");
+    }
+
     /// What is taken alone is offered in the usual hello as well.
     #[rstest]
-    #[case(0, "did not answer every handshake alike")]
-    #[case(1, "refuses each hello that offers TLS 1.2 and 1.3 together, and takes one for TLSv1.2 alone")]
-    fn who_takes_a_part_of_what_it_refuses_is_not_alike(#[case] before: usize, #[case] expected: &str) {
-        let offers = only(Version::Tls12, &["TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256"]);
+    #[case(0, Depth::Full, "did not answer every handshake alike")]
+    #[case(1, Depth::Full, "refuses each hello that offers TLS 1.2 and 1.3 together, and takes one for TLSv1.2 alone")]
+    #[case(1, Depth::Quick, "together and the group X25519MLKEM768, and takes one for TLSv1.2 alone without that group")]
+    fn who_takes_a_part_of_what_it_refuses_is_not_alike(#[case] before: usize, #[case] depth: Depth, #[case] expected: &str) {
+        let offers = only(Version::Tls12, &["TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256"]).with(|offers| offers.depth = depth);
         let outcome = World::correct().judge_from(1, &RULE, |views| {
             views[0].session.tls = Observed::Failed(failed("the server sent the alert handshake_failure"));
             views[0].session.certificates = Observed::NotAttempted("the handshake failed".to_owned());
@@ -374,8 +465,8 @@ mod tests {
     #[rstest]
     #[case("the server sent the alert handshake_failure")]
     #[case("the server sent the alert insufficient_security")]
-    #[case("peer misbehaved: TooManyWarningAlertsReceived")]
-    #[case("received corrupt message of type InvalidContentType")]
+    #[case("the server sent warning after warning")]
+    #[case("the server sent a malformed message of TLS")]
     fn what_this_checker_cannot_do_is_no_refusal(#[case] why: &str) {
         let outcome = World::correct().judge_from(1, &RULE, |views| views[0].session.tls = Observed::Failed(failed(why)));
         assert_eq!(kind(&outcome), "undetermined");
@@ -391,23 +482,22 @@ mod tests {
 
     /// After the handshake only an alert is an answer to it; but mail was not seen to pass.
     #[rstest]
-    #[case(failed("received corrupt message of type InvalidContentType"))]
+    #[case(failed("the server sent a malformed message of TLS"))]
     #[case(Failure::Closed)]
     fn other_troubles_after_the_handshake_leave_it_open(#[case] failure: Failure) {
         let outcome = World::correct().judge_from(1, &RULE, |views| views[0].session.ehlo_after = Observed::Failed(failure));
         assert_eq!(kind(&outcome), "undetermined");
     }
 
-    /// OpenSSL before 1.1.1 ignores `supported_versions` and chooses what it knows. The words are rustls's own.
+    /// OpenSSL before 1.1.1 ignores `supported_versions` and chooses what it knows.
     #[test]
     fn an_older_version_is_a_refusal() {
-        use rustls::{Error, PeerIncompatible};
-        let why = Error::from(PeerIncompatible::ServerDoesNotSupportTls12Or13).to_string();
-        let outcome = World::correct().judge_from(1, &RULE, |views| views[0].session.tls = Observed::Failed(failed(&why)));
+        let why = OLDER_VERSION;
+        let outcome = World::correct().judge_from(1, &RULE, |views| views[0].session.tls = Observed::Failed(failed(why)));
         // It may be a version that nobody has heard of.
         assert_eq!(kind(&outcome), "undetermined");
         let outcome = World::correct().judge_from(1, &RULE, |views| {
-            views[0].session.tls = Observed::Failed(failed(&why));
+            views[0].session.tls = Observed::Failed(failed(why));
             views[0].offers = Observed::Seen(only(Version::Tls11, &["TLS_RSA_WITH_AES_128_CBC_SHA"]));
         });
         assert_eq!(messages(&outcome), ["the server takes TLSv1.1 at most"]);
@@ -431,6 +521,8 @@ mod tests {
     #[case(only(Version::Tls12, &["TLS_RSA_WITH_RC4_128_SHA"]), &["the server takes no suite that senders of today offer"])]
     #[case(only(Version::Tls12, &["TLS_RSA_WITH_SEED_CBC_SHA", "TLS_ECDH_ECDSA_WITH_AES_128_CBC_SHA"]),
         &["the server takes no suite that senders of today offer"])]
+    #[case(only(Version::Tls12, &["TLS_DH_anon_WITH_AES_128_CBC_SHA"]),
+        &["the server takes suites without a certificate only, which most senders do not offer"])]
     #[case(Offers::good().refuse(Version::Tls12).refuse(Version::Tls13),
         &["the server refuses every TLS handshake: the server sent the alert handshake_failure"])]
     fn offers_say_why(#[case] offers: Offers, #[case] expected: &[&str]) {

@@ -1,4 +1,4 @@
-use super::{Modulus, dh_violation, each_dh_group};
+use super::{bits, dh_violation, each_dh_group};
 use crate::rules::{Context, Outcome, rule};
 
 rule! {
@@ -36,7 +36,7 @@ rule! {
 fn judge(context: &Context) -> Outcome {
     each_dh_group(context, |group| {
         let is_violated = group.bits < 1024;
-        is_violated.then(|| dh_violation(format!("the finite-field Diffie-Hellman group has {} bits", group.bits), group, Modulus::of(group)))
+        is_violated.then(|| dh_violation(format!("the finite-field Diffie-Hellman group has {}", bits(group)), group))
     })
 }
 

@@ -11,7 +11,7 @@ use crate::{
 };
 
 rule! {
-    /// The RSA and the ECDSA certificate do not agree.
+    /// The certificates of one server do not agree.
     ///
     /// ## What it checks
     ///
@@ -25,7 +25,8 @@ rule! {
     ///
     /// ## Remedy
     ///
-    /// Issue and renew the certificates together.
+    /// Issue and renew the certificates together. Two of one kind are not for senders to choose between: several servers
+    /// answer behind the address, and the renewal has to reach each.
     ///
     /// - Postfix: list both chains in `smtpd_tls_chain_files`, and let one renewal write both.
     /// - Exim: `tls_certificate` and `tls_privatekey` take lists of files with OpenSSL and GnuTLS.

@@ -1,4 +1,4 @@
-use super::{Modulus, dh_violation, each_modulus, is_for_anonymous_suites};
+use super::{dh_violation, each_dh_group, is_for_anonymous_suites, known};
 use crate::rules::{Context, Outcome, rule};
 
 rule! {
@@ -34,15 +34,10 @@ rule! {
 }
 
 fn judge(context: &Context) -> Outcome {
-    each_modulus(context, |group| {
-        let modulus = Modulus::of(group);
-        Ok(match modulus {
-            Modulus::Known(prime) if group.bits <= 1024 && !is_for_anonymous_suites(group) => {
-                let message = format!("the finite-field Diffie-Hellman group is {}, which many servers have in common", prime.name);
-                Some(dh_violation(message, group, modulus))
-            }
-            _ => None,
-        })
+    each_dh_group(context, |group| {
+        let prime = known(group).filter(|_| group.bits <= 1024 && !is_for_anonymous_suites(group))?;
+        let message = format!("the finite-field Diffie-Hellman group is {}, which many servers have in common", prime.name);
+        Some(dh_violation(message, group))
     })
 }
 

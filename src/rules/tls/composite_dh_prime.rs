@@ -1,4 +1,4 @@
-use super::{Modulus, dh_violation, each_modulus};
+use super::{Modulus, bits, dh_violation, each_modulus};
 use crate::rules::{Context, Outcome, rule};
 
 rule! {
@@ -34,14 +34,9 @@ rule! {
 }
 
 fn judge(context: &Context) -> Outcome {
-    each_modulus(context, |group| {
-        let modulus = Modulus::of(group);
-        let message = || format!("the modulus of the finite-field Diffie-Hellman group of {} bits is no prime", group.bits);
-        match (modulus, modulus.why_unknown()) {
-            (_, Some(why)) => Err(why),
-            (Modulus::Composite, _) => Ok(Some(dh_violation(message(), group, modulus))),
-            _ => Ok(None),
-        }
+    each_modulus(context, |group, modulus| {
+        let message = || format!("the modulus of the finite-field Diffie-Hellman group of {} is no prime", bits(group));
+        matches!(modulus, Modulus::Composite).then(|| dh_violation(message(), group))
     })
 }
 

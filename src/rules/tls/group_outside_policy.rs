@@ -1,5 +1,5 @@
 use super::{
-    Modulus,
+    known,
     policy::{graded, not_judged},
 };
 use crate::{
@@ -69,10 +69,7 @@ fn judge(context: &Context) -> Outcome {
 
 /// The group of RFC 7919 that has this prime.
 fn named(dh: &DhGroup) -> Option<Group> {
-    match Modulus::of(dh) {
-        Modulus::Known(prime) => Group::from_name(&prime.name),
-        _ => None,
-    }
+    Group::from_name(&known(dh)?.name)
 }
 
 #[cfg(test)]

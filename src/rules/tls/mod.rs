@@ -1,6 +1,6 @@
 //! Practice 2: what the server takes of what it is offered in TLS.
 
-mod policy;
+pub mod policy;
 mod primes;
 
 use super::{
@@ -9,10 +9,10 @@ use super::{
     rules,
 };
 use crate::{
-    facts::{DhGroup, Features, Observed},
+    facts::{DhGroup, Facts, Features, Observed},
     tls::{Authentication, Suite, SuiteFamily, Version},
 };
-pub use primes::Modulus;
+pub use primes::{Moduli, Modulus, WellKnown, known};
 
 rules! {
     ssl2_offered,
@@ -48,6 +48,8 @@ rules! {
     suite_outside_policy,
     group_outside_policy,
     key_outside_policy,
+    signature_outside_policy,
+    scheme_outside_policy,
 }
 
 /// Judges whether a version is offered that should not be.
@@ -112,26 +114,48 @@ fn each_features(context: &Context, is_right: impl Fn(&Features) -> bool, messag
 
 /// Judges the finite-field groups that the server sent; none where a group is as it should be.
 fn each_dh_group(context: &Context, judge: impl Fn(&DhGroup) -> Option<Violation>) -> Outcome {
-    each_modulus(context, |group| Ok(judge(group)))
+    each_group(context, |group| Ok(judge(group)))
 }
 
-/// The same where it may be impossible to tell; the text says why.
-fn each_modulus(context: &Context, judge: impl Fn(&DhGroup) -> Result<Option<Violation>, String>) -> Outcome {
-    /// More groups than any server has; one that was made to be expensive sends more.
-    const MOST: usize = 16;
+/// Judges what their moduli are, each once for all rules that ask.
+fn each_modulus(context: &Context, judge: impl Fn(&DhGroup, Modulus) -> Option<Violation>) -> Outcome {
+    each_group(context, |group| {
+        let modulus = context.modulus(group);
+        modulus.why_unknown().map_or_else(|| Ok(judge(group, modulus)), Err)
+    })
+}
+
+/// More groups than any server has; one that was made to be expensive sends more.
+const MOST_GROUPS: usize = 16;
+
+/// The groups of all views that are looked at.
+pub fn groups(facts: &Facts) -> impl Iterator<Item = &DhGroup> {
+    facts.views.iter().filter_map(|view| view.offers.seen()).flat_map(|offers| offers.dh.iter().take(MOST_GROUPS))
+}
+
+fn each_group(context: &Context, judge: impl Fn(&DhGroup) -> Result<Option<Violation>, String>) -> Outcome {
     each_offers(context, |asked| {
         let groups = &asked.offers.dh;
-        let judged: Vec<_> = groups.iter().take(MOST).map(&judge).collect();
-        let violations: Vec<Violation> = judged.iter().filter_map(|judged| judged.clone().ok().flatten()).collect();
+        let judged: Vec<_> = groups.iter().take(MOST_GROUPS).map(&judge).collect();
+        let mut violations: Vec<Violation> = Vec::new();
+        for violation in judged.iter().filter_map(|judged| judged.clone().ok().flatten()) {
+            match violations.iter_mut().find(|known| known.message == violation.message) {
+                Some(known) => {
+                    let new = violation.evidence.into_iter().filter(|line| !known.evidence.contains(line)).collect::<Vec<_>>();
+                    known.evidence.extend(new);
+                }
+                None => violations.push(violation),
+            }
+        }
         if !violations.is_empty() {
             return Outcome::Violated(violations);
         }
         if let Some(why) = judged.into_iter().find_map(Result::err) {
             return Outcome::Undetermined(why);
         }
-        if groups.len() > MOST {
+        if groups.len() > MOST_GROUPS {
             return Outcome::Undetermined(format!(
-                "the server sent {} finite-field groups, and {MOST} are looked at",
+                "the server sent {} finite-field groups, and {MOST_GROUPS} are looked at",
                 groups.len()
             ));
         }
@@ -144,17 +168,20 @@ fn each_modulus(context: &Context, judge: impl Fn(&DhGroup) -> Result<Option<Vio
     })
 }
 
+/// `1 bit`, `512 bits`.
+fn bits(group: &DhGroup) -> String {
+    if group.bits == 1 { "1 bit".to_owned() } else { format!("{} bits", group.bits) }
+}
+
 /// Whether a finite-field group was sent for suites without a certificate alone.
 fn is_for_anonymous_suites(group: &DhGroup) -> bool {
     group.suites.iter().all(|suite| suite.authentication() == Authentication::Anonymous)
 }
 
 /// A violation of a finite-field group, with what is known of it.
-fn dh_violation(message: String, group: &DhGroup, modulus: Modulus) -> Violation {
-    let known = match modulus {
-        Modulus::Known(prime) => format!("; the prime is {} ({})", prime.name, prime.source),
-        _ => String::new(),
-    };
+fn dh_violation(message: String, group: &DhGroup) -> Violation {
+    let prime = |prime: &WellKnown| format!("; the prime is {} ({})", prime.name, prime.source);
+    let known = known(group).map_or_else(String::new, prime);
     Violation::new(message).evidence(format!("sent for {}{known}", names(&group.suites)))
 }
 

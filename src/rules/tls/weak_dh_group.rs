@@ -1,4 +1,4 @@
-use super::{Modulus, dh_violation, each_dh_group, is_for_anonymous_suites};
+use super::{dh_violation, each_dh_group, is_for_anonymous_suites};
 use crate::rules::{Context, Outcome, rule};
 
 rule! {
@@ -38,7 +38,7 @@ rule! {
 fn judge(context: &Context) -> Outcome {
     each_dh_group(context, |group| {
         let is_violated = (1024..2048).contains(&group.bits) && !is_for_anonymous_suites(group);
-        is_violated.then(|| dh_violation(format!("the finite-field Diffie-Hellman group has {} bits only", group.bits), group, Modulus::of(group)))
+        is_violated.then(|| dh_violation(format!("the finite-field Diffie-Hellman group has {} bits only", group.bits), group))
     })
 }
 

@@ -4,7 +4,7 @@ use crate::{
         Context, Outcome, Violation, rule,
         offers::{SSL3_TO_TLS12, each_offers, is_weak, names, passed},
     },
-    tls::Suite,
+    tls::{Authentication, Suite},
 };
 
 rule! {
@@ -63,10 +63,11 @@ fn violation(offer: &VersionOffer) -> Option<Violation> {
         return None;
     }
     let suites = &offer.suites.accepted;
-    let last_strong = suites.iter().rposition(|suite| !is_weak(*suite))?;
-    let before: Vec<Suite> = suites[..last_strong].iter().copied().filter(|suite| is_weak(*suite)).collect();
-    let first = before.first()?;
-    let message = format!("in {} the server prefers {first} to {}", offer.version, suites[last_strong]);
+    let weak = suites.iter().position(|suite| is_weak(*suite))?;
+    // One without a certificate may be taken for what it is: it is no reason to put a weak one behind it.
+    let is_strong = |suite: &&Suite| !is_weak(**suite) && suite.authentication() != Authentication::Anonymous;
+    let behind = suites[weak..].iter().find(is_strong)?;
+    let message = format!("in {} the server prefers {} to {behind}", offer.version, suites[weak]);
     Some(Violation::new(message).evidence(format!("its order: {}", names(suites))))
 }
 
@@ -98,6 +99,8 @@ mod tests {
         assert_eq!(kind(&judged(Offers::good().accept(Version::Tls12, &[strong, weak]))), "passed");
         assert_eq!(kind(&judged(Offers::good().accept(Version::Tls12, &[weak]))), "passed");
         assert_eq!(kind(&judged(Offers::good().accept(Version::Tls12, &WEAK_FIRST).client_order(Version::Tls12))), "passed");
+        let before_anonymous = [weak, "TLS_DH_anon_WITH_AES_128_CBC_SHA"];
+        assert_eq!(kind(&judged(Offers::good().accept(Version::Tls12, &before_anonymous))), "passed");
         let anonymous = ["TLS_ECDH_anon_WITH_AES_256_CBC_SHA", strong];
         assert_eq!(kind(&judged(Offers::good().accept(Version::Tls12, &anonymous))), "passed");
     }

@@ -1,11 +1,14 @@
+use time::OffsetDateTime;
+
 use super::each_end;
 use crate::{
     facts::Certificate,
     rules::{
         Context, Outcome, ResultType, Violation,
-        path::{self, End, Judgement},
+        path::{self, End, Upwards},
         rule, short,
     },
+    trust::TrustStore,
 };
 
 rule! {
@@ -39,7 +42,7 @@ rule! {
 }
 
 fn judge(context: &Context) -> Outcome {
-    each_end(context, |chain, judgement| {
+    each_end(context, |_, judgement| {
         let (End::Trusted { store, .. }, Some(anchor)) = (&judgement.end, &judgement.anchor) else {
             return Outcome::NotApplicable("the path does not reach a trust anchor".to_owned());
         };
@@ -50,48 +53,45 @@ fn judge(context: &Context) -> Outcome {
             Ok(details) => short(details.subject.as_str()),
             Err(_) => "a certificate that cannot be read".to_owned(),
         };
-        let found = format!("the path ends at {what}, which {store} trusts and which is no root");
-        let (links, upwards) = path::up_to_a_root(chain, context.stores, context.now);
-        match upwards.end {
-            End::Trusted { .. } => match above(context, chain, &links, &upwards) {
-                Some(fault) => Outcome::Violated(vec![Violation::new(found).evidence(fault)]),
+        let violated = |senders: String| {
+            let found = format!("the path ends at {what}, which {store} trusts and which is no root");
+            Outcome::Violated(vec![Violation::new(found).evidence(senders)])
+        };
+        let stores = context.stores.iter().filter(|known| known.name == *store);
+        let holds_it = |store: &&TrustStore| store.anchors.iter().any(|known| known.as_ref() == anchor.der());
+        let Some(holder) = stores.clone().find(holds_it) else { return Outcome::Passed(String::new()) };
+        const UNLESS: &str = "unless it is told -partial_chain; GnuTLS and rustls-webpki stop there";
+        match path::upwards(anchor, holder, context.now) {
+            Upwards::Root(above) => match above.iter().find_map(|certificate| invalid(certificate, context.now)) {
+                Some(words) => violated(format!("OpenSSL goes on to {words}, and refuses it {UNLESS}")),
                 None => Outcome::Passed(String::new()),
             },
-            End::Undecided(_) if links.len() > path::MAX_CERTIFICATES && chain.len() <= path::MAX_CERTIFICATES => {
-                Outcome::Undetermined("the trust store has too many certificates that may stand above it".to_owned())
+            Upwards::NoRoot => violated(format!("OpenSSL refuses it without the root in its store, {UNLESS}")),
+            Upwards::WrongSignature => {
+                violated(format!("OpenSSL goes on in the store by name, to a key that made no such signature, and refuses it {UNLESS}"))
             }
-            End::Undecided(why) => Outcome::Undetermined(why),
-            _ => {
-                let senders = "OpenSSL refuses it without the root in its store, unless it is told -partial_chain; GnuTLS and rustls-webpki accept it";
-                Outcome::Violated(vec![Violation::new(found).evidence(senders)])
-            }
+            Upwards::Unknown => Outcome::Undetermined("this build cannot verify a signature in the trust store".to_owned()),
         }
     })
 }
 
-/// What of the stores OpenSSL goes on by, and is not valid now.
-fn above(context: &Context, chain: &[Certificate], links: &[Certificate], upwards: &Judgement) -> Option<String> {
-    let of_store = upwards.path.iter().filter(|index| **index >= chain.len()).filter_map(|index| links.get(*index));
-    of_store.chain(&upwards.anchor).find_map(|certificate| {
-        let details = certificate.details().ok()?;
-        let words = if details.not_after < context.now {
-            format!("expired on {}", details.not_after.date())
-        } else if details.not_before > context.now {
-            format!("is not valid before {}", details.not_before.date())
-        } else {
-            return None;
-        };
-        let subject = short(details.subject.as_str());
-        Some(format!(
-            "OpenSSL goes on to {subject}, which is in the store and {words}, and refuses it unless it is told -partial_chain; GnuTLS and rustls-webpki accept it"
-        ))
-    })
+/// A certificate that is not valid now, with why.
+fn invalid(certificate: &Certificate, now: OffsetDateTime) -> Option<String> {
+    let details = certificate.details().ok()?;
+    let words = if details.not_after < now {
+        format!("expired on {}", details.not_after.date())
+    } else if details.not_before > now {
+        format!("is not valid before {}", details.not_before.date())
+    } else {
+        return None;
+    };
+    Some(format!("{}, which is in the store and {words}", short(details.subject.as_str())))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rules::test_facts::{World, kind, messages};
+    use crate::rules::test_facts::{Authority, World, kind, messages};
 
     fn trusts(world: &mut World, anchors: &[&crate::facts::Certificate]) {
         world.stores[0].anchors = anchors.iter().map(|anchor| anchor.der().to_vec().into()).collect();
@@ -135,6 +135,42 @@ mod tests {
         trusts(&mut world, &store().collect::<Vec<_>>());
         assert_eq!(kind(&world.judge(&RULE)), "violated");
         trusts(&mut world, &store().chain([&root]).collect::<Vec<_>>());
+        assert_eq!(kind(&world.judge(&RULE)), "passed");
+    }
+
+    /// OpenSSL takes the first that fits from the store and never goes back to what was sent.
+    #[test]
+    fn what_was_sent_does_not_stand_above_the_store() {
+        let top = Authority::root("Top CA");
+        let middle = top.intermediate("Middle CA");
+        let low = middle.intermediate("Low CA");
+        let mut world = World::correct();
+        world.chain = vec![low.leaf(|_| {}), low.certificate.clone(), middle.certificate.clone()];
+        trusts(&mut world, &[&low.certificate, &top.certificate]);
+        assert_eq!(kind(&world.judge(&RULE)), "violated");
+        trusts(&mut world, &[&low.certificate, &middle.certificate, &top.certificate]);
+        assert_eq!(kind(&world.judge(&RULE)), "passed");
+        // A certificate for a root by another CA, where it comes first.
+        let other = Authority::root("Other CA");
+        let cross = other.certify(&top);
+        world.chain.insert(3, top.certificate.clone());
+        trusts(&mut world, &[&cross, &top.certificate]);
+        assert_eq!(kind(&world.judge(&RULE)), "violated");
+        trusts(&mut world, &[&top.certificate, &cross]);
+        assert_eq!(kind(&world.judge(&RULE)), "passed");
+    }
+
+    /// Each store is that of other senders: what one of them lacks, another one does not give.
+    #[test]
+    fn each_store_stands_alone() {
+        let mut world = World::correct();
+        let (issuing, root) = (world.issuing.certificate.clone(), world.root.certificate.clone());
+        trusts(&mut world, &[&issuing]);
+        let private = TrustStore { name: "private".to_owned(), public: false, ..world.stores[0].clone() };
+        world.stores.push(TrustStore { anchors: vec![root.der().to_vec().into()], ..private });
+        assert_eq!(kind(&world.judge(&RULE)), "violated");
+        // Another public one that leads to a root is the one that the report names.
+        world.stores[1].public = true;
         assert_eq!(kind(&world.judge(&RULE)), "passed");
     }
 

@@ -22,7 +22,8 @@ rule! {
     ///
     /// ## Remedy
     ///
-    /// Have the job that fetches the response run more often than the response lasts, or do not staple.
+    /// Have the job that fetches the response run more often than the response lasts, and after each renewal of the
+    /// certificate; or do not staple.
     ///
     /// - Exim: renew the file of `tls_ocsp_file`, for example with `openssl ocsp -respout` from a daily job; without
     ///   that option nothing is stapled.
@@ -48,6 +49,7 @@ fn judge(context: &Context) -> Outcome {
         let Some(subject) = subjects.first() else { return Outcome::Passed(String::new()) };
         match subject.of_ocsp(response, context.now) {
             Learned::Good(_) | Learned::Revoked(..) => Outcome::Passed(String::new()),
+            Learned::Unverified(why) => Outcome::Undetermined(format!("the stapled OCSP response: {why}")),
             Learned::Nothing(why) => {
                 Outcome::Violated(vec![Violation::new(format!("the stapled OCSP response is of no use: {why}"))])
             }

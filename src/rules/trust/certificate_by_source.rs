@@ -1,4 +1,4 @@
-use crate::rules::{Context, Outcome, Violation, nothing_tried, rule, tried};
+use crate::rules::{Context, Outcome, Violation, nothing_tried, rule, tried, views::why_not};
 
 rule! {
     /// Who gets which certificate depends on where it comes from.
@@ -53,7 +53,15 @@ fn judge(context: &Context) -> Outcome {
     }
     match (violations.is_empty(), seen.len()) {
         (false, _) => Outcome::Violated(violations),
-        (true, 0) => Outcome::Undetermined("no certificate was seen".to_owned()),
+        (true, 0) => match tried(context).find(|(_, view)| view.session.certificates.seen().is_none()) {
+            Some((_, view)) => Outcome::Undetermined(format!(
+                "the usual handshake from {} showed no certificate to compare with others: {}",
+                view.vantage_text(),
+                why_not(view, &view.session.certificates)
+            )),
+            // It was sent an empty list.
+            None => Outcome::NotApplicable("no certificate was sent".to_owned()),
+        },
         (true, 1) => Outcome::NotApplicable("a certificate was seen from one vantage point only".to_owned()),
         (true, _) => Outcome::Passed(String::new()),
     }
@@ -63,7 +71,7 @@ fn judge(context: &Context) -> Outcome {
 mod tests {
     use super::*;
     use crate::{
-        facts::Observed,
+        facts::{Failure, Observed, View},
         rules::test_facts::{World, kind},
     };
 
@@ -81,5 +89,21 @@ mod tests {
         assert_eq!(judge(26), "passed");
         assert_eq!(kind(&world.judge_from(2, &RULE, |_| {})), "passed");
         assert_eq!(kind(&world.judge(&RULE)), "not-applicable");
+    }
+
+    /// A certificate may have been seen all the same, in answer to another hello than the usual.
+    #[test]
+    fn what_is_not_there_to_compare_is_named_by_vantage_point() {
+        let lose = |view: &mut View| {
+            view.session.tls = Observed::Failed(Failure::Closed);
+            view.session.certificates = Observed::NotAttempted("the handshake failed".to_owned());
+        };
+        let world = World::correct();
+        assert_eq!(kind(&world.judge_from(1, &RULE, |views| lose(&mut views[0]))), "undetermined");
+        assert_eq!(kind(&world.judge_from(2, &RULE, |views| lose(&mut views[1]))), "not-applicable");
+        let outcome = world.judge_from(2, &RULE, |views| views.iter_mut().for_each(lose));
+        let Outcome::Undetermined(why) = &outcome else { panic!("{outcome:?}") };
+        assert!(why.starts_with("the usual handshake from "), "{why}");
+        assert!(why.ends_with("showed no certificate to compare with others: connection closed by the server"), "{why}");
     }
 }

@@ -47,7 +47,7 @@ rule! {
 fn judge(context: &Context) -> Outcome {
     let is_asked = context.facts.told_to_fetch.contains(&Resource::Ocsp);
     each_stapled(context, |chain, judgement, staple| {
-        let (mut violations, mut good, mut doubt) = (Vec::new(), Vec::new(), None);
+        let (mut violations, mut good, mut doubt, mut excused) = (Vec::new(), Vec::new(), None, None);
         for (place, subject) in revocation::subjects(context.facts, chain, judgement).iter().enumerate() {
             let stapled = match staple {
                 Observed::Seen(Some(response)) if place == 0 => {
@@ -65,6 +65,7 @@ fn judge(context: &Context) -> Outcome {
                 Some(violation) => violations.push(violation),
                 None => match learned.iter().find(|(.., learned)| matches!(learned, Learned::Good(_))) {
                     Some((source, ..)) => good.push(format!("{} was not revoked, says {source}", subject.what)),
+                    None if let Some(why) = subject.why_beyond_revocation() => excused = Some(format!("{} {why}", subject.what)),
                     None => _ = doubt.get_or_insert_with(|| unknown(subject, &learned)),
                 },
             }
@@ -72,8 +73,11 @@ fn judge(context: &Context) -> Outcome {
         match (violations.is_empty(), doubt) {
             (false, _) => Outcome::Violated(violations),
             // A staple that does not hold has a rule of its own; who did not ask further does not doubt.
-            (true, Some(why)) if is_asked => Outcome::Undetermined(good.into_iter().chain([why]).collect::<Vec<_>>().join("; ")),
-            (true, _) if !good.is_empty() => Outcome::Passed(good.join("; ")),
+            (true, Some(why)) if is_asked => Outcome::Undetermined(excused.into_iter().chain(good).chain([why]).collect::<Vec<_>>().join("; ")),
+            (true, _) if !good.is_empty() => {
+                Outcome::Passed(excused.into_iter().chain(good).collect::<Vec<_>>().join("; "))
+            }
+            (true, _) if let Some(why) = excused => Outcome::NotApplicable(why),
             (true, _) if is_asked => Outcome::NotApplicable("there is no CA that could revoke it".to_owned()),
             (true, _) => Outcome::NotApplicable("not asked; --revocation does".to_owned()),
         }
@@ -96,14 +100,14 @@ fn revoked(subject: &Subject, learned: &[Source], now: OffsetDateTime) -> Option
         violation.evidence(match learned {
             Learned::Revoked(..) => format!("{source}{place} says so"),
             Learned::Good(_) => format!("{source}{place} says that it was not revoked"),
-            Learned::Nothing(why) => format!("{source}{place} says nothing of use: {why}"),
+            Learned::Nothing(why) | Learned::Unverified(why) => format!("{source}{place} says nothing of use: {why}"),
         })
     }))
 }
 
 fn unknown(subject: &Subject, learned: &[Source]) -> String {
     let why = learned.iter().find_map(|(source, _, learned)| match learned {
-        Learned::Nothing(why) => Some(format!("{source}: {why}")),
+        Learned::Nothing(why) | Learned::Unverified(why) => Some(format!("{source}: {why}")),
         _ => None,
     });
     let why = why.unwrap_or_else(|| subject.why_not_asked().to_owned());
@@ -131,19 +135,35 @@ mod tests {
         assert_eq!(revoked(&subjects[0], &learned, NOW).unwrap().message, words);
     }
 
+    /// RFC 9608, and certificates that are over sooner than a list would come.
+    #[rstest]
+    #[case::short_lived(6, None)]
+    #[case::says_so(60, Some(rcgen::CustomExtension::from_oid_content(&[2, 5, 29, 56], vec![5, 0])))]
+    fn what_no_ca_revokes_is_not_doubted(#[case] days: i64, #[case] extension: Option<rcgen::CustomExtension>) {
+        let mut world = World::correct();
+        world.chain = vec![world.root.leaf(|params| {
+            (params.not_before, params.not_after) = (NOW - Duration::days(1), NOW + Duration::days(days));
+            params.custom_extensions.extend(extension);
+        })];
+        let mut facts = world.facts(1);
+        facts.told_to_fetch = vec![Resource::Ocsp, Resource::Crl];
+        let outcome = RULE.judge(&world.context(&facts));
+        assert_eq!(kind(&outcome), "not-applicable", "{outcome:?}");
+    }
+
     #[test]
     fn who_asks_is_not_told_good_in_silence() {
         let world = World::correct();
         let mut facts = world.facts(1);
-        assert_eq!(kind(&(RULE.judge)(&world.context(&facts))), "not-applicable");
+        assert_eq!(kind(&RULE.judge(&world.context(&facts))), "not-applicable");
         facts.told_to_fetch = vec![Resource::Ocsp, Resource::Crl];
         let mut own = World::correct();
         own.chain = vec![World::self_signed()];
         let mut alone = own.facts(1);
         alone.told_to_fetch = vec![Resource::Ocsp, Resource::Crl];
         let why = "there is no CA that could revoke it";
-        assert_eq!((RULE.judge)(&own.context(&alone)), Outcome::NotApplicable(why.to_owned()));
-        let outcome = (RULE.judge)(&world.context(&facts));
+        assert_eq!(RULE.judge(&own.context(&alone)), Outcome::NotApplicable(why.to_owned()));
+        let outcome = RULE.judge(&world.context(&facts));
         let why = "whether the server's certificate was revoked is not known: it names nobody who could be asked";
         assert_eq!(outcome, Outcome::Undetermined(why.to_owned()));
     }

@@ -1,5 +1,5 @@
-use super::{each_end, fetched_issuer, not_trusted};
-use crate::rules::{Context, Outcome, ResultType, Violation, certificate_text, path::End, rule};
+use super::{each_end, fetching, not_trusted};
+use crate::rules::{Context, Outcome, ResultType, Violation, certificate_text, path::End, rule, short};
 
 rule! {
     /// A certificate is missing in the middle of the chain.
@@ -40,7 +40,16 @@ fn judge(context: &Context) -> Outcome {
         let (what, other) = (certificate_text(chain, *index), certificate_text(chain, *witness));
         let violation = Violation::new(format!("the issuer of {what} was not sent: {issuer}"))
             .evidence(format!("{other} was sent, leads to a root in {store}, and did not sign any certificate of the path"));
-        let violation = fetched_issuer(context, chain, *index).into_iter().fold(violation, Violation::evidence);
+        // A CA that has renewed its key, for example.
+        let namesake = |index: &usize| chain[*index].details().is_ok_and(|details| short(details.subject.as_str()) == *issuer);
+        let violation = match (1..chain.len()).find(namesake) {
+            Some(index) => violation.evidence(format!(
+                "{} has that name, and its key made no such signature: the CA may have another key now",
+                certificate_text(chain, index)
+            )),
+            None => violation,
+        };
+        let violation = fetching(context, chain, *index).lines.into_iter().fold(violation, Violation::evidence);
         not_trusted(context, chain, judgement, violation)
     })
 }

@@ -29,8 +29,8 @@ rule! {
     /// ## Remedy
     ///
     /// Have the certificate issued anew, with the profile for TLS servers (extended key usage
-    /// `serverAuth`). If the fault is in an intermediate, the CA must replace it. A certificate that misleads
-    /// OpenSSL is removed from the file.
+    /// `serverAuth`). If the fault is in an intermediate, the CA must replace it; if it is in
+    /// the root, take a certificate that leads to another one. A certificate that misleads OpenSSL is removed from the file.
     ///
     /// - Postfix, Exim, Sendmail, OpenSMTPD: `openssl req -new -key mx.key -out mx.csr`, and the CA signs it anew.
     /// - Exchange: `Get-ExchangeCertificate -Thumbprint ... | New-ExchangeCertificate -GenerateRequest`, likewise.
@@ -113,13 +113,17 @@ fn dead_end(context: &Context, chain: &[Certificate], judgement: &Judgement, mis
 
 /// What breaks a rule on the path, whoever finds it.
 fn constrained(context: &Context, chain: &[Certificate], judgement: &Judgement) -> Outcome {
-    let Faults { found: faults, doubt } = constraints::faults(chain, judgement);
+    let Faults { found: faults, doubt } = constraints::faults(chain, judgement, context.stores, context.now);
     if let (true, Some(doubt)) = (faults.is_empty(), doubt) {
         return Outcome::Undetermined(doubt.to_owned());
     }
     let opinion = second_opinion::ask(chain, judgement, context.stores, context.now);
     let (faults, dissent) = match (opinion, faults.is_empty()) {
         (Opinion::Accepts | Opinion::RefusesForOtherReasons, true) => return Outcome::Passed(String::new()),
+        // It may have tried another certificate of that name, or not know the algorithm: our own eyes have looked at the names.
+        (Opinion::RefusesSignature(_), true) if constraints::are_names_judged(&chain[0]) => {
+            return Outcome::Passed(String::new());
+        }
         (Opinion::Undecided(why) | Opinion::RefusesSignature(why), true) => return Outcome::Undetermined(why),
         (Opinion::RefusesNames, true) if constraints::are_names_judged(&chain[0]) => {
             return Outcome::Passed("rustls-webpki refuses its name constraints, OpenSSL does not".to_owned());
@@ -138,7 +142,7 @@ fn constrained(context: &Context, chain: &[Certificate], judgement: &Judgement) 
         (Opinion::Accepts, false) => (faults, Some("rustls-webpki accepts the path all the same".to_owned())),
         (_, false) => (faults, None),
     };
-    let is_good = |other: &Judgement| constraints::faults(chain, other).is_none();
+    let is_good = |other: &Judgement| constraints::faults(chain, other, context.stores, context.now).is_none();
     let is_taken = judgement.misled.is_none();
     let other = is_taken.then(|| path::alternative(chain, judgement, context.stores, context.now, is_good)).flatten();
     let dissent = other.map(|other| other_path(chain, &other)).or(dissent);
@@ -184,6 +188,18 @@ mod tests {
         world.chain = vec![issuing.leaf(|_| {}), issuing.certificate.clone()];
         let outcome = world.judge(&RULE);
         assert!(messages(&outcome)[0].contains(reason), "{outcome:?}");
+    }
+
+    /// What OpenSSL does not know, and what nobody does.
+    #[rstest]
+    #[case(&[2, 5, 29, 14], true)]
+    #[case(&[2, 5, 29, 18], true)]
+    #[case(&[1, 3, 6, 1, 4, 1, 99_999, 1], false)]
+    fn critical_extensions_are_known_to_some(#[case] oid: &[u64], #[case] is_known_to_gnutls: bool) {
+        let mut extension = CustomExtension::from_oid_content(oid, vec![0x04, 1, 0]);
+        extension.set_criticality(true);
+        let outcome = World::correct().judge_leaf(&RULE, |params| params.custom_extensions.push(extension));
+        assert_eq!(messages(&outcome)[0].contains(constraints::GNUTLS_KNOWS_IT), is_known_to_gnutls, "{outcome:?}");
     }
 
     /// The bits of nsCertType: 0 is a client, 1 a server.
@@ -493,6 +509,24 @@ mod tests {
         world.chain = vec![Hash::Sha224.resign(anchor.leaf(|_| {}), &anchor)];
         world.stores[0].anchors = vec![anchor.certificate.der().to_vec().into()];
         assert_eq!(kind(&world.judge(&RULE)), "violated");
+    }
+
+    /// A CA with a new key, certified by its old one: OpenSSL takes the certificate that comes first, which is on the path too.
+    #[rstest]
+    #[case(true, "violated")]
+    #[case(false, "passed")]
+    fn a_new_key_behind_the_old_one_is_not_found(#[case] is_old_first: bool, #[case] expected: &str) {
+        let mut world = World::correct();
+        let old = world.root.intermediate("Rolling CA");
+        let new = old.intermediate_with("Rolling CA", |params| params.use_authority_key_identifier_extension = true);
+        let leaf = new.leaf(|params| params.use_authority_key_identifier_extension = false);
+        let (first, second) = if is_old_first { (&old, &new) } else { (&new, &old) };
+        world.chain = vec![leaf, first.certificate.clone(), second.certificate.clone()];
+        let outcome = world.judge(&RULE);
+        assert_eq!(kind(&outcome), expected, "{outcome:?}");
+        if is_old_first {
+            assert!(format!("{outcome:?}").contains("OpenSSL takes certificate 2 (CN=Rolling CA) for the issuer of the server's"));
+        }
     }
 
     #[test]

@@ -11,8 +11,8 @@ rule! {
     ///
     /// ## Why it matters
     ///
-    /// OpenSSL compares such names as people do, and finds the issuer. GnuTLS minds case and spaces, though not the kind of
-    /// string, and rustls compares bytes: they do not find it, and say that it is unknown. So the fault comes and goes with
+    /// OpenSSL compares such names as people do, and finds the issuer. GnuTLS minds case and spaces, and the kind of
+    /// string where the issuer comes from the trust store; rustls compares bytes. They do not find it, and say that it is unknown. So the fault comes and goes with
     /// the sender.
     ///
     /// ## Remedy
@@ -29,17 +29,29 @@ rule! {
     "issuer-spelled-otherwise" { practice: PublicCa, severity: Warn, result_type: Some(ResultType::CertificateNotTrusted) }
 }
 
+/// Of two kinds of string, where the issuer was sent.
+pub const GNUTLS_TAKES_IT: &str = "GnuTLS does not mind the kind of string where the issuer is sent";
+
 fn judge(context: &Context) -> Outcome {
     each_path(context, |chain, judgement| {
         let links = links(chain, judgement);
         let violations: Vec<Violation> = links
             .windows(2)
-            .filter(|link| spelling::differs(link[0].1, link[1].1) && !spelling::misleads_openssl(link[0].1, link[1].1))
-            .map(|link| {
+            .enumerate()
+            .filter(|(_, link)| spelling::differs(link[0].1, link[1].1) && !spelling::misleads_openssl(link[0].1, link[1].1))
+            .map(|(place, link)| {
                 let (here, there) = spelling::shown(link[0].1, link[1].1);
-                Violation::new(format!("{} writes the name of its issuer otherwise than {} does", link[0].0, link[1].0))
-                    .evidence(format!("here: {here}"))
-                    .evidence(format!("there: {there}"))
+                let violation =
+                    Violation::new(format!("{} writes the name of its issuer otherwise than {} does", link[0].0, link[1].0))
+                        .evidence(format!("here: {here}"))
+                        .evidence(format!("there: {there}"));
+                // `certtool --verify` of 3.7: it sorts what was sent by other means than it looks for an anchor by.
+                let is_sent = place + 1 < judgement.path.len();
+                if is_sent && spelling::only_kinds_differ(link[0].1, link[1].1) {
+                    violation.evidence(GNUTLS_TAKES_IT)
+                } else {
+                    violation
+                }
             })
             .collect();
         known_path(judgement, if violations.is_empty() { Outcome::Passed(String::new()) } else { Outcome::Violated(violations) })
@@ -67,6 +79,24 @@ mod tests {
             assert_eq!(kind(&world.judge(crate::rules::find("invalid-path").unwrap())), "passed");
         }
         assert_eq!(kind(&World::correct().judge(&RULE)), "passed");
+    }
+
+    /// As `certtool --verify` of GnuTLS 3.7 sees it.
+    #[test]
+    fn gnutls_minds_the_kind_of_string_below_an_anchor_only() {
+        let mut world = World::correct();
+        let spelled = |text: &str| {
+            let mut name = DistinguishedName::new();
+            name.push(DnType::CommonName, DnValue::PrintableString(text.try_into().unwrap()));
+            name
+        };
+        world.chain[0] = world.issuing.called(spelled("Issuing CA")).leaf(|_| {});
+        assert!(format!("{:?}", world.judge(&RULE)).contains(GNUTLS_TAKES_IT));
+        world.chain[0] = world.issuing.called(spelled("ISSUING CA")).leaf(|_| {});
+        assert!(!format!("{:?}", world.judge(&RULE)).contains(GNUTLS_TAKES_IT));
+        world.chain = vec![world.root.called(spelled("World Root CA")).leaf(|_| {})];
+        assert!(!format!("{:?}", world.judge(&RULE)).contains(GNUTLS_TAKES_IT));
+        assert_eq!(kind(&world.judge(&RULE)), "violated");
     }
 
     /// Where both read alike the kinds of string are named; NumericString is another name to OpenSSL, which is no mere warning.

@@ -1,5 +1,10 @@
+use x509_parser::{
+    extensions::GeneralName,
+    prelude::{FromDer as _, X509Certificate},
+};
+
 use crate::{
-    facts::CertificateDetails,
+    facts::{Certificate, CertificateDetails},
     rules::{Context, Outcome, Violation, certificate_text, dates, each_path, rule},
 };
 
@@ -8,15 +13,16 @@ rule! {
     ///
     /// ## What it checks
     ///
-    /// A certificate of the path is of X.509 version 1 or 2, or its serial number is zero, negative, or longer
+    /// A certificate of the path is not of X.509 version 3, or its serial number is zero, negative, or longer
     /// than 20 octets, or a date is not written as it must be: without seconds, with fractions of them, or with an
-    /// offset. Forms that every sender refuses are the matter of `invalid-path`.
+    /// offset. Or any certificate that was sent is of version 1 or 2 and has extensions, or has an empty name among its
+    /// alternative names. Forms that every sender refuses are the matter of `invalid-path`.
     ///
     /// ## Why it matters
     ///
     /// OpenSSL reads past it, dates aside: such a path is invalid to it. Senders built on Go refuse negative
-    /// numbers and numbers that are too long, those on rustls refuse old versions, and GnuTLS warns of zero. No
-    /// public CA makes such certificates, so it is a sign of a private one, or of an old appliance.
+    /// numbers and numbers that are too long, those on rustls refuse old versions, and GnuTLS warns of zero. An empty name, and
+    /// extensions in an old version, GnuTLS does not read at all: Debian's Exim breaks off the handshake. No public CA makes such certificates, so it is a sign of a private one, or of an old appliance.
     ///
     /// ## Remedy
     ///
@@ -34,6 +40,8 @@ rule! {
     /// - RFC 5280, 4.1.2.1
     /// - RFC 5280, 4.1.2.2
     /// - RFC 5280, 4.1.2.5
+    /// - RFC 5280, 4.1.2.9
+    /// - RFC 5280, 4.2.1.6
     "malformed-certificate" { practice: PublicCa, severity: Warn, result_type: None }
 }
 
@@ -54,13 +62,36 @@ fn judge(context: &Context) -> Outcome {
             }
             violations.extend(dates.iter().map(|flaw| Violation::new(format!("{what} has a malformed date: {flaw}"))));
         }
+        // It reads all that was sent, whether it is needed or not.
+        violations.extend(chain.iter().enumerate().filter_map(|(index, certificate)| {
+            let flaw = unread_by_gnutls(certificate)?;
+            Some(Violation::new(format!("{} {flaw}", certificate_text(chain, index))).evidence(GNUTLS_CANNOT_READ_IT))
+        }));
         if violations.is_empty() { Outcome::Passed(String::new()) } else { Outcome::Violated(violations) }
     })
 }
 
+/// Of a form at which GnuTLS breaks off the handshake.
+pub const GNUTLS_CANNOT_READ_IT: &str = "GnuTLS cannot read it, and breaks off the handshake; OpenSSL does not mind";
+
+/// What `certtool` of GnuTLS 3.7 and 3.8 does not import, though others do.
+fn unread_by_gnutls(certificate: &Certificate) -> Option<&'static str> {
+    let (_, parsed) = X509Certificate::from_der(certificate.der()).ok()?;
+    if parsed.version().0 < 2 && !parsed.extensions().is_empty() {
+        return Some("is of an old version of X.509, and has extensions");
+    }
+    let is_empty = |name: &GeneralName| match name {
+        GeneralName::DNSName(text) | GeneralName::RFC822Name(text) | GeneralName::URI(text) => text.is_empty(),
+        GeneralName::IPAddress(bytes) => bytes.is_empty(),
+        _ => false,
+    };
+    let names = parsed.subject_alternative_name().ok()??;
+    names.value.general_names.iter().any(is_empty).then_some("has an empty name among its alternative names")
+}
+
 /// An old version above the server's certificate makes the path invalid: that has a rule of its own.
 fn flaws(details: &CertificateDetails, is_leaf: bool) -> impl Iterator<Item = String> {
-    let version = (is_leaf && details.version < 3).then(|| format!("is of X.509 version {}", details.version));
+    let version = (is_leaf && details.version != 3).then(|| format!("is of X.509 version {}", details.version));
     let octets = details.serial.len() / 2;
     let serial = if details.serial.bytes().all(|digit| digit == b'0') {
         Some("has the serial number zero".to_owned())
@@ -116,6 +147,20 @@ mod tests {
     fn negative_ones_are_named(#[case] serial: &str, #[case] flaw: &str) {
         let details = CertificateDetails { serial: serial.to_owned(), ..World::correct().chain[0].details().unwrap().clone() };
         assert_eq!(flaws(&details, true).collect::<Vec<_>>(), [flaw]);
+    }
+
+    /// Also in what is not needed: GnuTLS reads all that was sent.
+    #[test]
+    fn what_gnutls_cannot_read_is_named_wherever_it_stands() {
+        let mut world = World::correct();
+        let old = world.issuing.reissue(&world.chain[0], |fields| fields[0] = wrap(0xa0, &[2, 1, 1]));
+        world.chain.push(old);
+        let outcome = world.judge(&RULE);
+        assert_eq!(messages(&outcome), ["certificate 3 (CN=mx.example.test) is of an old version of X.509, and has extensions"]);
+        let outcome = World::correct().judge_leaf(&RULE, |params| {
+            params.subject_alt_names.push(rcgen::SanType::DnsName("".try_into().unwrap()));
+        });
+        assert_eq!(messages(&outcome), ["the server's certificate has an empty name among its alternative names"]);
     }
 
     #[test]

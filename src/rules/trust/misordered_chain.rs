@@ -1,5 +1,12 @@
 use super::each_end;
-use crate::rules::{Context, Outcome, Violation, certificate_text, rule};
+use crate::{
+    facts::Certificate,
+    rules::{
+        Context, Outcome, Violation, certificate_text,
+        path::{Judgement, Relation},
+        rule,
+    },
+};
 
 rule! {
     /// The certificates are sent in the wrong order.
@@ -7,7 +14,7 @@ rule! {
     /// ## What it checks
     ///
     /// The certificates of the path were sent in another order than bottom up: the server's own,
-    /// its issuer, that one's issuer, and so on.
+    /// its issuer, that one's issuer, and so on; or another certificate of a CA further up stands between two of them.
     ///
     /// ## Why it matters
     ///
@@ -33,13 +40,22 @@ rule! {
 
 fn judge(context: &Context) -> Outcome {
     each_end(context, |chain, judgement| {
-        if judgement.is_in_order() {
+        let climb: Vec<usize> = judgement.path.iter().copied().chain(judgement.root).collect();
+        if judgement.is_in_order() && !climb.windows(2).any(|link| is_interrupted(chain, judgement, link[0], link[1])) {
             return Outcome::Passed(String::new());
         }
-        let climb = judgement.path.iter().copied().chain(judgement.root);
-        let texts: Vec<String> = climb.map(|index| certificate_text(chain, index)).collect();
+        let texts: Vec<String> = climb.into_iter().map(|index| certificate_text(chain, index)).collect();
         let violation = Violation::new("the certificates are not sent in the order of the path");
         Outcome::Violated(vec![violation.evidence(format!("the path is: {}", texts.join(", then ")))])
+    })
+}
+
+/// Whether a cross-certificate stands between a certificate and its issuer. Another certificate of that issuer does no harm:
+/// it has the same name and key.
+fn is_interrupted(chain: &[Certificate], judgement: &Judgement, child: usize, issuer: usize) -> bool {
+    let subject = |index: usize| chain.get(index).and_then(|certificate| certificate.details().ok()).map(|details| &details.subject);
+    judgement.extra.iter().any(|(index, relation)| {
+        *relation == Relation::Alternative && (child..issuer).contains(index) && subject(*index) != subject(issuer)
     })
 }
 
@@ -62,5 +78,15 @@ mod tests {
         let all = [world.chain[0].clone(), world.issuing.certificate.clone(), world.root.certificate.clone(), stray];
         world.chain = order.iter().map(|index| all[*index].clone()).collect();
         assert_eq!(kind(&world.judge(&RULE)), expected);
+    }
+
+    #[test]
+    fn a_cross_certificate_stands_behind_the_path() {
+        let mut world = World::correct();
+        let cross = crate::rules::test_facts::Authority::root("Former Root CA").certify(&world.root);
+        world.chain.push(cross.clone());
+        assert_eq!(kind(&world.judge(&RULE)), "passed");
+        world.chain = vec![world.chain[0].clone(), cross, world.chain[1].clone()];
+        assert_eq!(kind(&world.judge(&RULE)), "violated");
     }
 }

@@ -6,15 +6,16 @@ use x509_parser::der_parser::{
 };
 
 use super::{
-    Context, Outcome, Violation,
+    Context, Outcome, Violation, certificate_text,
     constraints::{self, Faults},
     each_path,
     path::{self, End, Judgement},
+    renewal::last_root,
     revocation, rules,
     second_opinion::{self, Opinion},
     short,
 };
-use crate::facts::{Body, Certificate, Resource};
+use crate::facts::{Body, Certificate, CertificateDetails, Failure, Observed, Resource};
 
 rules! {
     certificate_by_source,
@@ -23,6 +24,7 @@ rules! {
     unknown_issuer,
     incomplete_chain,
     bad_signature,
+    odd_salt,
     misordered_chain,
     invalid_path,
     anchor_not_a_root,
@@ -44,6 +46,9 @@ rules! {
     no_certificate_timestamps,
 }
 
+pub use issuer_spelled_otherwise::GNUTLS_TAKES_IT;
+pub use malformed_certificate::GNUTLS_CANNOT_READ_IT;
+
 /// Judges where the path of each view ends. Without a trust store, or where a signature
 /// cannot be verified, no rule of this topic can tell.
 fn each_end(context: &Context, judge: impl Fn(&[Certificate], &Judgement) -> Outcome) -> Outcome {
@@ -56,55 +61,153 @@ fn each_end(context: &Context, judge: impl Fn(&[Certificate], &Judgement) -> Out
     })
 }
 
-/// What came of fetching the issuer of a certificate, and what it would mend.
-fn fetched_issuer(context: &Context, chain: &[Certificate], index: usize) -> Vec<String> {
-    let Some(details) = chain.get(index).and_then(|certificate| certificate.details().ok()) else { return Vec::new() };
-    let fetched = context.facts.fetched.iter().filter(|f| f.what == Resource::Issuer && f.certificate == details.sha256);
-    let lines = fetched.map(|fetched| {
+/// What is known of an issuer that was not sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Missing {
+    /// With what was fetched the path leads to a root that the world trusts.
+    Mended,
+    /// There is nothing to be had that helps; why.
+    Nowhere(String),
+    /// It cannot be told; why.
+    Unknown(String),
+}
+
+/// What came of fetching the issuer of a certificate: for evidence, and what it would mend.
+struct Fetching {
+    lines: Vec<String>,
+    missing: Missing,
+}
+
+/// What is known of the issuer at which the first path of the facts ends too early; none where it does not.
+pub fn missing_issuer(context: &Context) -> Option<Missing> {
+    let chain = context.chains.iter().flatten().next()?;
+    let index = match chain.judged(context)?.end {
+        End::UnknownIssuer { index, .. } | End::Gap { index, .. } => index,
+        End::Circle { .. } => return Some(Missing::Nowhere("the path leads back to itself, and to no root".to_owned())),
+        _ => return None,
+    };
+    Some(fetching(context, chain.certificates, index).missing)
+}
+
+/// What came of fetching the issuer of a certificate, in words for evidence.
+pub(super) fn fetched_lines(context: &Context, chain: &[Certificate], index: usize) -> Vec<String> {
+    fetching(context, chain, index).lines
+}
+
+/// What came of fetching the issuer of a certificate.
+fn fetching(context: &Context, chain: &[Certificate], index: usize) -> Fetching {
+    let unread = |why: &str| Fetching { lines: Vec::new(), missing: Missing::Unknown(why.to_owned()) };
+    let Some(details) = chain.get(index).and_then(|certificate| certificate.details().ok()) else {
+        return unread("a certificate cannot be read");
+    };
+    let what = certificate_text(chain, index);
+    let mut lines = Vec::new();
+    // What a place says for good, and what came of those that could not be asked or read.
+    let (mut is_to_be_had, mut unasked, mut unread_there) = (false, None, None);
+    // Those above are fetched one after the other, each from where the one below it says.
+    let mut below = vec![details.sha256.as_str()];
+    let fetched = context.facts.fetched.iter().filter(|fetched| fetched.what == Resource::Issuer);
+    for fetched in fetched {
+        if !below.contains(&fetched.certificate.as_str()) {
+            continue;
+        }
         let url = short(fetched.url.as_str());
-        match fetched.answer.seen() {
+        lines.push(match fetched.answer.seen() {
             Some(Body::Issuer(issuer)) => match issuer.details() {
-                Ok(details) => format!("fetched from {url}: {}", short(details.subject.as_str())),
+                Ok(details) => {
+                    is_to_be_had = true;
+                    below.push(&details.sha256);
+                    format!("fetched from {url}: {}", short(details.subject.as_str()))
+                }
                 Err(_) if is_bundle(issuer.der()) => {
+                    is_to_be_had = true;
                     format!(
                         "at {url} is a bundle of certificates (CMS), which is not read here; senders that fetch issuers read some"
                     )
                 }
-                Err(why) => format!("what is to be had at {url} cannot be read as a certificate: {why}"),
+                Err(why) => {
+                    let why = format!("what is to be had at {url} cannot be read as a certificate: {why}");
+                    unread_there = Some(why.clone());
+                    why
+                }
             },
-            _ => format!("could not be fetched from {url}: {}", fetched.answer.why_not()),
-        }
-    });
-    let mut lines: Vec<String> = lines.collect();
-    if revocation::fetched_issuers(context.facts).next().is_some() {
-        let mended = revocation::mended(context, chain);
-        let judgement = path::judge(&mended, context.stores, context.now);
-        // A certificate that is over, or that may not stand above others, mends nothing.
-        let details = || judgement.path.iter().skip(1).filter_map(|index| mended.get(*index)?.details().ok());
-        let is_over = details().any(|details| details.not_after < context.now || details.not_before > context.now);
-        let Faults { found, doubt } = constraints::faults(&mended, &judgement);
-        let fault = found.into_iter().next();
-        lines.push(match (judgement.end, fault) {
-            (End::Trusted { store, .. }, _) if is_over => {
-                format!(
-                    "what was fetched leads to a root in {store}, and does not help: a certificate on the path is not valid now"
-                )
+            _ => {
+                let why = format!("could not be fetched from {url}: {}", fetched.answer.why_not());
+                if !is_for_good(&fetched.answer) {
+                    unasked = Some(why.clone());
+                }
+                why
             }
-            (End::Trusted { store, .. }, Some(fault)) => {
-                format!("what was fetched leads to a root in {store}, and does not help: {fault}")
-            }
-            (End::Trusted { .. }, None) if doubt.is_some() => {
-                format!("whether what was fetched helps is not known: {}", doubt.unwrap_or_default())
-            }
-            (End::Trusted { store, .. }, None) => format!("with what was fetched the path leads to a root in {store}"),
-            _ if revocation::fetched_issuers(context.facts).any(|issuer| is_bundle(issuer.der())) => {
-                "whether what was fetched leads to a trusted root is not known: a bundle is not read".to_owned()
-            }
-            (End::Undecided(why), _) => format!("whether what was fetched leads to a trusted root is not known: {why}"),
-            _ => "what was fetched does not lead to a trusted root".to_owned(),
         });
     }
-    lines
+    if lines.is_empty() && details.ca_issuers.is_empty() {
+        let why = format!("the issuer of {what} was not sent, and the certificate does not say where it can be fetched");
+        return Fetching { lines, missing: Missing::Nowhere(why) };
+    }
+    if lines.is_empty() {
+        let why = format!("the issuer of {what} was not sent; whether it can be fetched was not tried (--fetch-issuers)");
+        return Fetching { lines, missing: Missing::Unknown(why) };
+    }
+    // Others may be able to read it.
+    if let (false, Some(why)) = (is_to_be_had, unread_there) {
+        return Fetching { lines, missing: Missing::Unknown(why) };
+    }
+    if !is_to_be_had {
+        let why = format!("the issuer of {what} was not sent, and cannot be fetched from where the certificate says");
+        return Fetching { lines, missing: unasked.map_or(Missing::Nowhere(why), Missing::Unknown) };
+    }
+    let (line, missing) = mending(context, chain);
+    lines.push(line);
+    Fetching { lines, missing }
+}
+
+/// Whether a place has said that it does not have what was asked for, to whoever asks.
+fn is_for_good(answer: &Observed<Body>) -> bool {
+    matches!(answer, Observed::Failed(Failure::Http(why)) if why.starts_with("HTTP status 4"))
+}
+
+/// What the chain would be with what was fetched, in words for evidence.
+fn mending(context: &Context, chain: &[Certificate]) -> (String, Missing) {
+    let mended = revocation::mended(context, chain);
+    let judgement = path::judge(&mended, context.stores, context.now);
+    // A certificate that is over, or that may not stand above others, mends nothing.
+    let details = || judgement.path.iter().skip(1).filter_map(|index| mended.get(*index)?.details().ok());
+    let is_over = |details: &CertificateDetails| details.not_after < context.now || details.not_before > context.now;
+    let root = last_root(context.stores, &judgement);
+    let is_over = details().any(is_over) || root.is_some_and(|root| root.details().is_ok_and(is_over));
+    let Faults { found, doubt } = constraints::faults(&mended, &judgement, context.stores, context.now);
+    let fault = found.into_iter().next();
+    let nowhere = |line: String| (line.clone(), Missing::Nowhere(line));
+    let unknown = |line: String| (line.clone(), Missing::Unknown(line));
+    match (judgement.end, fault) {
+        (End::Trusted { store, .. }, _) if is_over => nowhere(format!(
+            "what was fetched leads to a root in {store}, and does not help: a certificate of that path is not valid now"
+        )),
+        (End::Trusted { store, .. }, Some(fault)) => {
+            nowhere(format!("what was fetched leads to a root in {store}, and does not help: {fault}"))
+        }
+        (End::Trusted { .. }, None) if doubt.is_some() => {
+            unknown(format!("whether what was fetched helps is not known: {}", doubt.unwrap_or_default()))
+        }
+        (End::Trusted { store, public: true }, None) => {
+            (format!("with what was fetched the path leads to a root in {store}"), Missing::Mended)
+        }
+        (End::Trusted { store, public: false }, None) => {
+            nowhere(format!("with what was fetched the path leads to a root in {store}, which the world does not trust"))
+        }
+        _ if revocation::fetched_issuers(context.facts).any(|issuer| is_bundle(issuer.der())) => {
+            unknown("whether what was fetched leads to a trusted root is not known: a bundle is not read".to_owned())
+        }
+        (End::UnknownIssuer { index, .. }, _) if mended.get(index).is_some_and(path::is_self_signed) => {
+            let subject = mended.get(index).and_then(|top| top.details().ok()).map(|top| short(top.subject.as_str()));
+            nowhere(format!(
+                "what was fetched leads to {}, which signed itself and is in no trust store: a private CA's",
+                subject.unwrap_or_default()
+            ))
+        }
+        (End::Undecided(why), _) => unknown(format!("whether what was fetched leads to a trusted root is not known: {why}")),
+        _ => nowhere("what was fetched does not lead to a trusted root".to_owned()),
+    }
 }
 
 /// Whether it is a CMS message of signed data, in which CAs publish several certificates at once (RFC 5280, 4.2.2.1; RFC 8551, 3.2.2).
@@ -145,8 +248,9 @@ mod tests {
             url: "http://ca.test/ca.p7c".into(),
             answer: Observed::Seen(Body::Issuer(Box::new(bundle))),
         });
-        let lines = fetched_issuer(&world.context(&facts), &world.chain, 0);
+        let Fetching { lines, missing } = fetching(&world.context(&facts), &world.chain, 0);
         assert!(lines[1].starts_with("whether what was fetched leads to a trusted root is not known"), "{lines:?}");
+        assert!(matches!(missing, Missing::Unknown(_)), "{missing:?}");
     }
 
     #[test]

@@ -3,7 +3,7 @@ use crate::{
     facts::Certificate,
     rules::{
         Context, Outcome, ResultType, Violation,
-        path::{self, End},
+        path::{self, End, Judgement},
         rule,
     },
     trust::TrustStore,
@@ -47,10 +47,10 @@ fn judge(context: &Context) -> Outcome {
             End::Trusted { store, public: true } => {
                 let others = not_in(context, chain);
                 let but = if others.is_empty() { String::new() } else { format!(", and to none in {}", others.join(" or ")) };
-                return Outcome::Passed(format!("the path leads to a root in {store}{but}"));
+                return Outcome::Passed(format!("the path leads to {} in {store}{but}", end_of(judgement)));
             }
             End::Trusted { store, public: false } => {
-                Violation::new(format!("the path leads to a root in {store}, which the world does not trust"))
+                Violation::new(format!("the path leads to {} in {store}, which the world does not trust", end_of(judgement)))
             }
             End::PrivateRoot { subject } => {
                 let names: Vec<&str> = context.stores.iter().map(|store| store.name.as_str()).collect();
@@ -62,6 +62,13 @@ fn judge(context: &Context) -> Outcome {
         };
         not_trusted(context, chain, judgement, violation)
     })
+}
+
+fn end_of(judgement: &Judgement) -> &'static str {
+    match &judgement.anchor {
+        Some(anchor) if !path::is_self_signed(anchor) => "a CA",
+        _ => "a root",
+    }
 }
 
 /// The public stores that hold no root of the path, where there is more than one store.

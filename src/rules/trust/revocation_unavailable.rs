@@ -42,8 +42,9 @@ fn judge(context: &Context) -> Outcome {
         let mut violations = Vec::new();
         for subject in revocation::subjects(context.facts, chain, judgement) {
             let learned = subject.learned(context.facts, context.now);
-            let is_told = learned.iter().any(|(_, learned)| !matches!(learned, Learned::Nothing(_)));
+            let is_told = learned.iter().any(|(_, learned)| !matches!(learned, Learned::Nothing(_) | Learned::Unverified(_)));
             for (fetched, learned) in learned {
+                // What this check cannot verify is no fault of the CA.
                 let Learned::Nothing(why) = learned else { continue };
                 // Microsoft's CAs name LDAP first, which is not spoken here; the other place suffices.
                 if is_told && matches!(fetched.answer, Observed::NotAttempted(_)) {

@@ -1,5 +1,10 @@
-use super::{each_end, fetched_issuer, not_trusted};
-use crate::rules::{Context, Outcome, ResultType, Violation, certificate_text, path::End, rule, short};
+use super::{Fetching, Missing, each_end, fetching, not_trusted};
+use rustls_pki_types::CertificateDer;
+
+use crate::{
+    facts::Certificate,
+    rules::{Context, Outcome, ResultType, Violation, certificate_text, path::End, rule, short},
+};
 
 rule! {
     /// The issuer of the certificate is unknown.
@@ -12,8 +17,8 @@ rule! {
     /// ## Why it matters
     ///
     /// Either an intermediate certificate is missing, or the CA is one that nobody knows; the chain
-    /// alone cannot tell. Mail servers do not fetch a missing certificate, as browsers do, so senders
-    /// that verify do not deliver. A certificate that works in a browser fails here for this reason.
+    /// alone cannot tell. Most mail servers do not fetch a missing certificate, as browsers and Windows do, so
+    /// senders that verify do not deliver. A certificate that works in a browser fails here for this reason.
     ///
     /// ## Remedy
     ///
@@ -45,10 +50,13 @@ fn judge(context: &Context) -> Outcome {
         }
         let End::UnknownIssuer { index, issuer, fetchable } = &judgement.end else { return Outcome::Passed(String::new()) };
         let what = certificate_text(chain, *index);
-        let message = if *fetchable {
-            format!("the issuer of {what} is unknown; probably an intermediate certificate is missing: {issuer}")
-        } else {
-            format!("the issuer of {what} is unknown: {issuer}")
+        let Fetching { lines, missing } = fetching(context, chain, *index);
+        let message = match missing {
+            Missing::Mended => format!("an intermediate certificate is missing, the issuer of {what}: {issuer}"),
+            Missing::Unknown(_) if *fetchable => {
+                format!("the issuer of {what} is unknown; probably an intermediate certificate is missing: {issuer}")
+            }
+            _ => format!("the issuer of {what} is unknown: {issuer}"),
         };
         let mut violation = Violation::new(message).evidence(match chain.len() {
             1 => "the server sent its own certificate alone".to_owned(),
@@ -64,9 +72,19 @@ fn judge(context: &Context) -> Outcome {
                 store.name
             ));
         }
-        let violation = fetched_issuer(context, chain, *index).into_iter().fold(violation, Violation::evidence);
+        let namesake = namesake(context, issuer);
+        let violation = namesake.into_iter().chain(lines).fold(violation, Violation::evidence);
         not_trusted(context, chain, judgement, violation)
     })
+}
+
+/// A certificate of a store that bears the name, though it did not sign: a CA that has renewed its key, for example.
+fn namesake(context: &Context, issuer: &str) -> Option<String> {
+    let bears_it = |anchor: &CertificateDer| {
+        Certificate::from_der(anchor).details().is_ok_and(|details| short(details.subject.as_str()) == issuer)
+    };
+    let store = context.stores.iter().find(|store| store.anchors.iter().any(bears_it))?;
+    Some(format!("{} has a certificate of that name, whose key made no such signature: the CA may have another key now", store.name))
 }
 
 #[cfg(test)]

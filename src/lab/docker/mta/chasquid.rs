@@ -2,7 +2,7 @@
 
 use super::{Mta, Vantages};
 use crate::{
-    lab::docker::container::File,
+    lab::docker::{container::File, release::Release},
     plan::{Answer, Credentials, GreetingPlan, Offer, Plan, ServerPlan},
     scenario::TlsVersion,
 };
@@ -61,7 +61,7 @@ impl Mta for Chasquid {
         }
     }
 
-    fn files(&self, server: &ServerPlan, _: &Vantages) -> Vec<File> {
+    fn files(&self, _: Release, server: &ServerPlan, _: &Vantages) -> Vec<File> {
         let readable = |path, text: String| File { path, mode: 0o644, content: text.into_bytes() };
         let Credentials { key_pem, .. } = &server.credentials;
         vec![
@@ -83,7 +83,6 @@ mod tests {
         },
         *,
     };
-    use crate::lab::docker::release::Release;
 
     #[test]
     fn its_one_setting_is_its_name() {

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::{Mta, Vantages, gnutls, has_key, keys_and_chains};
 use crate::{
-    lab::docker::container::File,
+    lab::docker::{container::File, release::Release},
     plan::{Answer, GreetingPlan, Offer, Plan, ServerPlan},
 };
 
@@ -63,7 +63,7 @@ impl Mta for Courier {
         }
     }
 
-    fn files(&self, server: &ServerPlan, vantages: &Vantages) -> Vec<File> {
+    fn files(&self, _: Release, server: &ServerPlan, vantages: &Vantages) -> Vec<File> {
         let readable = |path, text: String| File { path, mode: 0o644, content: text.into_bytes() };
         let mut files = vec![
             readable(SETTINGS, settings(server)),
@@ -112,7 +112,6 @@ mod tests {
         },
         *,
     };
-    use crate::lab::docker::release::Release;
 
     #[rstest]
     #[case::baseline(|_: &mut Plan| (), SETTINGS, "TLS_PRIORITY=\"NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2\"")]

@@ -7,7 +7,7 @@ use x509_ocsp::{BasicOcspResponse, CertStatus, OcspGeneralizedTime, OcspResponse
 
 use super::{Mta, Vantages, gnutls, has_key};
 use crate::{
-    lab::docker::container::File,
+    lab::docker::{container::File, release::Release},
     plan::{GreetingPlan, Offer, Plan, ServerPlan},
 };
 
@@ -62,7 +62,11 @@ impl Mta for Exim {
         true
     }
 
-    fn files(&self, server: &ServerPlan, vantages: &Vantages) -> Vec<File> {
+    fn has_ipv6(&self) -> bool {
+        true
+    }
+
+    fn files(&self, _: Release, server: &ServerPlan, vantages: &Vantages) -> Vec<File> {
         let readable = |path, content| File { path, mode: 0o644, content };
         let mut files = vec![readable(CONFIGURATION, configuration(server, vantages).into_bytes())];
         if has_key(server) {
@@ -87,7 +91,7 @@ fn configuration(server: &ServerPlan, vantages: &Vantages) -> String {
     set(
         "tls_advertise_hosts",
         &match vantages.favoured(&server.offer) {
-            Some(favoured) => favoured.iter().map(IpAddr::to_string).collect::<Vec<_>>().join(" : "),
+            Some(favoured) => list(&favoured),
             None if server.offer == Offer::Nobody => String::new(),
             None => "*".to_owned(),
         },
@@ -111,7 +115,15 @@ fn configuration(server: &ServerPlan, vantages: &Vantages) -> String {
         set("tls_verify_certificates", AUTHORITIES);
         set(if asked.required == Some(true) { "tls_verify_hosts" } else { "tls_try_verify_hosts" }, "*");
     }
-    text + TEMPLATE
+    text + &if vantages.have_ipv6() { TEMPLATE.replace("disable_ipv6 = true\n", "") } else { TEMPLATE.to_owned() }
+}
+
+/// A list of hosts; a colon is its separator, unless another one is named.
+fn list(addresses: &[IpAddr]) -> String {
+    let separator = if addresses.iter().any(IpAddr::is_ipv6) { ";" } else { ":" };
+    let names: Vec<_> = addresses.iter().map(IpAddr::to_string).collect();
+    let prefix = if separator == ";" { "<; " } else { "" };
+    format!("{prefix}{}", names.join(&format!(" {separator} ")))
 }
 
 /// Whether it staples the response of a plan, where there is one; with any other it says that TLS is not available.
@@ -146,7 +158,7 @@ mod tests {
         },
         *,
     };
-    use crate::{lab::docker::release::Release, plan::Answer};
+    use crate::plan::Answer;
 
     /// The settings before those of every scenario.
     fn own_settings(plan: &Plan) -> Vec<String> {

@@ -44,11 +44,16 @@ pub(super) trait Mta: Sync {
         None
     }
 
-    /// The files of one scenario.
-    fn files(&self, server: &ServerPlan, vantages: &Vantages) -> Vec<File>;
+    /// The files of one scenario, as that release reads them.
+    fn files(&self, release: Release, server: &ServerPlan, vantages: &Vantages) -> Vec<File>;
 
     /// Whether it can begin with TLS, as on port 465 (RFC 8314, 3.3).
     fn begins_with_tls(&self) -> bool {
+        false
+    }
+
+    /// Whether it can listen on IPv6 as well.
+    fn has_ipv6(&self) -> bool {
         false
     }
 
@@ -74,6 +79,9 @@ pub(super) fn impossible(mta: &dyn Mta, release: Release, plan: &Plan) -> Option
     if plan.server.dialog.implicit_tls.is_some() && !mta.begins_with_tls() {
         return Some(format!("not possible on {}: its settings for TLS from the first byte are not written", mta.kind()));
     }
+    if !plan.over_ipv6.is_empty() && !mta.has_ipv6() {
+        return Some(format!("not possible on {}: its settings for IPv6 are not written", mta.kind()));
+    }
     if let Some(reason) = unlike_any(plan).or_else(|| mta.unlike_it(plan)) {
         return Some(format!("no real {} does this: {reason}", mta.product()));
     }
@@ -89,6 +97,11 @@ impl Vantages {
     fn favoured(&self, offer: &Offer) -> Option<Vec<IpAddr>> {
         let Offer::OnlyTo(names) = offer else { return None };
         Some(self.0.iter().filter(|(name, _)| names.contains(name)).map(|(_, address)| *address).collect())
+    }
+
+    /// Whether some of them come over IPv6.
+    fn have_ipv6(&self) -> bool {
+        self.0.values().any(IpAddr::is_ipv6)
     }
 
     /// Those that are not, where others are.
@@ -224,6 +237,7 @@ mod test_plans {
             now: OffsetDateTime::UNIX_EPOCH,
             trust: TrustStore { name: "lab".to_owned(), public: true, anchors: Vec::new() },
             vantages: vec!["here".to_owned()],
+            over_ipv6: Vec::new(),
             server: ServerPlan {
                 kind: kind.to_owned(),
                 host: Name::parse("mx.lab.test").unwrap(),
@@ -261,7 +275,12 @@ mod test_plans {
 
     /// The text of one of the files of a plan.
     pub(super) fn file(mta: &dyn Mta, plan: &Plan, path: &str) -> Option<String> {
-        let files = mta.files(&plan.server, &vantages());
+        file_in(Release::default(), mta, plan, path)
+    }
+
+    /// The same in another release.
+    pub(super) fn file_in(release: Release, mta: &dyn Mta, plan: &Plan, path: &str) -> Option<String> {
+        let files = mta.files(release, &plan.server, &vantages());
         files.into_iter().find(|file| file.path == path).map(|file| String::from_utf8(file.content).unwrap())
     }
 }

@@ -13,6 +13,10 @@ use crate::{
 const CONFIGURATION: &str = "/etc/smtpd.conf";
 /// Where the key and the certificates are in the container.
 const CHAIN: &str = "/etc/chain.pem";
+/// Where the settings of its TLS library are in the container.
+const LIBRARY: &str = "/usr/lib/ssl/openssl.cnf";
+/// The line of them that says which versions there are.
+const OLDEST: &str = "MinProtocol = TLSv1\n";
 /// The settings of every scenario.
 const TEMPLATE: &str = include_str!("../../../../lab/opensmtpd/smtpd.conf");
 
@@ -71,15 +75,21 @@ impl Mta for OpenSmtpd {
             Release::Bookworm if plan.server.offer != Offer::Nobody => {
                 Some("OpenSMTPD 6.8 with OpenSSL 3 ends every handshake with internal_error")
             }
-            Release::Trixie if versions(&plan.server, &VERSIONS).iter().any(|version| *version < Version::Tls12) => {
+            Release::Trixie | Release::Sid
+                if versions(&plan.server, &VERSIONS).iter().any(|version| *version < Version::Tls12) =>
+            {
                 Some("OpenSMTPD 7 has neither TLS 1.0 nor TLS 1.1")
             }
-            Release::Bookworm | Release::Trixie => None,
+            Release::Bullseye | Release::Bookworm | Release::Trixie | Release::Sid => None,
         }
     }
 
-    fn files(&self, server: &ServerPlan, _: &Vantages) -> Vec<File> {
-        let mut files = vec![File { path: CONFIGURATION, mode: 0o644, content: configuration(server).into_bytes() }];
+    fn files(&self, release: Release, server: &ServerPlan, _: &Vantages) -> Vec<File> {
+        let readable = |path, text: String| File { path, mode: 0o644, content: text.into_bytes() };
+        let mut files = vec![readable(CONFIGURATION, configuration(release, server))];
+        if is_old(release) {
+            files.push(readable(LIBRARY, openssl::CONFIGURATION.replace(OLDEST, &range(server))));
+        }
         if has_key(server) {
             files.push(File { path: CHAIN, mode: 0o600, content: keys_and_chains(server) });
         }
@@ -87,11 +97,23 @@ impl Mta for OpenSmtpd {
     }
 }
 
+/// Whether it is OpenSMTPD 6.8, whose listeners have settings for neither versions nor ciphers.
+fn is_old(release: Release) -> bool {
+    release < Release::Trixie
+}
+
+/// The range of versions in words of OpenSSL's configuration.
+fn range(server: &ServerPlan) -> String {
+    let offered = versions(server, &VERSIONS);
+    let name = |version: Option<&Version>| version.map_or("TLSv1.2", |version| version.name());
+    format!("MinProtocol = {}\nMaxProtocol = {}\n", name(offered.iter().min()), name(offered.iter().max()))
+}
+
 /// The versions of libtls as it comes.
 const VERSIONS: [Version; 2] = [Version::Tls12, Version::Tls13];
 
 /// The smtpd.conf for a plan.
-fn configuration(server: &ServerPlan) -> String {
+fn configuration(release: Release, server: &ServerPlan) -> String {
     let mut text = String::new();
     let mut tls = String::new();
     if has_key(server) {
@@ -99,10 +121,15 @@ fn configuration(server: &ServerPlan) -> String {
         tls = format!(" {} pki lab", if server.tls.required { "tls-require" } else { "tls" });
         if let Some(list) = openssl::cipher_list(server) {
             // Its own list is above security level 0, at which weak suites are.
-            let _ = write!(tls, " ciphers \"{list}:@SECLEVEL=0\"");
+            let _ = match is_old(release) {
+                true => writeln!(text, "smtp ciphers \"{list}:@SECLEVEL=0\""),
+                false => write!(tls, " ciphers \"{list}:@SECLEVEL=0\""),
+            };
         }
-        let names = versions(server, &VERSIONS).into_iter().map(|version| version.name().to_ascii_lowercase());
-        let _ = write!(tls, " protocols \"{}\"", names.collect::<Vec<_>>().join(","));
+        if !is_old(release) {
+            let names = versions(server, &VERSIONS).into_iter().map(|version| version.name().to_ascii_lowercase());
+            let _ = write!(tls, " protocols \"{}\"", names.collect::<Vec<_>>().join(","));
+        }
     }
     let _ = writeln!(text, "listen on 0.0.0.0 port 25{tls} hostname \"{}\"", server.ehlo_name);
     text + TEMPLATE
@@ -115,7 +142,7 @@ mod tests {
     use super::{
         super::{
             impossible,
-            test_plans::{file, plan},
+            test_plans::{file_in, plan},
         },
         *,
     };
@@ -129,8 +156,16 @@ mod tests {
     fn each_knob_has_its_setting(#[case] change: fn(&mut Plan), #[case] line: &str) {
         let plan = plan("opensmtpd", change);
         assert_eq!(impossible(&OpenSmtpd, Release::Trixie, &plan), None);
-        let text = file(&OpenSmtpd, &plan, CONFIGURATION).unwrap();
+        let text = file_in(Release::Trixie, &OpenSmtpd, &plan, CONFIGURATION).unwrap();
         assert!(text.lines().any(|known| known == line), "{text}");
+    }
+
+    #[test]
+    fn the_old_one_is_told_by_its_library() {
+        let plan = plan("opensmtpd", |p| p.server.tls.settings.max = Some(TlsVersion::Tls12));
+        let file = |path| file_in(Release::Bullseye, &OpenSmtpd, &plan, path).unwrap();
+        assert!(file(CONFIGURATION).contains("port 25 tls pki lab hostname"), "{}", file(CONFIGURATION));
+        assert!(file(LIBRARY).contains("MinProtocol = TLSv1.2\nMaxProtocol = TLSv1.2\nCipherString"), "{}", file(LIBRARY));
     }
 
     #[test]

@@ -2,10 +2,10 @@
 
 use super::planned_groups;
 use crate::{
-    lab::{dh, openssl},
+    lab::{dh, docker::release::Release, openssl},
     plan::ServerPlan,
     scenario::DhGroupName,
-    tls::Version,
+    tls::{Group, Version},
 };
 
 /// A configuration for MTAs that leave the security level as it is: weak keys and signatures are loaded.
@@ -16,7 +16,7 @@ pub(super) const VERSIONS: [Version; 4] = [Version::Tls10, Version::Tls11, Versi
 /// Why OpenSSL cannot do what is planned; nothing if it can.
 pub(super) fn unlike_it(server: &ServerPlan) -> Option<&'static str> {
     if planned_groups(server).into_iter().flatten().any(|group| openssl::group(*group).is_none()) {
-        return Some("the OpenSSL of its release does not have these groups");
+        return Some("OpenSSL does not have these groups");
     }
     let stack = server.tls.stack.as_ref()?;
     if stack.suites.iter().flatten().any(|suite| !suite.is_tls13() && openssl::suite(*suite).is_none()) {
@@ -29,6 +29,14 @@ pub(super) fn unlike_it(server: &ServerPlan) -> Option<&'static str> {
         return Some("OpenSSL takes no finite-field group below 1024 bits");
     }
     None
+}
+
+/// Why OpenSSL cannot do it as that release has it.
+pub(super) fn missing_in(release: Release, server: &ServerPlan) -> Option<&'static str> {
+    let is_new = |group: &Group| openssl::group(*group).is_some_and(|name| name.contains("MLKEM"));
+    // OpenSSL 3.5 is the first with them.
+    let asks_for_new = planned_groups(server).into_iter().flatten().any(is_new);
+    (asks_for_new && release < Release::Trixie).then_some("the OpenSSL of that release does not have these groups")
 }
 
 /// The cipher list for the suites up to TLS 1.2 that are planned.

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::{Mta, Vantages, has_key, keys_and_chains, openssl, versions};
 use crate::{
-    lab::docker::container::File,
+    lab::docker::{container::File, release::Release},
     plan::{GreetingPlan, Offer, Plan, ServerPlan},
     scenario::Order,
     tls::Version,
@@ -21,6 +21,8 @@ const TEMPLATE: &str = include_str!("../../../../lab/postfix/main.cf");
 /// The EHLO keywords that Postfix can be told to leave out, smtpd_discard_ehlo_keywords in postconf(5).
 const DISCARDABLE: [&str; 10] =
     ["PIPELINING", "SIZE", "VRFY", "ETRN", "STARTTLS", "ENHANCEDSTATUSCODES", "8BITMIME", "DSN", "SMTPUTF8", "CHUNKING"];
+/// The groups of Postfix 3.7 to 3.10 where it is not told which it has, in its order.
+const CLASSICAL: [&str; 5] = ["X25519", "X448", "prime256v1", "secp521r1", "secp384r1"];
 /// What can be excluded, with the names that every release of Postfix understands.
 const VERSIONS: [(Version, &str); 6] = [
     (Version::Ssl2, "!SSLv2"),
@@ -64,8 +66,22 @@ impl Mta for Postfix {
         }
     }
 
-    fn files(&self, server: &ServerPlan, vantages: &Vantages) -> Vec<File> {
-        let mut files = vec![File { path: MAIN, mode: 0o644, content: main_cf(server, vantages).into_bytes() }];
+    fn missing_in(&self, release: Release, plan: &Plan) -> Option<&'static str> {
+        let server = &plan.server;
+        if let Some(reason) = openssl::missing_in(release, server) {
+            Some(reason)
+        } else if release == Release::Sid && is_as_it_comes(server) {
+            Some("as it comes, Postfix 3.11 has a post-quantum group, unlike any before it")
+        } else if release == Release::Bullseye && server.tls.client_certificate.is_some_and(|asked| asked.required == Some(true))
+        {
+            Some("without anonymous suites its OpenSSL 1.1.1 signs with SHA-1, which OpenSSL 3 does not")
+        } else {
+            None
+        }
+    }
+
+    fn files(&self, release: Release, server: &ServerPlan, vantages: &Vantages) -> Vec<File> {
+        let mut files = vec![File { path: MAIN, mode: 0o644, content: main_cf(release, server, vantages).into_bytes() }];
         if has_key(server) {
             files.push(File { path: CHAIN, mode: 0o600, content: keys_and_chains(server) });
         }
@@ -77,13 +93,17 @@ impl Mta for Postfix {
         true
     }
 
+    fn has_ipv6(&self) -> bool {
+        true
+    }
+
     fn lets_one_in(&self) -> bool {
         true
     }
 }
 
 /// The main.cf for a plan.
-fn main_cf(server: &ServerPlan, vantages: &Vantages) -> String {
+fn main_cf(release: Release, server: &ServerPlan, vantages: &Vantages) -> String {
     let mut text = TEMPLATE.to_owned();
     let mut set = |name: &str, value: &str| {
         let _ = writeln!(text, "{name} = {value}");
@@ -107,6 +127,9 @@ fn main_cf(server: &ServerPlan, vantages: &Vantages) -> String {
         }
     }
 
+    if vantages.have_ipv6() {
+        set("inet_protocols", "all");
+    }
     set("smtpd_tls_security_level", security_level(server));
     if server.dialog.implicit_tls.is_some() {
         set("smtpd_tls_wrappermode", "yes");
@@ -114,7 +137,7 @@ fn main_cf(server: &ServerPlan, vantages: &Vantages) -> String {
     if has_key(server) {
         set("smtpd_tls_chain_files", CHAIN);
     }
-    for (name, value) in tls_settings(server) {
+    for (name, value) in tls_settings(release, server) {
         set(name, &value);
     }
 
@@ -144,12 +167,14 @@ fn security_level(server: &ServerPlan) -> &'static str {
 }
 
 /// The settings for TLS.
-fn tls_settings(server: &ServerPlan) -> Vec<(&'static str, String)> {
+fn tls_settings(release: Release, server: &ServerPlan) -> Vec<(&'static str, String)> {
     let mut settings = vec![("smtpd_tls_protocols", protocols(server))];
     if super::preference(server) == Some(Order::Server) {
         settings.push(("tls_preempt_cipherlist", "yes".to_owned()));
     }
-    settings.extend(openssl::groups(server).map(|groups| ("tls_eecdh_auto_curves", groups.join(" "))));
+    // From 3.11 on it has a post-quantum group where it is not told which it has.
+    let all = || (release == Release::Sid && !is_as_it_comes(server)).then(|| CLASSICAL.to_vec());
+    settings.extend(openssl::groups(server).or_else(all).map(|groups| ("tls_eecdh_auto_curves", groups.join(" "))));
     settings.extend(openssl::cipher_list(server).map(|list| ("tls_medium_cipherlist", list)));
     if openssl::dh_parameters(server).is_some() {
         settings.push(("smtpd_tls_dh1024_param_file", DH_FILE.to_owned()));
@@ -164,6 +189,11 @@ fn tls_settings(server: &ServerPlan) -> Vec<(&'static str, String)> {
         Some(_) => settings.push(("smtpd_tls_ask_ccert", "yes".to_owned())),
     }
     settings
+}
+
+/// Whether its TLS is to be that of a Postfix that nobody has told anything.
+fn is_as_it_comes(server: &ServerPlan) -> bool {
+    server.tls.settings.stock.is_some() || super::is_stock(server)
 }
 
 /// The versions that are excluded.
@@ -185,11 +215,11 @@ mod tests {
     use super::{
         super::{
             impossible,
-            test_plans::{file, plan},
+            test_plans::{file, file_in, plan},
         },
         *,
     };
-    use crate::{lab::docker::release::Release, plan::Answer, scenario::TlsVersion};
+    use crate::{plan::Answer, scenario::TlsVersion, tls::Group};
 
     /// What is added to the settings of every scenario.
     fn own_settings(plan: &Plan) -> Vec<String> {
@@ -236,6 +266,21 @@ mod tests {
         let settings = own_settings(&plan("postfix", |p| p.server.answer = Answer::Unavailable));
         assert!(!settings.iter().any(|line| line.starts_with("smtpd_tls_chain_files")));
         assert!(settings.contains(&"smtpd_tls_security_level = may".to_owned()));
+    }
+
+    #[test]
+    fn the_release_decides_on_its_groups() {
+        let group = |name: &str| Group::from_name(name).unwrap();
+        let hybrid = plan("postfix", |p| p.server.tls.settings.groups = Some(vec![group("X25519MLKEM768"), group("x25519")]));
+        assert!(impossible(&Postfix, Release::Bookworm, &hybrid).unwrap().contains("does not have these groups"));
+        assert_eq!(impossible(&Postfix, Release::Trixie, &hybrid), None);
+        assert!(own_settings(&hybrid).contains(&"tls_eecdh_auto_curves = X25519MLKEM768 X25519".to_owned()));
+
+        let bare = plan("postfix", |_| ());
+        let sid = file_in(Release::Sid, &Postfix, &bare, MAIN).unwrap();
+        assert!(sid.contains("tls_eecdh_auto_curves = X25519 X448"), "{sid}");
+        let stock = plan("postfix", |p| p.server.tls.settings.stock = Some(true));
+        assert!(impossible(&Postfix, Release::Sid, &stock).unwrap().contains("post-quantum"));
     }
 
     #[test]

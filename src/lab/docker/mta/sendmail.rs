@@ -6,7 +6,7 @@ use x509_cert::{Certificate, der::Decode as _};
 
 use super::{Mta, Vantages, has_key, openssl, versions};
 use crate::{
-    lab::docker::container::File,
+    lab::docker::{container::File, release::Release},
     plan::{Answer, Credentials, GreetingPlan, Offer, Plan, ServerPlan},
     scenario::Order,
     tls::Version,
@@ -27,7 +27,8 @@ const VERSIONS: [(Version, &str); 4] = [
     (Version::Tls10, "SSL_OP_NO_TLSv1"),
     (Version::Tls11, "SSL_OP_NO_TLSv1_1"),
     (Version::Tls12, "SSL_OP_NO_TLSv1_2"),
-    (Version::Tls13, "SSL_OP_NO_TLSv1_3"),
+    // SSL_OP_NO_TLSv1_3, a name that Sendmail 8.15 does not know.
+    (Version::Tls13, "0x20000000"),
 ];
 
 /// Sendmail.
@@ -78,7 +79,7 @@ impl Mta for Sendmail {
         }
     }
 
-    fn files(&self, server: &ServerPlan, vantages: &Vantages) -> Vec<File> {
+    fn files(&self, _: Release, server: &ServerPlan, vantages: &Vantages) -> Vec<File> {
         // It takes nothing that others may read or write.
         let secret = |path, content| File { path, mode: 0o600, content };
         let access = match server.offer {
@@ -139,7 +140,7 @@ mod tests {
         },
         *,
     };
-    use crate::{lab::docker::release::Release, scenario::TlsVersion};
+    use crate::scenario::TlsVersion;
 
     /// A baseline without the placeholder that is no certificate.
     fn bare(change: fn(&mut Plan)) -> Plan {
@@ -152,7 +153,7 @@ mod tests {
     #[case::name(|p: &mut Plan| p.server.ehlo_name = "other.lab.test".to_owned(), SETTINGS, "Djother.lab.test")]
     #[case::greeting(|p: &mut Plan| p.server.greeting_name = "$x".to_owned(), SETTINGS, "O SmtpGreetingMessage=$$x Sendmail $v/$Z; $b")]
     #[case::both(|_: &mut Plan| (), SETTINGS, "O ServerSSLOptions=+SSL_OP_NO_TLSv1 +SSL_OP_NO_TLSv1_1")]
-    #[case::only_12(|p: &mut Plan| p.server.tls.settings.max = Some(TlsVersion::Tls12), SETTINGS, "O ServerSSLOptions=+SSL_OP_NO_TLSv1 +SSL_OP_NO_TLSv1_1 +SSL_OP_NO_TLSv1_3")]
+    #[case::only_12(|p: &mut Plan| p.server.tls.settings.max = Some(TlsVersion::Tls12), SETTINGS, "O ServerSSLOptions=+SSL_OP_NO_TLSv1 +SSL_OP_NO_TLSv1_1 +0x20000000")]
     #[case::only_to(|p: &mut Plan| p.server.offer = Offer::OnlyTo(vec!["there".to_owned()]), ACCESS, "Srv_Features:172.18.0.1 S")]
     fn each_knob_has_its_setting(#[case] change: fn(&mut Plan), #[case] path: &str, #[case] line: &str) {
         let plan = bare(change);

@@ -161,11 +161,14 @@ impl Credential {
         matches!(self.raw, RawKey::Rsa(_))
     }
 
-    /// The curve of the key, where it is one that rustls does not know.
-    pub fn odd_curve(&self) -> Option<tls::Group> {
+    /// The curve of the key, where it is for ECDSA.
+    pub fn curve(&self) -> Option<tls::Group> {
         match &self.raw {
+            RawKey::P256(_) => Some(tls::Group(0x17)),
+            RawKey::P384(_) => Some(tls::Group(0x18)),
+            RawKey::P521(_) => Some(tls::Group(0x19)),
             RawKey::Curve(group, _) => Some(*group),
-            _ => None,
+            RawKey::Rsa(_) | RawKey::RsaPss(_) | RawKey::Ed25519(_) => None,
         }
     }
 

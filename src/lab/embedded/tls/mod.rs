@@ -30,12 +30,14 @@ use tokio::{
 };
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
+use super::visited::Negotiated;
 use crate::{
     lab::persona::Persona,
     name::Name,
     plan::{Answer, Offer, ServerPlan, TlsPlan},
     scenario::{ClientCertificateFault, Flight, HandshakeEnd, HelloKind, SniFault, TlsVersion},
-    tls::{Alert, Version},
+    tls::{Alert, Suite, Version},
+    wire::WireText,
 };
 use flight::Content;
 pub(crate) use hello::{Hello, HelloError};
@@ -72,6 +74,9 @@ pub(super) trait Secured: AsyncRead + AsyncWrite + Send + Unpin {
     /// Whether the client showed a certificate.
     fn has_client_certificate(&self) -> bool;
 
+    /// What was negotiated.
+    fn negotiated(&self) -> Negotiated;
+
     /// The connection below TLS.
     fn below(&mut self) -> &mut (dyn AsyncWrite + Send + Unpin);
 }
@@ -79,6 +84,18 @@ pub(super) trait Secured: AsyncRead + AsyncWrite + Send + Unpin {
 impl Secured for TlsStream<Replayed> {
     fn has_client_certificate(&self) -> bool {
         self.get_ref().1.peer_certificates().is_some()
+    }
+
+    fn negotiated(&self) -> Negotiated {
+        let connection = self.get_ref().1;
+        let version = connection.protocol_version().and_then(|version| Version::from_code(version.into()));
+        let suite = connection.negotiated_cipher_suite().map(|suite| Suite(u32::from(u16::from(suite.suite()))));
+        Negotiated {
+            version: version.map_or_else(String::new, |version| version.name().to_owned()),
+            suite: suite.map_or_else(String::new, |suite| suite.to_string()),
+            server_name: connection.server_name().map(WireText::from),
+            client_certificate: self.has_client_certificate(),
+        }
     }
 
     fn below(&mut self) -> &mut (dyn AsyncWrite + Send + Unpin) {
@@ -90,6 +107,17 @@ impl Secured for TlsStream<Replayed> {
 impl Secured for tokio_openssl::SslStream<Replayed> {
     fn has_client_certificate(&self) -> bool {
         self.ssl().peer_certificate().is_some()
+    }
+
+    fn negotiated(&self) -> Negotiated {
+        let ssl = self.ssl();
+        let name = ssl.servername(openssl::ssl::NameType::HOST_NAME);
+        Negotiated {
+            version: ssl.version_str().to_owned(),
+            suite: ssl.current_cipher().and_then(|cipher| cipher.standard_name()).unwrap_or_default().to_owned(),
+            server_name: name.map(WireText::from),
+            client_certificate: self.has_client_certificate(),
+        }
     }
 
     fn below(&mut self) -> &mut (dyn AsyncWrite + Send + Unpin) {
@@ -185,6 +213,9 @@ impl Responder {
         let is_foreign = asked.is_some_and(|name| !name.eq_ignore_ascii_case(self.host.as_str()));
         let credentials = match self.plan.sni {
             Some(SniFault::Required) if asked.is_none() => return refuse(stream, UNRECOGNIZED_NAME, Version::Tls10).await,
+            Some(SniFault::Strict) if asked.is_none() || is_foreign => {
+                return refuse(stream, UNRECOGNIZED_NAME, Version::Tls10).await;
+            }
             Some(SniFault::NamesRejected) if asked.is_some() => return refuse(stream, UNRECOGNIZED_NAME, Version::Tls10).await,
             Some(SniFault::ForeignRejected) if is_foreign => return refuse(stream, UNRECOGNIZED_NAME, Version::Tls10).await,
             Some(SniFault::OtherCertificate | SniFault::OtherCertificateSameKey) if asked.is_none() || is_foreign => {
@@ -291,6 +322,7 @@ fn is_of_kind(hello: &Hello, kind: HelloKind) -> bool {
         HelloKind::EmptyKeyShare => hello.extension(51).is_some_and(|shares| shares == [0, 0]),
         HelloKind::UnknownExtension => hello.has_unknown_extension(),
         HelloKind::Named => hello.server_name().is_some(),
+        HelloKind::HybridGroup => hello.groups().is_some_and(|groups| groups.contains(&crate::tls::Group(0x11ec))),
         HelloKind::ManySuites => hello.suites.len() > 64,
     }
 }

@@ -11,7 +11,6 @@ use crate::{
     tls::{Alert, Authentication, Group, SignatureScheme, Suite, SuiteFamily, Version},
 };
 
-const MISSING_EXTENSION: Alert = Alert(109);
 const NO_APPLICATION_PROTOCOL: Alert = Alert(120);
 
 /// What a server offers.
@@ -33,6 +32,7 @@ pub(super) struct Stack {
     pub extended_master_secret: bool,
     encrypt_then_mac: EncryptThenMac,
     pub session_tickets: bool,
+    holds_to_curve: bool,
     reads_supported_versions: bool,
     /// The only protocol that it takes by ALPN.
     alpn: Option<&'static str>,
@@ -125,6 +125,7 @@ impl Stack {
             extended_master_secret: stock.extended_master_secret,
             encrypt_then_mac: stock.encrypt_then_mac,
             session_tickets: stock.session_tickets,
+            holds_to_curve: stock.holds_to_curve,
             reads_supported_versions: stock.supported_versions,
             alpn: stock.alpn.as_deref(),
             // SSL 3.0 has no alert for it (RFC 6101, 5.4.2).
@@ -238,7 +239,7 @@ impl Stack {
     fn decide_tls13<'a>(&self, hello: &Hello, credentials: &'a [Credential]) -> Decision<'a> {
         // RFC 8446, 9.2.
         let (Some(groups), Some(schemes), Some(shares)) = (hello.groups(), hello.schemes(), hello.key_shares()) else {
-            return Decision::Refuse(MISSING_EXTENSION);
+            return Decision::Refuse(Alert::MISSING_EXTENSION);
         };
         let suite = self.ordered(&self.suites, &hello.suites).find(|suite| suite.is_tls13());
         let is_common = |group: &Group| self.groups.contains(group) && groups.contains(group) && is_for_tls13_group(*group);
@@ -269,9 +270,10 @@ impl Stack {
                     return Some(Some(Choice { version, suite, group, credential: None, scheme: None }));
                 }
                 Authentication::Rsa => credentials.iter().find(|credential| credential.kind == KeyKind::Rsa)?,
-                // The client must know the curve of the key too (RFC 8422, 5.1): OpenSSL holds it to that.
+                // The client must know the curve of the key too (RFC 8422, 5.1).
                 Authentication::Ecdsa => credentials.iter().find(|credential| {
-                    credential.kind != KeyKind::Rsa && credential.odd_curve().is_none_or(|curve| groups.contains(&curve))
+                    let is_known = |curve: Group| groups.contains(&curve) || (!self.holds_to_curve && is_common(curve));
+                    credential.kind != KeyKind::Rsa && credential.curve().is_none_or(is_known)
                 })?,
                 _ => return None,
             };
@@ -312,6 +314,11 @@ fn is_for_tls13(scheme: SignatureScheme) -> bool {
 /// RFC 8446, 4.2.7: of the curves of TLS 1.2, TLS 1.3 kept five; the other codes there are its own.
 fn is_for_tls13_group(group: Group) -> bool {
     matches!(group.0, 0x17..=0x19 | 0x1d | 0x1e) || is_tls13_only(group)
+}
+
+/// The curves that nearly everybody offers.
+fn is_common(curve: Group) -> bool {
+    matches!(curve.0, 0x17..=0x19)
 }
 
 /// Groups that TLS 1.2 has no points of.

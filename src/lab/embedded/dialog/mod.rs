@@ -1,15 +1,8 @@
 //! One SMTP dialog, as a persona holds it and the plan's fault bends it.
 
-use std::{
-    collections::VecDeque,
-    io,
-    net::IpAddr,
-    sync::{
-        Mutex, PoisonError,
-        atomic::{AtomicU32, Ordering},
-    },
-    time::{Duration, Instant},
-};
+mod trouble;
+
+use std::{io, net::IpAddr, time::Duration};
 
 use time::{OffsetDateTime, format_description::well_known::Rfc2822};
 use tokio::{
@@ -18,11 +11,15 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use super::tls::{Inside, Tls};
+use super::{
+    tls::{Inside, Tls},
+    visited::{Teller, Visit, Visits},
+};
 use crate::{
     lab::{ServerOrder, persona::Persona},
     plan::{Answer, GreetingPlan, Offer},
     scenario::{BreakKind, InTurn, LineEnds, PairFault, Stage},
+    wire::WireText,
 };
 
 /// What a server needs for each connection.
@@ -32,45 +29,8 @@ pub(super) struct Dialog {
     /// None where TLS is off.
     pub tls: Option<Tls>,
     pub visits: Visits,
-}
-
-/// Who came when, for servers that count.
-#[derive(Default)]
-pub(super) struct Visits {
-    all: AtomicU32,
-    open: AtomicU32,
-    /// Within the last minute.
-    recent: Mutex<VecDeque<Instant>>,
-}
-
-/// One visit; it ends when this is dropped.
-struct Visit<'a> {
-    visits: &'a Visits,
-    /// From 1 on.
-    number: u32,
-    /// How many there are with this one, now and in the last minute.
-    at_once: u32,
-    in_a_minute: usize,
-}
-
-impl Visits {
-    fn begin(&self) -> Visit<'_> {
-        let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
-        recent.retain(|came| came.elapsed() < Duration::from_secs(60));
-        recent.push_back(Instant::now());
-        Visit {
-            visits: self,
-            number: self.all.fetch_add(1, Ordering::SeqCst) + 1,
-            at_once: self.open.fetch_add(1, Ordering::SeqCst) + 1,
-            in_a_minute: recent.len(),
-        }
-    }
-}
-
-impl Drop for Visit<'_> {
-    fn drop(&mut self) {
-        self.visits.open.fetch_sub(1, Ordering::SeqCst);
-    }
+    /// Whom to tell what clients do.
+    pub teller: Option<Teller>,
 }
 
 /// RFC 5321, 4.5.3.2.7: a server waits five minutes for a command.
@@ -89,23 +49,36 @@ enum Next {
     StartTls(Vec<u8>),
 }
 
-/// Between two bytes of a dripping server.
-const DRIP: Duration = Duration::from_secs(1);
-/// What a connection that is reset lives at least.
-const RESET_AFTER: Duration = Duration::from_millis(100);
-/// What other servers say that listen at the same port by mistake.
-const WEB_PAGE: &str = "HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n";
-/// How long the greeting of a server that tests its clients breaks off.
-const TEASER: Duration = Duration::from_millis(1500);
+/// A record of TLS: handshake_failure, fatal (RFC 8446, 6).
+const ALERT: [u8; 7] = [21, 3, 3, 0, 2, 2, 40];
+/// What a server says in the clear where TLS should begin.
+const OK: &[u8] = b"250 2.0.0 Ok\r\n";
+/// What servers say that know HELO only.
+const NO_EHLO: &str = "502 5.5.1 Error: command not implemented";
+/// Temporary, and no word of TLS.
+const PUT_OFF: &str = "451 4.3.0 Error: queue file write error";
+/// What somebody else adds to the 220.
+const FOLLOWS: &str = "250 2.1.0 injected";
 /// What Postfix says to a second MAIL.
 const NESTED: &str = "503 5.5.1 Error: nested MAIL command";
-const SSH: &str = "SSH-2.0-OpenSSH_9.2p1 Debian-2+deb12u3\r\n";
 
 impl Dialog {
     /// Holds the whole dialog with one client.
-    pub async fn hold(&self, mut stream: TcpStream, client: IpAddr) -> io::Result<()> {
+    pub async fn hold(&self, stream: TcpStream, client: IpAddr) -> io::Result<()> {
+        let visit = self.visits.begin(client);
+        let Some(teller) = &self.teller else { return self.hold_visit(stream, client, &visit).await };
+        let held = timeout(teller.limit, self.hold_visit(stream, client, &visit)).await;
+        match &held {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => visit.note(|seen| seen.failure = Some(WireText::from(error.to_string()))),
+            Err(_) => visit.note(|seen| seen.failure = Some(WireText::from("it did not come to an end"))),
+        }
+        visit.note(|seen| teller.tell(seen.clone()));
+        held.unwrap_or(Ok(()))
+    }
+
+    async fn hold_visit(&self, mut stream: TcpStream, client: IpAddr, visit: &Visit<'_>) -> io::Result<()> {
         stream.set_nodelay(true)?;
-        let visit = self.visits.begin();
         let is_implicit = self.order.plan.dialog.implicit_tls.is_some();
         let mut has_mail = false;
         let kept = if is_implicit {
@@ -114,7 +87,7 @@ impl Dialog {
             let mut plain = Connection {
                 dialog: self,
                 client,
-                visit: &visit,
+                visit,
                 helo: String::new(),
                 in_tls: false,
                 has_mail: false,
@@ -138,13 +111,14 @@ impl Dialog {
             // Below TLS the connection is out of reach at its end.
             stream.set_zero_linger()?;
         }
-        let Some(stream) =
-            timeout(IDLE, tls.accept(stream, self.is_among(&self.order.plan.other_certificate_to, client))).await??
-        else {
+        let accepted = timeout(IDLE, tls.accept(stream, self.is_among(&self.order.plan.other_certificate_to, client))).await?;
+        let Some(stream) = accepted? else {
+            visit.note(|seen| seen.failure = Some(WireText::from("the handshake ends here, as the scenario has it")));
             return Ok(());
         };
+        visit.note(|seen| seen.tls = Some(stream.negotiated()));
         let stream = BufReader::new(stream);
-        let mut inside = Connection { dialog: self, client, visit: &visit, helo: String::new(), in_tls: true, has_mail, stream };
+        let mut inside = Connection { dialog: self, client, visit, helo: String::new(), in_tls: true, has_mail, stream };
         if is_implicit && inside.greet().await?.is_some() {
             return inside.stream.shutdown().await;
         }
@@ -199,9 +173,9 @@ impl Dialog {
 /// What a server says to these commands in the clear, for the fuzz targets.
 #[cfg(any(test, fuzzing))]
 pub(crate) async fn replies_to(order: &ServerOrder, persona: &'static Persona, commands: impl AsyncRead + Unpin) -> Vec<u8> {
-    let dialog = Dialog { persona, order: order.clone(), tls: None, visits: Visits::default() };
-    let visit = dialog.visits.begin();
+    let dialog = Dialog { persona, order: order.clone(), tls: None, visits: Visits::default(), teller: None };
     let client = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+    let visit = dialog.visits.begin(client);
     let stream = BufReader::new(tokio::io::join(commands, Vec::new()));
     let mut connection =
         Connection { dialog: &dialog, client, visit: &visit, helo: String::new(), in_tls: false, has_mail: false, stream };
@@ -269,68 +243,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
         Ok((kind != GreetingPlan::Ready).then_some(Next::Close))
     }
 
-    /// Begins the greeting and waits: whoever speaks before its end is no mail server (postscreen(8), pregreet test).
-    async fn speaks_early(&mut self, greeting: &str) -> io::Result<bool> {
-        self.say(&greeting.replacen("220 ", "220-", 1)).await?;
-        let is_early = timeout(TEASER, self.stream.fill_buf()).await.is_ok();
-        if is_early {
-            self.say("521 5.5.1 Protocol error").await?;
-        }
-        Ok(is_early)
-    }
-
-    /// What goes wrong at a stage in the clear, where it is this one; `says` is what was to be said.
-    async fn trouble(&mut self, stage: Stage, says: &str) -> io::Result<Option<Next>> {
-        let fault = &self.dialog.order.plan.dialog;
-        if self.in_tls && fault.implicit_tls.is_none() && stage != Stage::Quit {
-            return Ok(None);
-        }
-        if let Some(delay) = fault.delay.filter(|delay| delay.of == stage) {
-            sleep(delay.by.0).await;
-        }
-        let Some(broken) = fault.breaks.filter(|broken| broken.at == stage) else { return Ok(None) };
-        match broken.r#do {
-            BreakKind::Close => {}
-            BreakKind::Reset => {
-                // The client is to know that it was connected.
-                sleep(RESET_AFTER).await;
-                return Ok(Some(Next::Reset));
-            }
-            BreakKind::Silence => self.wait_for_the_end().await?,
-            BreakKind::HalfLine => self.send(&says.as_bytes()[..says.len().min(3)]).await?,
-            BreakKind::WebPage => self.send(WEB_PAGE.as_bytes()).await?,
-            BreakKind::Ssh => {
-                self.send(SSH.as_bytes()).await?;
-                self.wait_for_the_end().await?;
-            }
-            BreakKind::Garbage => self.send(&[0x80, 0, 0xff, 0x1b, b'[', b'2', b'J', 7, 0, 0xc3, 0x28, b'\r', b'\n']).await?,
-            BreakKind::EndlessLine => loop {
-                self.send(&[b'x'; 4096]).await?;
-            },
-            BreakKind::EndlessLines => loop {
-                self.send("250-and so on\r\n".repeat(256).as_bytes()).await?;
-            },
-            BreakKind::Plaintext => {
-                self.send(b"250 2.0.0 Ok\r\n").await?;
-                self.wait_for_the_end().await?;
-            }
-            BreakKind::Drip => {
-                for byte in self.filled(says, "").bytes() {
-                    self.send(&[byte]).await?;
-                    sleep(DRIP).await;
-                }
-            }
-        }
-        Ok(Some(Next::Close))
-    }
-
-    /// Reads on and says nothing, until the client has gone or patience ends.
-    async fn wait_for_the_end(&mut self) -> io::Result<()> {
-        let mut rest = (&mut self.stream).take(MAX_MESSAGE);
-        let _ = timeout(IDLE, tokio::io::copy(&mut rest, &mut tokio::io::sink())).await;
-        Ok(())
-    }
-
     async fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.stream.write_all(bytes).await?;
         self.stream.flush().await
@@ -349,11 +261,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
             match verb.as_str() {
                 "EHLO" => {
                     self.helo = argument.trim().to_owned();
+                    self.visit.note(|seen| seen.helo = WireText::from(argument.trim()));
                     self.has_mail = false;
                     if let Some(end) = self.trouble(Stage::Ehlo, "250 ok").await? {
                         return Ok(end);
                     }
                     match self.other_words("EHLO") {
+                        None if self.in_turn() == Some(InTurn::HeloOnly) && !self.in_tls => self.say(NO_EHLO).await?,
                         Some(says) => self.say(&says).await?,
                         None => self.say_ehlo().await?,
                     }
@@ -368,9 +282,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
                     if !self.swallow_message().await? {
                         return Ok(Next::Close);
                     }
+                    self.note_message();
                     self.say(self.dialog.persona.reply_to(".")).await?;
                 }
+                "BDAT" if self.dialog.persona.keywords(self.in_tls).iter().any(|keyword| keyword == "CHUNKING") => {
+                    if !self.swallow_chunk(argument).await? {
+                        return Ok(Next::Close);
+                    }
+                }
                 "QUIT" => {
+                    self.visit.note(|seen| seen.quit = true);
                     if let Some(end) = self.trouble(Stage::Quit, self.dialog.persona.reply_to("QUIT")).await? {
                         return Ok(end);
                     }
@@ -401,7 +322,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
         Ok(Next::Close)
     }
 
+    fn note_message(&self) {
+        let in_tls = self.in_tls;
+        self.visit.note(|seen| *(if in_tls { &mut seen.messages_in_tls } else { &mut seen.messages_in_clear }) += 1);
+    }
+
     async fn starttls(&mut self) -> io::Result<Option<Next>> {
+        self.visit.note(|seen| seen.asked = true);
         let replies = &self.dialog.persona.starttls;
         let plan = &self.dialog.order.plan;
         if let Some(end) = self.trouble(Stage::Starttls, &replies.ready.says).await? {
@@ -428,8 +355,27 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
             self.say_about(&replies.not_offered.says, "STARTTLS").await?;
         } else if plan.answer == Answer::Unavailable || self.in_turn() == Some(InTurn::Refused) {
             self.say(&replies.unavailable.says).await?;
+        } else if self.in_turn() == Some(InTurn::Closed) {
+            return Ok(Some(Next::Close));
+        } else if self.in_turn() == Some(InTurn::PutOff) {
+            self.say(PUT_OFF).await?;
+        } else if self.in_turn() == Some(InTurn::Followed) {
+            self.say(&format!("{}\n{FOLLOWS}", replies.ready.says)).await?;
+            return Ok(Some(self.start_tls()));
+        } else if plan.dialog.breaks.is_some_and(|broken| (broken.at, broken.r#do) == (Stage::Handshake, BreakKind::Alert)) {
+            // In one piece, so that no hello can come between.
+            self.send(&[self.filled(&replies.ready.says, "").as_bytes(), &ALERT].concat()).await?;
+            return Ok(Some(Next::Close));
+        } else if plan.dialog.breaks.is_some_and(|broken| (broken.at, broken.r#do) == (Stage::Handshake, BreakKind::Plaintext)) {
+            // Likewise.
+            self.send(&[self.filled(&replies.ready.says, "").as_bytes(), OK].concat()).await?;
+            self.wait_for_the_end().await?;
+            return Ok(Some(Next::Close));
         } else {
             self.say(&replies.ready.says).await?;
+            if self.in_turn() == Some(InTurn::Broken) {
+                return Ok(Some(Next::Close));
+            }
             if let Some(end) = self.trouble(Stage::Handshake, "").await? {
                 return Ok(Some(end));
             }
@@ -453,7 +399,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
         let fault = &self.dialog.order.plan.dialog;
         let is_stranger =
             fault.starttls_only_for.as_ref().is_some_and(|names| !names.iter().any(|name| name.as_str() == self.helo));
-        let is_left_out = self.in_turn() == Some(InTurn::Missing) || is_stranger || fault.implicit_tls.is_some();
+        let is_left_out =
+            matches!(self.in_turn(), Some(InTurn::Missing | InTurn::HeloOnly)) || is_stranger || fault.implicit_tls.is_some();
         self.dialog.offers_starttls_to(self.client) && !is_left_out
     }
 
@@ -469,7 +416,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
                 if is_masked && !self.in_tls {
                     lines.push("XXXXXXXA".to_owned());
                 } else if offered {
-                    lines.push(keyword.clone());
+                    self.visit.note(|seen| seen.offered = true);
+                    let is_garbled = self.in_turn() == Some(InTurn::Garbled) && !self.in_tls;
+                    lines.push(if is_garbled { format!("{keyword}\0") } else { keyword.clone() });
                 }
             } else if !plan.omit_keywords.iter().any(|omitted| omitted.eq_ignore_ascii_case(&word(keyword))) {
                 lines.push(keyword.clone());
@@ -500,7 +449,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
             Some(LineEnds::Lf) => text.replace("\r\n", "\n"),
             Some(LineEnds::Cr) => text.replace("\r\n", "\r"),
         };
-        self.send(text.as_bytes()).await
+        match fault.latin_1 {
+            None => self.send(text.as_bytes()).await,
+            // Unicode begins with these letters.
+            Some(_) => self.send(&text.chars().map(|c| u8::try_from(c).unwrap_or(b'?')).collect::<Vec<_>>()).await,
+        }
     }
 
     /// The reply as it goes over the wire, with the placeholders filled.
@@ -538,6 +491,25 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
         while line.pop_if(|last| matches!(last, b'\r' | b'\0' | b' ')).is_some() {}
         // The client's words come back in replies (`Hello {helo}`): printable ones only.
         Ok(Some(String::from_utf8_lossy(&line).chars().map(|c| if c.is_ascii_graphic() || c == ' ' { c } else { '?' }).collect()))
+    }
+
+    /// Reads a piece of a message (RFC 3030, 2); false when it never comes to its end.
+    async fn swallow_chunk(&mut self, argument: &str) -> io::Result<bool> {
+        let mut words = argument.split_ascii_whitespace();
+        let Some(size) = words.next().and_then(|size| size.parse::<u64>().ok()).filter(|size| *size <= MAX_MESSAGE) else {
+            self.say("501 5.5.4 Syntax: BDAT count [LAST]").await?;
+            return Ok(false);
+        };
+        let is_last = words.next().is_some_and(|word| word.eq_ignore_ascii_case("LAST"));
+        let mut chunk = (&mut self.stream).take(size);
+        let read = timeout(IDLE, tokio::io::copy(&mut chunk, &mut tokio::io::sink())).await??;
+        if read == size {
+            if is_last {
+                self.note_message();
+            }
+            self.say(if is_last { self.dialog.persona.reply_to(".") } else { "250 2.0.0 Ok" }).await?;
+        }
+        Ok(read == size)
     }
 
     /// Reads a message to its lone dot; false when it never comes.
