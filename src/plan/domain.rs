@@ -137,9 +137,13 @@ fn resolve(id: &str, scenario: &Scenario, domain: &DomainSpec, kind: &str, mint:
     let mut trust = TrustStore { name: "lab".to_owned(), public: true, anchors: vec![root.der.clone().into()] };
     let mut servers = Vec::new();
     let mut hosts = Vec::new();
+    let mut shared_key = None;
     for spec in domain.hosts() {
         let host = &spec.host;
-        let of_host = issuer.issue(host, is_at(&scenario.fault, host, None), None)?;
+        let of_host = issuer.issue(host, is_at(&scenario.fault, host, None), shared_key.as_deref())?;
+        if scenario.fault.shared_key.is_some() {
+            shared_key.get_or_insert_with(|| of_host.0.first.key_pem.clone());
+        }
         if scenario.fault.anchor.is_some() {
             trust.anchors = of_host.1.anchors.clone();
         }

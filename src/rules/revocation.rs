@@ -27,7 +27,6 @@ use x509_parser::{
 
 use super::{
     Context, certificate_text, path,
-    renewal::is_short_lived,
     signature::{self, Checked, Signed},
     spelling::alike,
 };
@@ -72,6 +71,8 @@ const HOLD: &str = "certificateHold";
 const SKEW: Duration = Duration::minutes(5);
 /// An answer that names no end is believed so long: what CAs give their answers at the most.
 const ENDLESS: Duration = Duration::days(10);
+/// From when on certificates may be valid for 7 days and no longer 10 to be short-lived (Baseline Requirements, 1.6.1).
+const SEVEN_DAYS_FROM: OffsetDateTime = time::macros::datetime!(2026-03-15 0:00 UTC);
 /// Certificates of one path that are asked about, and places that are asked for one certificate.
 const MAX_SUBJECTS: usize = 8;
 const MAX_PLACES: usize = 3;
@@ -229,7 +230,9 @@ impl Subject<'_> {
             return Some("says itself that its CA revokes none of its kind");
         }
         let names_nobody = details.ocsp_responders.is_empty() && details.crl_places.is_empty();
-        (names_nobody && is_short_lived(details)).then_some("is short-lived, and its CA does not offer to revoke it")
+        let most = if details.not_before < SEVEN_DAYS_FROM { Duration::days(10) } else { Duration::days(7) };
+        (names_nobody && details.not_after - details.not_before <= most)
+            .then_some("is short-lived, and its CA does not offer to revoke it")
     }
 
     /// Why nobody was asked about it.

@@ -166,6 +166,10 @@ fn place(scenario: &Scenario, spec: &DomainSpec, places: &Places, errors: &mut V
             ScenarioError::at(places.key(&["fault", "another-certificate"]), "`fault.another-certificate` needs an address");
         errors.push(error.label("where?").help("write `at = { host = \"mx.lab.test\", address = 2 }`"));
     }
+    if fault.shared_key.is_some() && hosts.len() < 2 {
+        let error = ScenarioError::at(places.key(&["fault", "shared-key"]), "`fault.shared-key` needs a second host");
+        errors.push(error.label("with whom?").help("add a host to `domain.mx`"));
+    }
     let Some(at) = &fault.at else { return };
     let mut wrong = |message: String, help: Option<String>| {
         errors.push(ScenarioError::at(places.key(&path), message).label("here").maybe_help(help));
@@ -229,6 +233,11 @@ must-not = ["certificate-expired"]
     )]
     #[case("expired = \"3 days\"", "policy-host = \"expired\"", "`fault.policy-host` needs an MTA-STS policy")]
     #[case("expired = \"3 days\"", "another-certificate = true", "needs an address")]
+    #[case(
+        "addresses = 2 }, { host = \"mx2.lab.test\" }]\ntlsa = [\"3 1 1\"]\n[fault]\nat = { host = \"mx2.lab.test\" }",
+        "addresses = 2 }]\n[fault]\nshared-key = true",
+        "needs a second host"
+    )]
     #[case("expired = \"3 days\"", "lookup = { of = \"lab.test MX\", do = \"delay\" }", "a delay needs `by`")]
     #[case("expired = \"3 days\"", "lookup = { of = \"lab.test XM\", do = \"servfail\" }", "`XM` is no type of records")]
     #[case("expired = \"3 days\"", "records = { are = [\"lab.test MX\"] }", "names are absolute")]

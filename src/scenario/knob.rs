@@ -79,6 +79,8 @@ pub enum Knob {
     CloseNotify,
     /// Which of its addresses have which certificate.
     OwnCertificate,
+    /// Which of its hosts have which key.
+    SharedKey,
     /// Whether it can be reached.
     Reach,
     /// What the name servers do.
@@ -137,6 +139,7 @@ impl Knob {
             Self::HandshakeSpeed => "how fast the handshake is",
             Self::CloseNotify => "how the connection ends",
             Self::OwnCertificate => "whether all addresses have one certificate",
+            Self::SharedKey => "whether hosts have keys of their own",
             Self::Reach => "whether the server can be reached",
             Self::Lookup => "how the name servers answer",
             Self::Records => "which records there are",
@@ -152,6 +155,7 @@ impl Knob {
         matches!(
             self,
             Self::OwnCertificate
+                | Self::SharedKey
                 | Self::Reach
                 | Self::Lookup
                 | Self::Records

@@ -276,6 +276,9 @@ pub struct Faults {
     /// The server at this address has another certificate, with a key of its own: what is published is of the others'.
     #[schemars(extend("const" = true))]
     pub another_certificate: Option<bool>,
+    /// The certificates of all hosts are for one key.
+    #[schemars(extend("const" = true))]
+    pub shared_key: Option<bool>,
     /// The server cannot be reached.
     pub unreachable: Option<Unreachable>,
     /// The name servers answer wrongly.
@@ -375,6 +378,7 @@ fault_table! {
     slow_handshake: "slow-handshake" => HandshakeSpeed,
     no_close_notify: "no-close-notify" => CloseNotify,
     another_certificate: "another-certificate" => OwnCertificate,
+    shared_key: "shared-key" => SharedKey,
     unreachable: "unreachable" => Reach,
     lookup: "lookup" => Lookup,
     records: "records" => Records,

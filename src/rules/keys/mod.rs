@@ -19,6 +19,7 @@ rules! {
     uncommon_key,
     weak_signature_hash,
     shared_key,
+    key_shared_by_hosts,
     key_of_issuer,
     key_possession_refuted,
 }

@@ -33,11 +33,11 @@ rules! {
     certificate_not_reloaded,
 }
 
-/// How long certificates that machines renew every few days are valid at most. The CA/Browser
-/// Forum calls those of 10 days, later 7, short-lived; a reminder a week ahead makes no sense for them.
+/// How long certificates that machines renew every few days are valid at most; a reminder a week ahead makes no
+/// sense for them.
 const SHORT_LIVED: Duration = Duration::days(10);
 
-/// Whether people can be reminded of the certificate's end.
+/// Whether it is over too soon for people to be reminded of its end.
 pub fn is_short_lived(leaf: &CertificateDetails) -> bool {
     leaf.not_after - leaf.not_before <= SHORT_LIVED
 }

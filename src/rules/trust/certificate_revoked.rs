@@ -151,6 +151,23 @@ mod tests {
         assert_eq!(kind(&outcome), "not-applicable", "{outcome:?}");
     }
 
+    /// Baseline Requirements, 1.6.1: 10 days, and 7 from 2026-03-15 on.
+    #[rstest]
+    #[case(-4, 5, true)]
+    #[case(-4, 7, false)]
+    #[case(20, 26, true)]
+    #[case(20, 28, false)]
+    fn how_long_is_short_depends_on_when_it_began(#[case] from: i64, #[case] to: i64, #[case] expected: bool) {
+        let mut world = World::correct();
+        world.chain = vec![world.root.leaf(|params| {
+            (params.not_before, params.not_after) = (NOW + Duration::days(from), NOW + Duration::days(to));
+        })];
+        let facts = world.facts(1);
+        let judgement = crate::rules::path::judge(&world.chain, &world.stores, NOW);
+        let subjects = revocation::subjects(&facts, &world.chain, &judgement);
+        assert_eq!(subjects[0].why_beyond_revocation().is_some(), expected);
+    }
+
     #[test]
     fn who_asks_is_not_told_good_in_silence() {
         let world = World::correct();
