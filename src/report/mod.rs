@@ -60,7 +60,11 @@ pub fn not_asked(facts: &Facts) -> Vec<&'static str> {
     };
     let is_asked = facts.told_to_fetch.contains(&Resource::Ocsp);
     let about_revocation = (!is_asked).then_some("revocation: OCSP responders and CRLs (--revocation)");
-    let never = ["what DNS says of this host: other MX, other addresses", "DANE (TLSA), MTA-STS and TLSRPT"];
+    let never = [
+        "renegotiation that a client begins, and early data in TLS 1.3: both need a handshake to be finished first",
+        "what DNS says of this host: other MX, other addresses",
+        "DANE (TLSA), MTA-STS and TLSRPT",
+    ];
     about_tls.iter().copied().chain(about_revocation).chain(never).collect()
 }
 

@@ -64,11 +64,11 @@ use crate::{
     rules::policy::Policy,
     trust::TrustStore,
 };
-pub(crate) use views::refuted_below_tls13;
 use views::{
     Chain, each_chain, each_leaf, each_path, each_possession, each_stapled, each_view, join, known_path, nothing_tried, tried,
     why_not,
 };
+pub(crate) use views::{refuted_below_tls13, refuted_in_clear};
 
 /// Everything that a rule may look at.
 #[derive(Debug)]

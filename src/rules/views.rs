@@ -4,7 +4,10 @@ use std::cell::OnceCell;
 
 use super::{Context, Outcome, Violation, listed, path, short};
 use crate::{
-    facts::{Certificate, CertificateDetails, Failure, KeyAlgorithm, Observed, OcspResponse, Possession, Sni, View},
+    facts::{
+        Answer, Certificate, CertificateDetails, Failure, KeyAlgorithm, Observed, OcspResponse, Possession, Sni, VersionOffer,
+        View,
+    },
     tls::Version,
 };
 
@@ -200,6 +203,20 @@ pub(crate) fn refuted_below_tls13(view: &View) -> Option<(Version, &str)> {
         let is_of_session = served.sni == Sni::Target && served.certificates.seen()?.first() == Some(leaf);
         is_of_session.then_some((version, why.as_str()))
     })
+}
+
+/// Where no handshake was finished: the highest version that the server takes and how it signs wrongly there, if it never
+/// signs rightly. In TLS 1.3 no signature is in the clear.
+pub(crate) fn refuted_in_clear(view: &View) -> Option<(Version, &str)> {
+    let offers = view.offers.seen().filter(|_| view.session.tls.seen().is_none())?;
+    let is_accepted = |offer: &&VersionOffer| matches!(offer.answer, Observed::Seen(Answer::Accepted));
+    let highest = offers.versions.iter().filter(is_accepted).map(|offer| offer.version).max()?;
+    let proofs = || offers.chains.iter().filter(|served| served.sni == Sni::Target).filter_map(|served| served.possession.seen());
+    let wrong = proofs().find_map(|proof| match proof {
+        Possession::Refuted(why) => Some(why.as_str()),
+        _ => None,
+    })?;
+    (highest < Version::Tls13 && proofs().all(|proof| matches!(proof, Possession::Refuted(_)))).then_some((highest, wrong))
 }
 
 /// Judges for each certificate whether the server proved that it holds the key.

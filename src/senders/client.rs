@@ -58,7 +58,8 @@ pub const POSTFIX: Client = Client {
     groups: postfix_group,
     // tls_ffdhe_auto_groups, from 3.8 on; its OpenSSL offers more of itself where both lists are left empty, from 3.10 on.
     later_groups: |group| matches!(group.name(), Some("ffdhe2048" | "ffdhe3072" | "X25519MLKEM768")),
-    least_dh: 512,
+    // OpenSSL takes no shorter one at any level.
+    least_dh: 1024,
     keys: |key| openssl_key(key, 0),
     is_postfix: true,
     minds_case: false,
@@ -74,7 +75,6 @@ pub const POSTFIX_VERIFYING: Client = Client {
     name: "Postfix where it verifies",
     oldest: Version::Tls12,
     suites: |suite| openssl_suite(suite) && suite.authentication() != Authentication::Anonymous,
-    least_dh: 1024,
     keys: |key| openssl_key(key, 1024),
     ..POSTFIX
 };

@@ -10,8 +10,8 @@ use super::{
 };
 use crate::{
     facts::{
-        Answer, Certificate, CertificateDetails, Failure, GroupList, HelloTrait, Intolerance, Observed, Offers, Possession,
-        ServedChain, Sni, Vantage, View,
+        Answer, Certificate, CertificateDetails, Depth, Failure, GroupList, HelloTrait, Intolerance, Observed, Offers,
+        Possession, ServedChain, Sni, Vantage, View,
     },
     finding::{Outcome, Violation},
     name::Name,
@@ -197,6 +197,12 @@ impl<'a> Host<'a> {
         if let Some(Possession::Refuted(why)) = session.possession.seen() {
             return Tls::Failed(format!("the server does not hold the key of its certificate: {}", cut(why)));
         }
+        if let Some((version, why)) = rules::refuted_in_clear(self.seen) {
+            return Tls::Failed(format!(
+                "the server does not hold the key of its certificate, as it shows in {version}: {}",
+                cut(why)
+            ));
+        }
         if let (false, Some((version, why))) = (client.always_has_tls13, rules::refuted_below_tls13(self.seen)) {
             return Tls::Failed(format!(
                 "{} has no TLS 1.3 everywhere, and in {version} the server does not hold the key of its certificate: {}",
@@ -273,8 +279,18 @@ impl<'a> Host<'a> {
                 let key = key.unwrap_or_else(|| "a key that cannot be read".to_owned());
                 Tls::Failed(format!("{} does not take the key of the certificate, {key}", client.name))
             }
+            _ if !self.is_key_shown() => {
+                Tls::Unknown("nothing that the server sends before the end of a handshake proves its key".to_owned())
+            }
             _ => Tls::Done,
         }
+    }
+
+    /// Whether a handshake was finished, or a signature in the clear was seen; how it turned out is judged elsewhere.
+    fn is_key_shown(&self) -> bool {
+        let served = self.seen.offers.seen().into_iter().flat_map(|offers| &offers.chains);
+        let mut of_name = served.filter(|served| served.sni == Sni::Target);
+        self.seen.session.tls.seen().is_some() || of_name.any(|served| served.possession.seen().is_some())
     }
 
     /// What the lists of what the server takes say.
@@ -483,7 +499,15 @@ fn refusal_without_name(offers: &Offers) -> Option<String> {
 
 /// What becomes of the hello of a sender, where the server cannot bear some.
 fn intolerance(client: &Client, offers: &Offers) -> Option<Tls> {
-    let all = offers.intolerance.seen()?;
+    let all = match &offers.intolerance {
+        Observed::Seen(all) => all,
+        // It was asked for, and not told; a quick look does not ask.
+        Observed::Failed(failure) if client.hello.is_some() && offers.depth != Depth::Quick => {
+            let why = cut(&failure.to_string());
+            return Some(Tls::Unknown(format!("what kinds of hello the server bears could not be told: {why}")));
+        }
+        _ => return None,
+    };
     if client.is_postfix && cannot_bear_hybrid(offers) {
         let why =
             "the server cannot bear the group X25519MLKEM768, which Postfix offers or not as its OpenSSL does (from 3.5 on)";

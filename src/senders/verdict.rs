@@ -6,7 +6,7 @@
 
 use super::{Demand, DomainRow, Fate, Row, Told, no_hop};
 use crate::{
-    facts::{Facts, Sni, View},
+    facts::{Depth, Facts, Sni, View},
     finding::{Practice, Verdict},
     practice::PracticeLine,
 };
@@ -30,7 +30,13 @@ fn judge(rows: &[Row], facts: &Facts) -> (Verdict, String) {
     if verdict != Verdict::Pass {
         return (verdict, reason);
     }
-    if !facts.views.iter().all(is_seen_without_name) {
+    let unseen: Vec<&View> = facts.views.iter().filter(|view| !is_seen_without_name(view)).collect();
+    // It belongs to that depth, and did not come to it.
+    if unseen.iter().any(|view| view.offers.seen().is_some_and(|offers| offers.depth != Depth::Quick)) {
+        let what = "what a hello without a server name gets, which Postfix and others send, could not be told";
+        return (Verdict::Inconclusive, what.to_owned());
+    }
+    if !unseen.is_empty() {
         reason.push_str(
             "; what a hello without a server name gets, which Postfix and others send, was not seen (--probe standard)",
         );

@@ -212,10 +212,15 @@ impl Asker<'_> {
     /// hello to come has it, nor the others of its kind where they are not borne either.
     pub(super) async fn hybrid_intolerance(&self, tally: &mut Tally) -> Option<Intolerance> {
         let of = HelloTrait::HybridGroup;
-        if !matches!(self.is_other_taken(of, Version::Tls12, tally).await, Ok(true)) {
-            return None;
+        match self.is_other_taken(of, Version::Tls12, tally).await {
+            Ok(true) => {}
+            Ok(false) => return None,
+            Err(failure) => return Some(Intolerance { of, how: Observed::Failed(failure) }),
         }
-        let found = self.contrast(of, Version::Tls12, tally).await.filter(|found| found.how.seen().is_some())?;
+        let found = self.contrast(of, Version::Tls12, tally).await?;
+        if found.how.seen().is_none() {
+            return Some(found);
+        }
         let mut hello = self.with_trait(HelloTrait::Tls13, Version::Tls12);
         hello.groups.extend(shape::post_quantum_groups().into_iter().filter(|group| *group != shape::HYBRID));
         let said = self.ask_once(&hello, Sni::Target, tally).await;

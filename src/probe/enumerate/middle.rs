@@ -28,7 +28,7 @@ const BEYOND: usize = 512;
 pub(super) struct Middle {
     /// Whether they are not borne, found out once.
     found: OnceCell<Option<Intolerance>>,
-    /// How the first was lost that got no answer.
+    /// Why the first got no answer that got none.
     lost: OnceLock<Failure>,
     /// How many questions of any size got none.
     unanswered: AtomicU32,
@@ -57,11 +57,12 @@ impl Asker<'_> {
             Ok(Said::Refused(refusal, _)) => *refusal == Refusal::Alert(Alert::PROTOCOL_VERSION),
             Err(_) => false,
         };
+        // Turned away or lost: nothing came that would tell.
+        if let Err(failure) = &said {
+            self.middle.lost.get_or_init(|| failure.clone());
+        }
         if is_about_version || self.bears_middle() || self.is_at_its_end() {
             return said;
-        }
-        if let Err(failure @ (Failure::Closed | Failure::Reset | Failure::TimedOut { .. })) = &said {
-            self.middle.lost.get_or_init(|| failure.clone());
         }
         // Nothing to compare with.
         if !self.heard().iter().any(Heard::has_chosen) {

@@ -86,6 +86,8 @@ pub(super) async fn offers(asker: &Asker<'_>, depth: Depth, session: &Session) -
         let how = Observed::Seen(refusal.to_string());
         cannot_bear(&mut offers, Intolerance { of: HelloTrait::OwnName, how });
     }
+    // Who takes the group bears it.
+    let hybrid = hybrid.filter(|found| found.how.seen().is_some() || !offers.groups.accepted.contains(&shape::HYBRID));
     for intolerance in hybrid.into_iter().chain(asker.middle_intolerance().filter(|_| offers.intolerance.seen().is_some())) {
         cannot_bear(&mut offers, intolerance);
     }
@@ -373,8 +375,11 @@ async fn hybrid_intolerance(
     first: Option<&First>,
     offers: &mut Offers,
 ) -> Option<Intolerance> {
-    if !is_stopped_at_hello(session) || matches!(first, Some(Err(_))) || asker.bearing().name_refusal.is_some() {
+    if !is_stopped_at_hello(session) || asker.bearing().name_refusal.is_some() {
         return None;
+    }
+    if let Some(Err(failure)) = first {
+        return Some(Intolerance { of: HelloTrait::HybridGroup, how: Observed::Failed(failure.clone()) });
     }
     let mut tally = Tally::new("the group X25519MLKEM768");
     let found = asker.hybrid_intolerance(&mut tally).await;
@@ -386,7 +391,18 @@ async fn hybrid_intolerance(
 /// TLS 1.3.
 async fn tls13_intolerance(asker: &Asker<'_>, session: &Session, offers: &mut Offers) {
     let is_explained = !asker.bearing().hybrid_group;
-    if is_explained || !is_stopped_at_hello(session) || main_version(offers).is_none() {
+    if is_explained || !is_stopped_at_hello(session) {
+        return;
+    }
+    if main_version(offers).is_none() {
+        // There is nothing to compare with; where it was lost, there may be.
+        let lost = offers.versions.iter().find_map(|offer| match &offer.answer {
+            Observed::Failed(failure) => Some(failure.clone()),
+            _ => None,
+        });
+        if let Some(failure) = lost {
+            cannot_bear(offers, Intolerance { of: HelloTrait::Tls13, how: Observed::Failed(failure) });
+        }
         return;
     }
     let mut tally = Tally::new("TLSv1.3 beside older versions");

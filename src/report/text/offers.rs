@@ -3,8 +3,8 @@
 use super::{MAX_ITEMS, MAX_NAME, MAX_VALUE, Text, style};
 use crate::{
     facts::{
-        Alpn, Answer, Depth, Features, HelloTrait, Observed, Offers, Possession, Preference, ServedChain, Sni, Taken,
-        VersionOffer, View,
+        Alpn, Answer, Depth, Features, HelloTrait, KeyAlgorithm, Observed, Offers, Possession, Preference, ServedChain, Sni,
+        Taken, VersionOffer, View,
     },
     report::layout::join_some,
     tls::{Authentication, SuiteFamily, Version},
@@ -156,8 +156,10 @@ impl Text<'_> {
                 unseen => format!("{}: could not be told ({})", trait_text(intolerance.of), unseen.why_not()),
             });
             let words = text.show_all(words.take(MAX_ITEMS), MAX_NAME);
+            let is_cut = offers.versions.iter().any(|offer| matches!(offer.answer, Observed::Failed(_)));
             match (words.is_empty(), offers.lost) {
                 (false, _) => words.join(", "),
+                (true, 0) if is_cut => "nothing that was tried, and not everything was".to_owned(),
                 (true, 0) => "nothing that was tried".to_owned(),
                 (true, lost) => format!("not known: {lost} of the questions got no answer, however often they were asked"),
             }
@@ -184,7 +186,14 @@ impl Text<'_> {
             .flatten()
             .any(|known| known.of == HelloTrait::OwnName);
         let sni_text = |sni| if sni == Sni::Target && bears_no_name { "no name in its place" } else { sni_text(sni) };
-        let asked = format!("{}, {}", authentication_text(served.authentication), sni_text(served.sni));
+        let kind = match served.certificates.seen().and_then(|chain| chain.first()?.details().ok()).map(|leaf| leaf.key.algorithm)
+        {
+            // They go with the suites that have ECDSA in their names (RFC 8422, 5.10).
+            Some(KeyAlgorithm::Ed25519) => "Ed25519",
+            Some(KeyAlgorithm::Ed448) => "Ed448",
+            _ => authentication_text(served.authentication),
+        };
+        let asked = format!("{kind}, {}", sni_text(served.sni));
         let own = view.session.certificates.seen().and_then(|chain| chain.first());
         let mut unseen = None;
         let answer = match (&served.answer, &served.certificates) {

@@ -5,7 +5,7 @@ use super::{
     offers::{each_offers, passed},
     rules, short,
 };
-use crate::facts::{Answer, HelloTrait, Observed, Sni};
+use crate::facts::{Answer, HelloTrait, Intolerance, Observed, Sni};
 
 rules! {
     version_intolerant,
@@ -57,7 +57,13 @@ fn each_intolerance(context: &Context, traits: &[HelloTrait]) -> Outcome {
                     Some(Violation::new(format!("the server cannot bear a hello {what}")).evidence(short(how)))
                 })
                 .collect();
-            match of_these().find(|intolerance| intolerance.how.seen().is_none()) {
+            // Whether it has nothing in TLS 1.3 is asked of who does not bear the offer only.
+            let is_open = |intolerance: &&Intolerance| {
+                let is_of_these = traits.contains(&intolerance.of)
+                    || (intolerance.of == HelloTrait::Tls13 && traits.contains(&HelloTrait::NothingInTls13));
+                is_of_these && intolerance.how.seen().is_none()
+            };
+            match found.iter().find(is_open) {
                 _ if !violations.is_empty() => Outcome::Violated(violations),
                 Some(unclear) => Outcome::Undetermined(format!(
                     "what kinds of hello the server bears could not be told: {}",

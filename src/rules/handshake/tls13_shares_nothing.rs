@@ -21,7 +21,8 @@ rule! {
     /// ## Remedy
     ///
     /// Look first at the list of groups: most curves of TLS 1.2 do not exist in TLS 1.3, the Brainpool curves of before among
-    /// them. Take at least secp256r1, which every implementation must have, and x25519; or switch TLS 1.3 off.
+    /// them. Take at least secp256r1, which every implementation must have, and x25519. Where those are taken, look at the list
+    /// of signature schemes: TLS 1.3 signs with RSA-PSS or ECDSA and not with `rsa_pkcs1` (RFC 8446, 9.1). Or switch TLS 1.3 off.
     ///
     /// - Postfix: `tls_eecdh_auto_curves = X25519 prime256v1 secp384r1`.
     /// - Exim: with OpenSSL, `tls_eccurve = X25519:prime256v1:secp384r1` (a list from 4.97 on, one name

@@ -6,10 +6,10 @@ use crate::{
     rules::{
         Context, Outcome, ResultType, Violation, join, nothing_tried,
         offers::{Asked, Known, OLDER_VERSION, SSL3_TO_TLS12, is_weak},
-        refuted_below_tls13, rule, short, tried,
+        refuted_below_tls13, refuted_in_clear, rule, short, tried,
     },
     smtp::Reply,
-    tls::{Authentication, Group, Suite, Version},
+    tls::{Authentication, Group, GroupKind, Suite, Version},
 };
 
 rule! {
@@ -23,7 +23,8 @@ rule! {
     /// The alerts `handshake_failure` and `insufficient_security` leave it open: the server may know
     /// suites or groups that other senders offer, and this checker does not. Two more hellos offer everything from
     /// SSL 3.0 to TLS 1.2, and everything of TLS 1.3; their answers decide: an older version, suites that nobody offers
-    /// any more and a refusal of both violate the rule, a suite that other senders have does not. A connection
+    /// any more, groups of that kind, a signature by another key than the certificate's and a refusal of both violate the rule; a
+    /// suite that other senders have does not, where the server proves its key with it. A connection
     /// that is dropped, falls silent or makes no sense, also after the handshake, leaves it open. An alert that comes before
     /// the server was sent a hello is about nothing that was offered; when it is there again, nobody gets TLS there.
     ///
@@ -34,7 +35,9 @@ rule! {
     ///
     /// ## Remedy
     ///
-    /// Offer TLS 1.2 and 1.3 with ECDHE key exchange, and demand no certificate on port 25.
+    /// Mend what the message names: a certificate that is demanded of clients (demand none on port 25), a certificate of the
+    /// server's own that is missing or belongs to another key, groups or Diffie-Hellman parameters that nobody offers. Else
+    /// offer TLS 1.2 and 1.3 with ECDHE key exchange on x25519 and secp256r1.
     ///
     /// - Postfix: `smtpd_tls_protocols = >=TLSv1.2` on Postfix 3.6 or later; leave `smtpd_tls_ciphers = medium`; where the
     ///   key of the certificate is the reason, one with RSA or P-256 in the file of `smtpd_tls_chain_files`.
@@ -260,19 +263,36 @@ fn of_other_suites(asked: &Asked, version: Version, why: &str, violated: impl Fn
     let has_certificate =
         |suite: Suite| matches!(suite.authentication(), Authentication::Rsa | Authentication::Ecdsa | Authentication::Any);
     let is_anonymous = |suite: &Suite| suite.authentication() == Authentication::Anonymous && !is_weak(*suite);
-    let today = || suites.iter().filter(|suite| is_offered_today(**suite) && !is_weak(**suite) && has_certificate(**suite));
+    let is_meant = |suite: &&Suite| is_offered_today(**suite) && !is_weak(**suite) && has_certificate(**suite);
+    let today = || suites.iter().filter(is_meant).filter(|suite| has_long_dh(asked, **suite));
+    if let Some((version, why)) = refuted_in_clear(asked.view) {
+        let message = format!("no sender finishes a handshake in {version}, the highest version: the server signs with another key");
+        return violated(Violation::new(message).evidence(why));
+    }
     if let Some(key) = odd_key(asked) {
         return Outcome::Passed(format!("STARTTLS works for senders that take the server's key: {key}"));
     }
+    let works_with = |what: String| match is_key_proven(asked) {
+        true => Outcome::Passed(format!("STARTTLS works for senders that offer {what}")),
+        // Whether the server has the key shows only in a handshake that is finished (RFC 5246, 7.4.7.1).
+        false => Outcome::Undetermined(format!(
+            "{} goes on with senders that offer {what}, and nothing that it sends before the end of a handshake proves its key",
+            asked.view.address
+        )),
+    };
     let has_usual = today().any(|suite| usual::offers_suite(*suite));
     match today().next().filter(|_| !has_usual) {
         // The suite was not what was missing.
-        None if has_usual => match other_group(asked) {
-            Some(group) => Outcome::Passed(format!("STARTTLS works for senders that offer {group}")),
-            None if asked.offers.depth != Depth::Quick && !is_repeated(asked.view, why) => not_alike(asked.view, why),
-            None => refuses_both(asked, version, why),
+        None if has_usual => match (other_group(asked), today().find(|suite| !needs_curve(**suite))) {
+            (Some(group), _) if is_group_offered_today(group) => works_with(group.to_string()),
+            (Some(_), Some(suite)) => works_with(format!("{suite} in {version}")),
+            (Some(group), None) => violated(
+                Violation::new("the server takes no group that senders of today offer").evidence(format!("it takes {group}")),
+            ),
+            (None, _) if asked.offers.depth != Depth::Quick && !is_repeated(asked.view, why) => not_alike(asked.view, why),
+            (None, _) => refuses_both(asked, version, why),
         },
-        Some(suite) => Outcome::Passed(format!("STARTTLS works for senders that offer {suite} in {version}")),
+        Some(suite) => works_with(format!("{suite} in {version}")),
         None if asked.more_suites(&[version]) == Known::No && suites.iter().any(is_anonymous) => {
             violated(Violation::new("the server takes suites without a certificate only, which most senders do not offer"))
         }
@@ -283,13 +303,40 @@ fn of_other_suites(asked: &Asked, version: Version, why: &str, violated: impl Fn
     }
 }
 
-/// A group that the server takes and the handshake of the session does not offer.
+/// A group that the server takes and the handshake of the session does not offer, one that others offer before the rest.
 fn other_group(asked: &Asked) -> Option<Group> {
     let is_offered = |group: &Group| usual::offers_group(*group);
     let (curves, groups) = (&asked.offers.curves.accepted, &asked.offers.groups.accepted);
     // Where one of ours is taken too, the group was not it either.
-    let mut all = curves.iter().chain(groups);
-    if all.clone().any(is_offered) { None } else { all.next().copied() }
+    let all = || curves.iter().chain(groups).copied();
+    if all().any(|group| is_offered(&group)) {
+        return None;
+    }
+    all().find(|group| is_group_offered_today(*group)).or_else(|| all().next())
+}
+
+/// Whether there is a sender of today that offers a group: the defaults of OpenSSL 3, GnuTLS 3 and Schannel, and Postfix'
+/// own list.
+fn is_group_offered_today(group: Group) -> bool {
+    let is_curve = matches!(group.name(), Some("x25519" | "x448" | "secp256r1" | "secp384r1" | "secp521r1"));
+    is_curve || matches!(group.kind(), Some(GroupKind::FiniteField | GroupKind::Hybrid))
+}
+
+fn needs_curve(suite: Suite) -> bool {
+    suite.is_tls13() || suite.name().is_some_and(|name| name.starts_with("TLS_ECDH"))
+}
+
+/// Whether senders bear the Diffie-Hellman group that comes with a suite: OpenSSL takes none below 1024 bits, at whatever
+/// level, nor do the others.
+fn has_long_dh(asked: &Asked, suite: Suite) -> bool {
+    asked.offers.dh.iter().filter(|group| group.suites.contains(&suite)).all(|group| group.bits >= 1024)
+}
+
+/// Whether any answer to its name proves that the server has the key of its certificate, or is signed in a way that this
+/// build cannot verify.
+fn is_key_proven(asked: &Asked) -> bool {
+    let served = asked.offers.chains.iter().filter(|served| served.sni == Sni::Target);
+    served.filter_map(|served| served.possession.seen()).any(|proof| !matches!(proof, Possession::Refuted(_)))
 }
 
 /// Whether there is a sender of today that offers a suite: the defaults of OpenSSL 3, GnuTLS 3 and Schannel, and
