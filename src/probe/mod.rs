@@ -290,7 +290,9 @@ impl<'a> One<'a> {
     /// Asks once, if the depth and the budget allow it.
     async fn ask<T>(&self, what: &str, question: impl Future<Output = Result<T, Failure>>) -> Observed<T> {
         if self.patience.depth == Depth::Quick && self.opened.load(Ordering::SeqCst) >= self.patience.max_connections {
-            return Observed::NotAttempted(format!("no connection was left for it at --probe {}", Depth::Quick.name()));
+            // It was asked for: that it was not done is no "does not apply".
+            let why = format!("no connection was left for it at --probe {}", Depth::Quick.name());
+            return Observed::Failed(Failure::Local(why));
         }
         self.patience.watch.asks(what);
         let permit = match self.budget.permit().await {

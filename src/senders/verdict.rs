@@ -194,6 +194,25 @@ mod tests {
         assert!(matches!(hosts[0].tls(&crate::senders::client::EXIM), crate::senders::host::Tls::NotOffered(_)));
     }
 
+    /// A quick look does not ask what a hello without a name gets; a deeper one that was cut short did not come to it.
+    #[rstest]
+    #[case::quick(Depth::Quick, Verdict::Pass)]
+    #[case::standard(Depth::Standard, Verdict::Inconclusive)]
+    fn what_was_to_be_asked_and_was_not_leaves_it_open(#[case] depth: Depth, #[case] expected: Verdict) {
+        let offers = crate::facts::Offers { depth, ..crate::facts::Offers::good() }
+            .with(|offers| offers.chains.retain(|chain| chain.sni != Sni::None));
+        let (verdict, reason) = judged(|view| view.offers = Observed::Seen(offers));
+        assert_eq!(verdict, expected, "{reason}");
+    }
+
+    /// Where what a hello may hold was asked and lost, it may be what a sender's own has.
+    #[test]
+    fn hellos_that_were_lost_leave_it_open() {
+        let offers = crate::facts::Offers::good().with(|offers| offers.intolerance = Observed::Failed(Failure::Closed));
+        let (verdict, reason) = judged(|view| view.offers = Observed::Seen(offers));
+        assert_eq!(verdict, Verdict::Inconclusive, "{reason}");
+    }
+
     #[test]
     fn a_421_inside_tls_leaves_it_open() {
         let busy = Failure::Throttled(reply(421, "4.3.2 busy"));
