@@ -251,6 +251,7 @@ struct CheckArguments {
     #[arg(long, value_name = "DEPTH", value_parser = parse_depth(), default_value = "quick")]
     probe: Depth,
     /// Try what a server may take for an attack: a command in one piece with STARTTLS, a ClientHello where no greeting comes.
+    /// That takes up to four more connections.
     #[arg(long)]
     active: bool,
     /// How many connections to one address at a time.

@@ -273,6 +273,9 @@ async fn hold_within(
     Ok(held)
 }
 
+/// How many more connections what is asked with `--active` may take.
+const MORE_IF_ACTIVE: u32 = 4;
+
 /// Where a single question goes that needs a dialog of its own.
 struct One<'a> {
     address: SocketAddr,
@@ -289,7 +292,8 @@ struct One<'a> {
 impl<'a> One<'a> {
     /// Asks once, if the depth and the budget allow it.
     async fn ask<T>(&self, what: &str, question: impl Future<Output = Result<T, Failure>>) -> Observed<T> {
-        if self.patience.depth == Depth::Quick && self.opened.load(Ordering::SeqCst) >= self.patience.max_connections {
+        let more = if self.patience.active { MORE_IF_ACTIVE } else { 0 };
+        if self.patience.depth == Depth::Quick && self.opened.load(Ordering::SeqCst) >= self.patience.max_connections + more {
             // It was asked for: that it was not done is no "does not apply".
             let why = format!("no connection was left for it at --probe {}", Depth::Quick.name());
             return Observed::Failed(Failure::Local(why));
