@@ -4,9 +4,9 @@ use super::{cursor::Cursor, key_exchange, key_exchange::KeyExchange};
 use crate::tls::{Alert, Group, Suite, Version};
 
 /// Bytes of one answer. Longer ones are no handshake.
-pub const MAX_BYTES: usize = 256 * 1024;
+pub const MAX_BYTES: usize = 512 * 1024;
 /// Certificates of one chain.
-pub const MAX_CERTIFICATES: usize = 64;
+pub const MAX_CERTIFICATES: usize = 512;
 /// Bytes in one record in the clear (RFC 8446, 5.1).
 const MAX_RECORD: usize = 1 << 14;
 /// The random that makes a ServerHello a HelloRetryRequest (RFC 8446, 4.1.3).
@@ -476,7 +476,8 @@ mod tests {
         let unknown = record(22, &hello(0x0303, [1; 32], 0x1301, &[0, 43, 0, 2, 0x7f, 0x1c]));
         assert_eq!(read(&unknown), Err(ReadError::UnknownVersion(0x7f1c)));
         let list = [0, 0, 0].repeat(MAX_CERTIFICATES + 1);
-        let body = [&[0, 0, u8::try_from(list.len()).unwrap()][..], &list].concat();
+        let [.., high, middle, low] = list.len().to_be_bytes();
+        let body = [&[high, middle, low][..], &list].concat();
         let bytes = record(22, &[hello(0x0303, [1; 32], 0x002f, &[]), message(11, &body)].concat());
         assert_eq!(read(&bytes), Err(ReadError::TooManyCertificates));
         assert_eq!(read(&record(21, &[1, 112]).repeat(MAX_BYTES / 7 + 1)), Err(ReadError::TooLong));

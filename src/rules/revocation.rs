@@ -243,7 +243,12 @@ impl Subject<'_> {
             }
             _ => false,
         };
-        if !self.errands().is_empty() {
+        if self.certificate.details().is_ok_and(|details| !details.ocsp_responders.is_empty())
+            && self.issuer.is_some()
+            && self.request().is_none()
+        {
+            "no question of OCSP can be made of it: its serial number is longer than 20 octets, or not one at all"
+        } else if !self.errands().is_empty() {
             "the path is long, and nobody was asked about it"
         } else if self.certificate.details().is_ok_and(|details| !details.ocsp_responders.is_empty()) {
             "it names an OCSP responder, which cannot be asked without the certificate of its issuer"

@@ -164,6 +164,10 @@ const NAMES: &[Minded] = &[
         except: &[(OpenSsl, "", Perhaps)],
         ..minded("wildcard-on-public-suffix", &[OpenSsl, GnuTls])
     },
+    Minded {
+        except: &[(OpenSsl, "", Perhaps), (Schannel, "", Perhaps)],
+        ..minded("wildcard-over-underscore", &[OpenSsl, Schannel])
+    },
 ];
 
 /// What the rules say of one chain, judged once for all libraries.

@@ -194,6 +194,11 @@ impl<'a> Host<'a> {
         {
             return Tls::Failed(format!("GnuTLS does not take the certificate in a handshake: {why}"));
         }
+        if client.library == Library::OpenSsl
+            && let Some(why) = self.violation("oversized-chain", &["OpenSSL takes"])
+        {
+            return Tls::Failed(format!("OpenSSL takes no more than 100 KiB: {why}"));
+        }
         if let Some(Possession::Refuted(why)) = session.possession.seen() {
             return Tls::Failed(format!("the server does not hold the key of its certificate: {}", cut(why)));
         }
@@ -273,6 +278,10 @@ impl<'a> Host<'a> {
         let is_taken = |chain: &&&[Certificate]| {
             chain.first().and_then(|leaf| leaf.details().ok()).is_some_and(|leaf| (client.keys)(&leaf.key))
         };
+        // Its key may be one that is taken, and whoever verifies nothing may not read the rest.
+        if let Some(why) = chains.iter().find_map(|chain| chain.first()?.details().err()) {
+            return Tls::Unknown(format!("the certificate cannot be read here: {why}"));
+        }
         match chains.iter().filter(is_taken).count() {
             0 => {
                 let key = chains[0].first().and_then(|leaf| leaf.details().ok()).map(|leaf| leaf.key.to_string());

@@ -17,6 +17,7 @@ rules! {
     unmatchable_name,
     internal_names,
     wildcard_on_public_suffix,
+    wildcard_over_underscore,
     greeting_name_mismatch,
     greeting_name_unqualified,
     ehlo_name_mismatch,

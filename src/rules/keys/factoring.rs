@@ -63,7 +63,11 @@ fn has_close_primes(modulus: &[u8]) -> bool {
     let padded = [&[0; 16][..], modulus].concat();
     let number = BoxedUint::from_be_slice_vartime(&padded).resize(8 * padded.len() as u32);
     let one = BoxedUint::one_with_precision(number.bits_precision());
-    let mut middle = number.floor_sqrt_vartime().wrapping_add(&one);
+    let root = number.floor_sqrt_vartime();
+    if root.wrapping_mul(&root) == number {
+        return true;
+    }
+    let mut middle = root.wrapping_add(&one);
     for _ in 0..FERMAT_STEPS {
         let rest = middle.wrapping_mul(&middle).wrapping_sub(&number);
         let root = rest.floor_sqrt_vartime();

@@ -1,4 +1,4 @@
-use crate::rules::{Context, Outcome, ResultType, Violation, each_leaf, rule};
+use crate::rules::{Context, Outcome, ResultType, Violation, each_chain, rule};
 
 rule! {
     /// The server's certificate is one of a CA.
@@ -30,9 +30,14 @@ rule! {
 }
 
 fn judge(context: &Context) -> Outcome {
-    each_leaf(context, |_, leaf| {
-        // A self-signed certificate of an old tool says so by habit, and `self-signed` speaks of it.
-        if !leaf.is_ca || leaf.subject == leaf.issuer {
+    each_chain(context, |_, chain| {
+        let leaf = match chain[0].details() {
+            Ok(leaf) => leaf,
+            Err(why) => return Outcome::Undetermined(format!("the certificate cannot be read: {why}")),
+        };
+        let is_trusted = context.stores.iter().flat_map(|store| &store.anchors).any(|anchor| anchor.as_ref() == chain[0].der());
+        // A self-signed certificate of an old tool says so by habit, and `self-signed` speaks of it where nobody trusts it.
+        if !leaf.is_ca || (leaf.subject == leaf.issuer && !is_trusted) {
             return Outcome::Passed(String::new());
         }
         Outcome::Violated(vec![Violation::new("the server's certificate may sign certificates: it is one of a CA")])
