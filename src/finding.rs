@@ -110,7 +110,7 @@ pub enum Severity {
 }
 
 /// The result types of RFC 8460, 4.3: what a sender would report.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum ResultType {
     /// The recipient MX does not support STARTTLS.

@@ -6,6 +6,7 @@ use super::{CorpusArguments, SchemaOf, exit::Failure, out};
 use crate::{
     lab::persona::{self, Persona},
     nearest::nearest,
+    logs::Review,
     remind::Reminders,
     report::{explain, json},
     rules::{self, policy},
@@ -85,6 +86,7 @@ pub(super) fn schema(of: SchemaOf) -> Result<ExitCode, Failure> {
         SchemaOf::Report => out::print(&format!("{:#}", json::schema())),
         SchemaOf::DomainReport => out::print(&format!("{:#}", json::domain_schema())),
         SchemaOf::Reminders => out::print(&format!("{:#}", Reminders::schema())),
+        SchemaOf::Logs => out::print(&format!("{:#}", Review::schema())),
     }
     Ok(ExitCode::SUCCESS)
 }

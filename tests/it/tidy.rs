@@ -28,6 +28,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("practice", &["finding"]),
     ("senders", &["dane", "facts", "finding", "mta_sts", "name", "practice", "rules", "smtp", "tls", "wire"]),
     ("report", &["practice", "rules", "senders", "finding", "facts", "tls", "smtp", "name", "wire", "trust"]),
+    ("logs", &["finding", "name", "tls", "wire"]),
     ("remind", &["facts", "rules", "trust", "wire"]),
     ("scenario", &["facts", "finding", "name", "nearest", "tls", "wire"]),
     ("plan", &["scenario", "tls", "name", "wire", "trust"]),
