@@ -138,6 +138,26 @@ pub enum ResultType {
 }
 
 impl ResultType {
+    /// All of them.
+    pub const ALL: [Self; 11] = [
+        Self::StarttlsNotSupported,
+        Self::CertificateHostMismatch,
+        Self::CertificateExpired,
+        Self::CertificateNotTrusted,
+        Self::ValidationFailure,
+        Self::TlsaInvalid,
+        Self::DnssecInvalid,
+        Self::DaneRequired,
+        Self::StsPolicyFetchError,
+        Self::StsPolicyInvalid,
+        Self::StsWebpkiInvalid,
+    ];
+
+    /// The one of this IANA name.
+    pub fn from_id(id: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|result| result.id() == id)
+    }
+
     /// The IANA name.
     pub fn id(self) -> &'static str {
         match self {

@@ -5,8 +5,8 @@ use std::process::ExitCode;
 use super::{CorpusArguments, SchemaOf, exit::Failure, out};
 use crate::{
     lab::persona::{self, Persona},
-    nearest::nearest,
     logs::Review,
+    nearest::nearest,
     remind::Reminders,
     report::{explain, json},
     rules::{self, policy},

@@ -2,7 +2,7 @@
 
 use std::{
     fs::File,
-    io,
+    io::{self, Read as _},
     path::{Path, PathBuf},
     process::ExitCode,
 };
@@ -13,9 +13,10 @@ use time::OffsetDateTime;
 use super::{FailOn, Format, MomentArguments, exit, exit::Failure, out};
 use crate::{
     finding::Verdict,
-    logs::{self, InputError, MOST_PARTNERS, Reader, Review},
+    logs::{self, Checked, InputError, MOST_PARTNERS, Reader, Review},
     name::Name,
-    report::ExitClass,
+    report::{ExitClass, json},
+    tlsrpt::report,
     wire::WireText,
 };
 
@@ -23,8 +24,15 @@ use crate::{
 pub(super) struct LogsArguments {
     /// Logs of Postfix, Exim, Sendmail, OpenSMTPD, Courier, chasquid, or protocol logs of Exchange; as they are or packed with gzip, and
     /// what `journalctl --output export` or `json` writes. `-` is standard input. The oldest first.
-    #[arg(value_name = "FILE", required = true)]
+    #[arg(value_name = "FILE", required_unless_present = "tlsrpt")]
     files: Vec<PathBuf>,
+    /// A report of TLSRPT (RFC 8460) to be set beside the logs: JSON, packed with gzip or not, or the mail that brought it. Repeat
+    /// for more, or give several.
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    tlsrpt: Vec<PathBuf>,
+    /// What `mtalab check --format json` wrote about a partner or about oneself, to be set beside the logs. Repeat for more.
+    #[arg(long, value_name = "REPORT.json")]
+    check: Vec<PathBuf>,
     /// TLS is agreed with this domain, and those below it: a message in the clear is a violation. Repeat for more.
     #[arg(long, value_name = "DOMAIN")]
     must_tls: Vec<Name>,
@@ -66,8 +74,19 @@ pub(super) fn run(arguments: &LogsArguments) -> Result<ExitCode, Failure> {
             }
         })?;
     }
+    for path in &arguments.tlsrpt {
+        let shown = WireText::from(&*path.to_string_lossy());
+        let bytes = bounded(path, report::MAX_INPUT)?;
+        let reports = report::read(&bytes).map_err(|error| Failure::usage(format!("{shown}: {error}")))?;
+        reports.iter().for_each(|report| reader.report(report));
+    }
+    for path in &arguments.check {
+        let shown = WireText::from(&*path.to_string_lossy());
+        let bytes = bounded(path, json::MAX_BYTES)?;
+        reader.checked(Checked::read(&bytes).map_err(|error| Failure::usage(format!("{shown}: {error}")))?);
+    }
     let review = reader.finish(now);
-    if review.lines.of_mtas == 0 {
+    if review.lines.of_mtas == 0 && !arguments.files.is_empty() {
         return Err(Failure::usage(format!(
             "no line of {} is of an MTA that is known: Postfix, Exim, Sendmail, OpenSMTPD, Courier, chasquid, or a protocol log of \
              Exchange",
@@ -89,6 +108,16 @@ fn open(path: &Path) -> Result<File, Failure> {
         return Err(Failure::usage(format!("{shown} is a folder: name the files in it")));
     }
     Ok(file)
+}
+
+/// A file whole; one byte more than it may have, so that a larger one is noticed.
+fn bounded(path: &Path, most: usize) -> Result<Vec<u8>, Failure> {
+    let mut bytes = Vec::new();
+    let most = u64::try_from(most).unwrap_or(u64::MAX).saturating_add(1);
+    let shown = WireText::from(&*path.to_string_lossy());
+    let read = open(path)?.take(most).read_to_end(&mut bytes);
+    read.map_err(|error| Failure::environment(format!("cannot read {shown}: {error}")))?;
+    Ok(bytes)
 }
 
 fn class(review: &Review, fail_on: FailOn) -> ExitClass {

@@ -261,6 +261,9 @@ mod tests {
 
     #[test]
     fn words_of_failures_have_result_types() {
-        assert_eq!(crate::logs::reason::result(b"TLS negotiation failed with error UntrustedRoot"), crate::finding::ResultType::CertificateNotTrusted);
+        assert_eq!(
+            crate::logs::reason::result(b"TLS negotiation failed with error UntrustedRoot"),
+            crate::finding::ResultType::CertificateNotTrusted
+        );
     }
 }

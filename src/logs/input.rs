@@ -131,7 +131,8 @@ fn plain(input: impl Read, packed: Option<&Cell<u64>>, each: &mut impl FnMut(&[u
             && ended.bytes > FREE
             && ended.bytes / MAX_RATIO > packed.get()
         {
-            ended.stopped = Some(format!("it unpacks to more than {MAX_RATIO} times its size, which no log does: the rest is not read"));
+            ended.stopped =
+                Some(format!("it unpacks to more than {MAX_RATIO} times its size, which no log does: the rest is not read"));
             return Ok(ended);
         }
     }

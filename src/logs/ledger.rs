@@ -348,6 +348,11 @@ impl Tally {
         self.hosts_left = room;
     }
 
+    /// What became of the certificate of a connection that was counted before.
+    pub(super) fn judged(&mut self, direction: Direction, trust: Trust) {
+        self.ledger(direction).total.session(Session { trust: Some(trust), ..Session::default() });
+    }
+
     /// The log tells of TLS in this direction.
     pub(super) fn shows_tls(&mut self, direction: Direction) {
         self.ledger(direction).shows_tls = true;
@@ -371,14 +376,7 @@ impl Tally {
     }
 
     /// A message that waits or was given back because of TLS.
-    pub(super) fn failed_message(
-        &mut self,
-        direction: Direction,
-        partner: &[u8],
-        host: &[u8],
-        result: ResultType,
-        words: &[u8],
-    ) {
+    pub(super) fn failed_message(&mut self, direction: Direction, partner: &[u8], host: &[u8], result: ResultType, words: &[u8]) {
         let (is_kept, day) = (self.is_must_tls(partner), self.day);
         let (mut room, mut hosts) = (self.partners_left, self.hosts_left);
         let ledger = self.ledger(direction);

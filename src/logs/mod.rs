@@ -14,6 +14,7 @@ mod journal;
 mod ledger;
 mod opensmtpd;
 mod others;
+mod outside;
 mod postfix;
 mod reason;
 mod recent;
@@ -32,15 +33,17 @@ use self::{
     journal::Export,
     ledger::Tally,
     opensmtpd::Opensmtpd,
+    outside::Outside,
     postfix::Postfix,
     sendmail::Sendmail,
     stamp::{Day, Days},
     text::{cut, number, word},
 };
-use crate::{name::Name, wire::WireText};
+use crate::{name::Name, tlsrpt::report::Report, wire::WireText};
 
 pub use input::InputError;
 pub use ledger::{Counts, Direction, Product, Trust};
+pub use outside::{Checked, CheckedError, Reported, ReportedReason};
 pub use review::{
     DayCounts, DirectionSummary, FailureLine, HostLine, InputLine, LineCounts, PartnerLine, Review, SourceLine, SuiteCount,
     TrustCount, VersionCount,
@@ -75,6 +78,7 @@ pub struct Reader {
     sendmail: Sendmail,
     opensmtpd: Opensmtpd,
     exchange: Exchange,
+    outside: Outside,
     days: Days,
 }
 
@@ -114,6 +118,7 @@ impl Reader {
             sendmail: Sendmail::default(),
             opensmtpd: Opensmtpd::default(),
             exchange: Exchange::default(),
+            outside: Outside::default(),
             days: Days::default(),
         }
     }
@@ -157,6 +162,19 @@ impl Reader {
             stopped: ended.stopped.map(|why| WireText::from(why.as_str())),
         });
         Ok(())
+    }
+
+    /// Sets a report of TLSRPT beside the logs.
+    pub fn report(&mut self, report: &Report) {
+        self.outside.report(report);
+    }
+
+    /// Sets what a check saw beside the logs; of several of one name the newest counts.
+    pub fn checked(&mut self, checked: Checked) {
+        let known = self.outside.checked.get(&checked.name);
+        if known.is_none_or(|known| known.judged_at <= checked.judged_at) {
+            self.outside.checked.insert(checked.name.clone(), checked);
+        }
     }
 
     /// What all of them say, as of a moment.
@@ -204,7 +222,7 @@ impl Reader {
             // No stamp: the log of a program in the foreground.
             return self.bare(line, b"");
         };
-        if line[0].is_ascii_digit() && line.get(10) == Some(&b' ') {
+        if line.get(4) == Some(&b'-') && line.get(10) == Some(&b' ') {
             // Exim and chasquid stamp their own logs like that.
             return self.bare(behind, line);
         }
@@ -274,13 +292,13 @@ impl Reader {
         // `log_timezone` puts the zone before.
         let is_zone = zone.len() == 5 && matches!(zone[0], b'+' | b'-') && zone[1..].iter().all(u8::is_ascii_digit);
         let (first, text) = if is_zone { (word(behind_zone).0, behind_zone) } else { (first, text) };
-        let known = if opensmtpd::is_id(first) || text.starts_with(b"smtp-out: Error on session ") {
+        let known = if opensmtpd::is_id(first) || text.starts_with(b"smtp-out: ") {
             self.tally.enter(b"", Product::Opensmtpd);
             self.opensmtpd.read(text, &mut self.tally)
         } else if is_chasquid(text) {
             self.tally.enter(b"", Product::Chasquid);
             others::chasquid(text, &mut self.tally)
-        } else if exim::is_id(first) || (line.len() != text.len() && line[0].is_ascii_digit()) {
+        } else if exim::is_id(first) || line.len() != text.len() {
             self.tally.enter(b"", Product::Exim);
             exim::read(text, &mut self.tally)
         } else if first.starts_with(b"courier") && first.ends_with(b":") {
@@ -291,7 +309,8 @@ impl Reader {
             // OpenSMTPD in the foreground.
             Known::Yes
         } else {
-            Known::No
+            // Of whom it is nobody knows.
+            return self.unknown(line);
         };
         self.told(known, line);
     }
@@ -299,10 +318,7 @@ impl Reader {
 
 /// What is behind the stamp of a line: `Nov 29 08:11:00 `, `2026-11-29T08:11:00.123456+01:00 `, `2026-11-29 08:11:00.123 `.
 fn behind_stamp(line: &[u8]) -> Option<&[u8]> {
-    if line.first()?.is_ascii_digit() {
-        if line.get(4) != Some(&b'-') || line.get(7) != Some(&b'-') {
-            return None;
-        }
+    if line.first()?.is_ascii_digit() && line.get(4) == Some(&b'-') && line.get(7) == Some(&b'-') {
         let rest = line.get(11..)?;
         return match line.get(10)? {
             b'T' => Some(word(rest).1),
@@ -312,9 +328,10 @@ fn behind_stamp(line: &[u8]) -> Option<&[u8]> {
     }
     // In whatever language the month is: a time stands in the line's first words.
     let at = line.iter().take(40).position(|byte| *byte == b':')?;
-    let is_time = line.get(at.checked_sub(2)?..at + 6).is_some_and(|time| {
-        time.iter().zip(b"00:00:00").all(|(byte, shape)| if *shape == b'0' { byte.is_ascii_digit() } else { byte == shape })
-    });
+    let is_time = at >= 2
+        && line.get(at - 2..at + 6).is_some_and(|time| {
+            time.iter().zip(b"00:00:00").all(|(byte, shape)| if *shape == b'0' { byte.is_ascii_digit() } else { byte == shape })
+        });
     if !is_time {
         return None;
     }
@@ -344,10 +361,48 @@ fn tag(rest: &[u8]) -> Option<(&[u8], u64, &[u8])> {
 
 fn is_postfix(service: &[u8]) -> bool {
     const SERVICES: &[&[u8]] = &[
-        b"smtp", b"smtpd", b"qmgr", b"cleanup", b"lmtp", b"tlsproxy", b"anvil", b"bounce", b"scache", b"pickup", b"local", b"virtual",
-        b"postscreen", b"dnsblog", b"trivial-rewrite", b"master", b"tlsmgr", b"postfix-script", b"error", b"pipe", b"discard",
-        b"proxymap", b"postlogd", b"postlog", b"showq", b"flush", b"verify", b"oqmgr", b"sendmail", b"postdrop", b"postqueue",
-        b"postsuper", b"postalias", b"postmap", b"spawn", b"policyd-spf", b"qmqpd", b"nqmgr", b"retry", b"rewrite", b"defer", b"trace",
+        b"smtp",
+        b"smtpd",
+        b"qmgr",
+        b"cleanup",
+        b"lmtp",
+        b"tlsproxy",
+        b"anvil",
+        b"bounce",
+        b"scache",
+        b"pickup",
+        b"local",
+        b"virtual",
+        b"postscreen",
+        b"dnsblog",
+        b"trivial-rewrite",
+        b"master",
+        b"tlsmgr",
+        b"postfix-script",
+        b"error",
+        b"pipe",
+        b"discard",
+        b"proxymap",
+        b"postlogd",
+        b"postlog",
+        b"showq",
+        b"flush",
+        b"verify",
+        b"oqmgr",
+        b"sendmail",
+        b"postdrop",
+        b"postqueue",
+        b"postsuper",
+        b"postalias",
+        b"postmap",
+        b"spawn",
+        b"policyd-spf",
+        b"qmqpd",
+        b"nqmgr",
+        b"retry",
+        b"rewrite",
+        b"defer",
+        b"trace",
         b"relay",
     ];
     SERVICES.contains(&service)
@@ -360,7 +415,8 @@ fn is_sendmail(program: &[u8]) -> bool {
 /// Lines of chasquid's log of mails begin with an address or say `from=`; those of its daemon name a file of its source.
 fn is_chasquid(text: &[u8]) -> bool {
     let (first, rest) = word(text);
-    let has_port = || memchr::memrchr(b':', first).is_some_and(|at| first[at + 1..].iter().all(u8::is_ascii_digit) && at + 1 < first.len());
+    let has_port =
+        || memchr::memrchr(b':', first).is_some_and(|at| first[at + 1..].iter().all(u8::is_ascii_digit) && at + 1 < first.len());
     rest.starts_with(b"from=")
         || (text.starts_with(b"daemon listening on"))
         || (first.len() == 1 && text::has(&rest[..rest.len().min(40)], b".go:"))

@@ -50,7 +50,21 @@ impl Opensmtpd {
             return Known::Yes;
         }
         if !is_id(id) {
-            const WORDS: &[&[u8]] = &[b"info: ", b"warn: ", b"debug: ", b"fatal: ", b"smtpd: ", b"OpenSMTPD", b"table-", b"lka: ", b"control: ", b"queue: ", b"mta: "];
+            const WORDS: &[&[u8]] = &[
+                b"info: ",
+                b"warn: ",
+                b"debug: ",
+                b"fatal: ",
+                b"smtpd: ",
+                b"OpenSMTPD",
+                b"table-",
+                b"lka: ",
+                b"control: ",
+                b"queue: ",
+                b"mta: ",
+                b"smtp-out: ",
+                b"smtp-in: ",
+            ];
             return if WORDS.iter().any(|word| text.starts_with(word)) { Known::Yes } else { Known::No };
         }
         let (subsystem, rest) = word(rest);
@@ -66,6 +80,8 @@ impl Opensmtpd {
         let (event, rest) = word(rest);
         match event {
             b"connected" => {
+                // It tells of every session inside TLS, at every log level.
+                tally.shows_tls(Direction::Inbound);
                 let address = field(rest, b"address=", b" ").unwrap_or_default();
                 let name = field(rest, b"host=", b" ").unwrap_or_default();
                 let name = if name == b"<unknown>" { b"" } else { name };
@@ -141,6 +157,7 @@ impl Opensmtpd {
         let (event, rest) = word(rest);
         match event {
             b"connecting" => {
+                tally.shows_tls(Direction::Outbound);
                 let name = field(rest, b"host=", b" ").unwrap_or_default();
                 let url = field(rest, b"address=", b" ").unwrap_or_default();
                 let address = cut(url, b"://").map_or(url, |(_, address)| address);
@@ -160,8 +177,10 @@ impl Opensmtpd {
             b"cert-check" | b"server-cert-check" => {
                 let is_valid = has(rest, b"\"verified\"") || has(rest, b"\"success\"") || has(rest, b"\"valid\"");
                 let trust = if is_valid { Trust::Verified } else { Trust::Untrusted };
-                if let Some(session) = &mut self.open(id).session {
+                let open = self.open(id);
+                if let Some(session) = &mut open.session {
                     session.trust = Some(trust);
+                    tally.judged(Direction::Outbound, trust);
                 }
             }
             b"delivery" => return self.delivery(id, rest, tally),
@@ -206,7 +225,13 @@ impl Opensmtpd {
             tally.message(Direction::Outbound, Some(domain), &host, protection);
         } else if reason::is_tls(stat) {
             let host = if host.is_empty() || host == b"<>" { domain } else { &host };
-            tally.failed_message(Direction::Outbound, domain, host, reason::result(stat), stat.strip_suffix(b"\"").unwrap_or(stat));
+            tally.failed_message(
+                Direction::Outbound,
+                domain,
+                host,
+                reason::result(stat),
+                stat.strip_suffix(b"\"").unwrap_or(stat),
+            );
         }
         Known::Yes
     }

@@ -39,14 +39,23 @@ pub(super) fn chasquid(text: &[u8], tally: &mut Tally) -> Known {
             }
             return Known::Yes;
         }
-        return if has(rest, b"completed") || has(who, b"rejected") || has(rest, b"queued") || has(rest, b"failed") {
+        return if rest.starts_with(b"all done")
+            || has(rest, b"completed")
+            || has(who, b"rejected")
+            || has(rest, b"queued")
+            || has(rest, b"failed")
+        {
             Known::Yes
         } else {
             Known::No
         };
     }
     const WORDS: &[&[u8]] = &[b"daemon ", b"_ ", b"E ", b"I ", b"W "];
-    if WORDS.iter().any(|word| text.starts_with(word)) || has(text, b" auth ") || has(text, b".go:") { Known::Yes } else { Known::No }
+    if WORDS.iter().any(|word| text.starts_with(word)) || has(text, b" auth ") || has(text, b".go:") {
+        Known::Yes
+    } else {
+        Known::No
+    }
 }
 
 /// `courieresmtpd: started,ip=[::ffff:10.0.0.1]`, `courierd: newmsg,id=...: dns; helo (name [::ffff:10.0.0.1])`,
@@ -80,9 +89,14 @@ pub(super) fn courier(service: &[u8], text: &[u8], tally: &mut Tally) -> Known {
             }
             Known::Yes
         }
-        b"courieresmtpd" | b"courierlocal" | b"courierfilter" | b"courieruucp" | b"courierfax" | b"courierdsn" | b"courieresmtpd-ssl" => {
+        b"courieresmtpd" if has(text, b"STARTTLS failed: ") => {
+            let (_, rest) = cut(text, b"ip=[").unwrap_or((b"", b""));
+            let (address, words) = cut(rest, b"], ").unwrap_or((rest, b""));
+            tally.failed_connection(Direction::Inbound, &[b"[", plain(address), b"]"].concat(), words);
             Known::Yes
         }
+        b"courieresmtpd" | b"courierlocal" | b"courierfilter" | b"courieruucp" | b"courierfax" | b"courierdsn"
+        | b"courieresmtpd-ssl" => Known::Yes,
         _ => Known::No,
     }
 }

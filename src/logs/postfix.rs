@@ -32,7 +32,8 @@ pub(super) struct Postfix {
 #[derive(Debug)]
 struct Client {
     relay: Vec<u8>,
-    session: Session,
+    /// None for a connection in the clear, which no line tells of before the message.
+    session: Option<Session>,
     /// The message that went through it; another one needs a line of its own.
     message: Vec<u8>,
 }
@@ -61,6 +62,13 @@ impl Postfix {
             b"smtpd" => self.server((source, pid), text, tally),
             b"qmgr" | b"oqmgr" => self.queue(source, text, tally),
             b"tlsproxy" => {
+                // It knows the address only. Of a handshake that it served it says `service=smtpd`.
+                if let Some(rest) = text.strip_prefix(b"TLS handshake failed for service=smtp peer=")
+                    && let Some((address, _)) = cut(rest, b"]:")
+                {
+                    let host = [address, b"]"].concat();
+                    tally.failed_connection(Direction::Outbound, &host, b"TLS handshake failed");
+                }
                 self.verification(source, text);
                 Known::Yes
             }
@@ -69,17 +77,17 @@ impl Postfix {
     }
 
     fn client(&mut self, process: (usize, u64), text: &[u8], tally: &mut Tally) -> Known {
-        if let Some((message, rest)) = cut(text, b": to=<") {
-            return self.delivery(process, message, rest, tally);
-        }
         if let Some((relay, session, is_reused)) = established(text, b"to ", tally) {
             tally.shows_tls(Direction::Outbound);
             let (name, address) = name_and_address(relay);
             if !is_here(address) {
                 tally.connection(Direction::Outbound, host_key(name, &relay[name.len()..]), Protection::Tls(session), is_reused);
             }
-            self.clients.insert(process, Client { relay: relay.to_vec(), session, message: Vec::new() });
+            self.clients.insert(process, Client { relay: relay.to_vec(), session: Some(session), message: Vec::new() });
             return Known::Yes;
+        }
+        if let Some((message, rest)) = cut(text, b": to=<") {
+            return self.delivery(process, message, rest, tally);
         }
         if let Some(rest) = text.strip_prefix(b"SSL_connect error to ") {
             let peer = cut(rest, b"]").map_or(rest, |(peer, _)| peer);
@@ -91,14 +99,42 @@ impl Postfix {
             return Known::Yes;
         }
         const WORDS: &[&[u8]] = &[
-            b"connect to ", b"warning: ", b"fatal: ", b"panic: ", b"error: ", b"setting up TLS connection to ", b"table ",
-            b"initializing the client-side TLS engine", b"statistics: ", b"Host offered STARTTLS: ", b"SSL_connect:", b"save session ",
-            b"looking for session ", b"reloaded session ", b"using DANE RR: ", b"refresh", b"rewriting ", b"remove session ",
+            b"connect to ",
+            b"warning: ",
+            b"fatal: ",
+            b"panic: ",
+            b"error: ",
+            b"setting up TLS connection to ",
+            b"table ",
+            b"initializing the client-side TLS engine",
+            b"statistics: ",
+            b"Host offered STARTTLS: ",
+            b"SSL_connect:",
+            b"save session ",
+            b"looking for session ",
+            b"reloaded session ",
+            b"using DANE RR: ",
+            b"refresh",
+            b"rewriting ",
+            b"remove session ",
         ];
         const OF_MESSAGES: &[&[u8]] = &[
-            b"host ", b"lost connection with ", b"conversation with ", b"enabling PIX", b"Cannot start TLS: ", b"server features: ",
-            b"TLS is required", b"Server certificate ", b"non-delivery", b"replace: ", b"breaking line ", b"sender ", b"passing ",
-            b"client=", b"delivery temporarily suspended", b"TLS ",
+            b"host ",
+            b"lost connection with ",
+            b"conversation with ",
+            b"enabling PIX",
+            b"Cannot start TLS: ",
+            b"server features: ",
+            b"TLS is required",
+            b"Server certificate ",
+            b"non-delivery",
+            b"replace: ",
+            b"breaking line ",
+            b"sender ",
+            b"passing ",
+            b"client=",
+            b"delivery temporarily suspended",
+            b"TLS ",
         ];
         known(text, WORDS, OF_MESSAGES)
     }
@@ -108,7 +144,8 @@ impl Postfix {
         // A quoted local part may hold anything.
         let from = if rest.starts_with(b"\"") { rest.windows(2).position(|pair| pair == b"\"@").unwrap_or(0) } else { 0 };
         let Some((recipient, rest)) = cut(&rest[from..], b">, ") else { return Known::No };
-        let Some((_, rest)) = (if rest.starts_with(b"relay=") { Some((rest, &rest[6..])) } else { cut(rest, b", relay=") }) else {
+        let Some((_, rest)) = (if rest.starts_with(b"relay=") { Some((rest, &rest[6..])) } else { cut(rest, b", relay=") })
+        else {
             return Known::No;
         };
         let Some((relay, rest)) = cut(rest, b", ") else { return Known::No };
@@ -141,12 +178,15 @@ impl Postfix {
             }
             return Known::Yes;
         }
-        let session = self.clients.get_mut(&process).filter(|client| client.relay == relay).and_then(|client| {
+        let (mut is_known, mut session) = (false, None);
+        if let Some(client) = self.clients.get_mut(&process).filter(|client| client.relay == relay) {
             if client.message.is_empty() {
-                client.message = message.to_vec();
+                client.message.extend_from_slice(message);
             }
-            (client.message == message).then_some(client.session)
-        });
+            if client.message == message {
+                (is_known, session) = (true, client.session);
+            }
+        }
         let protection = match (session, said) {
             (_, Some(Said::Clear)) => Protection::Clear,
             (Some(session), _) => Protection::Tls(session),
@@ -154,6 +194,11 @@ impl Postfix {
             (None, Some(Said::NotMet | Said::Open)) => Protection::Unknown,
             (None, None) => Protection::Clear,
         };
+        if !is_known && protection == Protection::Clear {
+            // The further recipients of the message go the same way. `conn_use` is 2 or more where a connection is taken again.
+            tally.connection(Direction::Outbound, host, protection, has(fields, b"conn_use="));
+            self.clients.insert(process, Client { relay: relay.to_vec(), session: None, message: message.to_vec() });
+        }
         tally.message(Direction::Outbound, Some(domain), host, protection);
         Known::Yes
     }
@@ -202,15 +247,54 @@ impl Postfix {
             return Known::Yes;
         }
         const WORDS: &[&[u8]] = &[
-            b"warning: ", b"fatal: ", b"panic: ", b"error: ", b"lost connection after ", b"timeout after ", b"NOQUEUE: ", b"improper ",
-            b"too many errors after ", b"setting up TLS connection from ", b"initializing the server-side TLS engine", b"table ",
-            b"proxy-accept", b"SSL_accept:", b"statistics: ", b"discarding EHLO keywords: ", b"SASL ", b"connect to ", b"using ",
-            b"save session ", b"looking up session ", b"reloaded session ", b"Issuing session ticket", b"refresh", b"remove session ",
-            b"milter inspect", b"TLS SNI ", b"reject", b"hangup after ", b"TLS ",
+            b"warning: ",
+            b"fatal: ",
+            b"panic: ",
+            b"error: ",
+            b"lost connection after ",
+            b"timeout after ",
+            b"NOQUEUE: ",
+            b"improper ",
+            b"too many errors after ",
+            b"setting up TLS connection from ",
+            b"initializing the server-side TLS engine",
+            b"table ",
+            b"proxy-accept",
+            b"SSL_accept:",
+            b"statistics: ",
+            b"discarding EHLO keywords: ",
+            b"SASL ",
+            b"connect to ",
+            b"using ",
+            b"save session ",
+            b"looking up session ",
+            b"reloaded session ",
+            b"Issuing session ticket",
+            b"refresh",
+            b"remove session ",
+            b"milter inspect",
+            b"TLS SNI ",
+            b"reject",
+            b"hangup after ",
+            b"TLS ",
         ];
         const OF_MESSAGES: &[&[u8]] = &[
-            b"reject: ", b"filter: ", b"hold: ", b"redirect: ", b"warn: ", b"info: ", b"discard: ", b"prepend: ", b"milter-", b"bcc: ",
-            b"replace: ", b"reject_warning: ", b"permit: ", b"defer: ", b"to=<", b"delay",
+            b"reject: ",
+            b"filter: ",
+            b"hold: ",
+            b"redirect: ",
+            b"warn: ",
+            b"info: ",
+            b"discard: ",
+            b"prepend: ",
+            b"milter-",
+            b"bcc: ",
+            b"replace: ",
+            b"reject_warning: ",
+            b"permit: ",
+            b"defer: ",
+            b"to=<",
+            b"delay",
         ];
         if let Some(words) = text.strip_prefix(b"warning: TLS library problem: ") {
             if let Some(server) = self.servers.get_mut(&process)

@@ -8,6 +8,7 @@ use time::{Date, OffsetDateTime};
 use super::{
     Reader,
     ledger::{Counts, Direction, Ledger, Product, Row, Tally, Trust, is_within},
+    outside::{Checked, Outside, Reported},
     stamp::Day,
 };
 use crate::{
@@ -63,6 +64,8 @@ pub struct Review {
     pub submissions: u64,
     /// Deliveries within a machine: they are counted nowhere else.
     pub local: u64,
+    /// How many reports of TLSRPT were read.
+    pub reports: u64,
     /// What became of the lines.
     pub lines: LineCounts,
     /// The first lines of MTAs that no reader knows.
@@ -180,6 +183,15 @@ pub struct PartnerLine {
     pub versions: Vec<VersionCount>,
     /// Messages by what the MTA thought of the certificate.
     pub trust: Vec<TrustCount>,
+    /// What this domain reports of others' TLS, mostly of ours (RFC 8460).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reported_by: Option<Reported>,
+    /// What is reported of this domain's TLS.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reported_on: Option<Reported>,
+    /// What a check saw of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub checked: Option<Checked>,
 }
 
 /// A host and its connections.
@@ -225,6 +237,13 @@ pub struct DayCounts {
     pub outbound: Counts,
 }
 
+impl PartnerLine {
+    /// Whether somebody else than the logs tells of it.
+    pub fn is_seen_outside(&self) -> bool {
+        self.reported_by.is_some() || self.reported_on.is_some() || self.checked.is_some()
+    }
+}
+
 impl Review {
     /// The JSON that programs read.
     pub fn to_json(&self) -> String {
@@ -246,7 +265,7 @@ struct Both {
 }
 
 pub(super) fn review(reader: Reader, now: OffsetDateTime) -> Review {
-    let Reader { tally, lines, examples, inputs, must_tls, .. } = reader;
+    let Reader { tally, lines, examples, inputs, must_tls, outside, .. } = reader;
     let mut partners: BTreeMap<&[u8], Both> = BTreeMap::new();
     let mut hosts: BTreeMap<(Direction, &[u8]), Row> = BTreeMap::new();
     let mut days: BTreeMap<Date, (Counts, Counts)> = BTreeMap::new();
@@ -290,8 +309,12 @@ pub(super) fn review(reader: Reader, now: OffsetDateTime) -> Review {
         other_failures += ledger.failures_left_out;
     }
     let directions: Vec<_> = [Direction::Inbound, Direction::Outbound].map(|direction| summary(&tally, direction)).into();
-    let mut partners: Vec<_> = partners.iter().map(|(name, both)| partner(name, both, &must_tls)).collect();
-    partners.sort_by_key(|line| std::cmp::Reverse((line.must_tls, all(&line.inbound) + all(&line.outbound))));
+    for name in outside.names() {
+        partners.entry(name.as_str().as_bytes()).or_default();
+    }
+    let mut partners: Vec<_> = partners.iter().map(|(name, both)| partner(name, both, &must_tls, &outside)).collect();
+    partners
+        .sort_by_key(|line| std::cmp::Reverse((line.must_tls, line.is_seen_outside(), all(&line.inbound) + all(&line.outbound))));
     let mut hosts: Vec<_> = hosts
         .iter()
         .map(|((direction, name), row)| HostLine {
@@ -320,18 +343,20 @@ pub(super) fn review(reader: Reader, now: OffsetDateTime) -> Review {
         other_hosts,
         failures,
         other_failures,
-        days: days
-            .into_iter()
-            .map(|(day, (inbound, outbound))| DayCounts { day: day.to_string(), inbound, outbound })
-            .collect(),
+        days: days.into_iter().map(|(day, (inbound, outbound))| DayCounts { day: day.to_string(), inbound, outbound }).collect(),
         undated,
         submissions: tally.submissions,
         local: tally.local,
+        reports: outside.reports,
         lines,
         unknown_lines: examples.iter().map(|line| WireText::from_bytes(line)).collect(),
         inputs,
     };
     review.warnings = warnings(&tally, &review);
+    review.warnings.extend(outside.notes);
+    if outside.left_out > 0 {
+        review.warnings.push(format!("{} parts of reports are of domains beyond the number that is kept", outside.left_out));
+    }
     (review.verdict, review.reason) = verdict(&review, &must_tls);
     review
 }
@@ -344,10 +369,15 @@ fn ledgers(tally: &Tally) -> impl Iterator<Item = (Direction, &Ledger)> {
     tally.sources.iter().flat_map(|source| [(Direction::Inbound, &source.inbound), (Direction::Outbound, &source.outbound)])
 }
 
-fn partner(name: &[u8], both: &Both, must_tls: &[Name]) -> PartnerLine {
+fn partner(name: &[u8], both: &Both, must_tls: &[Name], outside: &Outside) -> PartnerLine {
     let mut sum = both.inbound.clone();
     sum.join(&both.outbound, true);
+    let known = std::str::from_utf8(name).ok().and_then(|name| Name::parse(name).ok());
+    let known = known.as_ref();
     PartnerLine {
+        reported_by: known.and_then(|name| outside.by.get(name)).cloned(),
+        reported_on: known.and_then(|name| outside.on.get(name)).cloned(),
+        checked: known.and_then(|name| outside.checked.get(name)).cloned(),
         domain: WireText::from_bytes(name),
         must_tls: is_within(name, must_tls),
         inbound: both.inbound.messages,
@@ -415,7 +445,7 @@ fn setting(product: Product, direction: Direction) -> &'static str {
         (Product::Exim, _) => "keep `tls_cipher` in `log_selector`, where it is by default",
         (Product::Sendmail, _) => "set `LogLevel` to 9 or more",
         (Product::Opensmtpd, _) => "OpenSMTPD tells of every session inside TLS; there was none",
-        (Product::Courier | Product::Chasquid, _) => "it has no setting for that: only the Received lines of the messages tell",
+        (Product::Courier | Product::Chasquid, _) => "it has no setting for that",
         (Product::Exchange, _) => "set `ProtocolLoggingLevel Verbose` on the connector",
     }
 }
@@ -428,11 +458,18 @@ fn warnings(tally: &Tally, review: &Review) -> Vec<String> {
             let way = if direction == Direction::Inbound { "inbound" } else { "outbound" };
             let product = product_name(source.product);
             let messages = ledger.total.messages.all();
-            if messages > 0 && !ledger.shows_tls {
+            if messages > 0 && matches!(source.product, Product::Courier | Product::Chasquid) {
+                warnings.push(format!(
+                    "{product}{at}: its log never tells of TLS. How {messages} {} went, {way}, is not known: only the Received lines of \
+                     messages say it",
+                    plural(messages, "message")
+                ));
+            } else if messages > 0 && !ledger.shows_tls {
                 warnings.push(format!(
                     "{product}{at}: no line tells of TLS, {way}. Either there is none, or the log level hides it: {}. How {messages} \
-                     messages went is not known",
-                    setting(source.product, direction)
+                     {} went is not known",
+                    setting(source.product, direction),
+                    plural(messages, "message")
                 ));
             } else if ledger.hidden > 0 {
                 warnings.push(format!(
@@ -478,7 +515,8 @@ fn verdict(review: &Review, must_tls: &[Name]) -> (Verdict, String) {
     let mut sum = Counts::default();
     review.directions.iter().for_each(|direction| sum.join(&direction.messages, true));
     if all(&sum) == 0 {
-        return (Verdict::Inconclusive, "the logs tell of no message from or to others".to_owned());
+        let reports = if review.reports > 0 { "; reports of others are below" } else { "" };
+        return (Verdict::Inconclusive, format!("the logs tell of no message from or to others{reports}"));
     }
     let broken: Vec<_> =
         review.partners.iter().filter(|line| line.must_tls && line.inbound.clear + line.outbound.clear > 0).collect();
@@ -486,14 +524,20 @@ fn verdict(review: &Review, must_tls: &[Name]) -> (Verdict, String) {
         let messages: u64 = broken.iter().map(|line| line.inbound.clear + line.outbound.clear).sum();
         return (
             Verdict::Fail,
-            format!("{messages} messages went in the clear with partners that TLS is agreed with: {} first", first.domain),
+            format!(
+                "{messages} {} went in the clear with {} that TLS is agreed with: {}",
+                plural(messages, "message"),
+                plural(broken.len(), "partner"),
+                first.domain
+            ),
         );
     }
     if sum.unknown > 0 {
         let share = percent(sum.unknown, sum.all());
         return (Verdict::Inconclusive, format!("of {share} of the messages the logs do not tell whether they went inside TLS"));
     }
-    if review.lines.unknown > 0 || review.inputs.iter().any(|input| input.stopped.is_some()) {
+    // One odd line among thousands leaves the rest as it is.
+    if review.lines.unknown > review.lines.of_mtas / 100 || review.inputs.iter().any(|input| input.stopped.is_some()) {
         return (Verdict::Inconclusive, "a part of the logs could not be read; see the warnings".to_owned());
     }
     let unseen: Vec<String> = must_tls
@@ -510,6 +554,10 @@ fn verdict(review: &Review, must_tls: &[Name]) -> (Verdict, String) {
         reason.push_str(&format!("; no message with {}", unseen.join(", ")));
     }
     (if sum.failed > 0 { Verdict::Warn } else { Verdict::Pass }, reason)
+}
+
+fn plural(number: impl TryInto<u64>, word: &str) -> String {
+    if number.try_into().is_ok_and(|number| number == 1) { word.to_owned() } else { format!("{word}s") }
 }
 
 /// A share in percent, rounded down so that 100 % are all; less than one is said so.

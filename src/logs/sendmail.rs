@@ -58,7 +58,20 @@ impl Sendmail {
         if let Some(rest) = rest.strip_prefix(b"to=") {
             return self.to(process, rest, tally);
         }
-        const WORDS: &[&[u8]] = &[b"starting daemon", b"STARTTLS", b"AUTH=", b"ruleset=", b"NOQUEUE", b"SYSERR", b"restarting ", b"daemon ", b"alias", b"rejecting ", b"grew ", b"gethostby"];
+        const WORDS: &[&[u8]] = &[
+            b"starting daemon",
+            b"STARTTLS",
+            b"AUTH=",
+            b"ruleset=",
+            b"NOQUEUE",
+            b"SYSERR",
+            b"restarting ",
+            b"daemon ",
+            b"alias",
+            b"rejecting ",
+            b"grew ",
+            b"gethostby",
+        ];
         // What is behind a queue ID and neither of these says nothing of TLS.
         let (id, _) = cut(text, b": ").unwrap_or((text, b""));
         let is_message = id.len() >= 12 && id.iter().all(u8::is_ascii_alphanumeric);
@@ -160,7 +173,8 @@ impl Sendmail {
 }
 
 fn other(rest: &[u8]) -> Known {
-    const WORDS: &[&[u8]] = &[b"get_verify", b"cert-subject", b"error", b"warning", b"init", b"file ", b"fp=", b"depth=", b"TLS", b"SSL"];
+    const WORDS: &[&[u8]] =
+        &[b"get_verify", b"cert-subject", b"error", b"warning", b"init", b"file ", b"fp=", b"depth=", b"TLS", b"SSL"];
     if WORDS.iter().any(|word| rest.starts_with(word)) { Known::Yes } else { Known::No }
 }
 

@@ -53,7 +53,7 @@ pub fn text(review: &Review, width: usize) -> String {
         }
     }
     if !review.partners.is_empty() {
-        let _ = writeln!(out, "\n{:48} {:>26} {:>26}\n{:48} {COLUMNS} {COLUMNS}", "partner", "inbound", "outbound", "");
+        let _ = writeln!(out, "\n{:48} {:>27} {:>27}\n{:48} {COLUMNS} {COLUMNS}", "partner", "inbound", "outbound", "");
         for line in review.partners.iter().take(MOST) {
             let name = if line.domain.as_str().is_empty() { "(no domain)" } else { line.domain.as_str() };
             let broken = line.must_tls && line.inbound.clear + line.outbound.clear > 0;
@@ -66,8 +66,9 @@ pub fn text(review: &Review, width: usize) -> String {
         }
         more(&mut out, review.partners.len());
     }
+    outside(&mut out, review, width);
     if !review.hosts.is_empty() {
-        let _ = writeln!(out, "\n{:48} {:>26} {:>26}\n{:48} {COLUMNS} {COLUMNS}", "host", "messages", "connections", "");
+        let _ = writeln!(out, "\n{:48} {:>27} {:>27}\n{:48} {COLUMNS} {COLUMNS}", "host", "messages", "connections", "");
         for line in review.hosts.iter().take(MOST) {
             let arrow = if line.direction == Direction::Inbound { "from" } else { "to" };
             let name = cell(&format!("{arrow} {}", line.host));
@@ -93,7 +94,7 @@ pub fn text(review: &Review, width: usize) -> String {
         more(&mut out, review.failures.len());
     }
     if !review.days.is_empty() {
-        let _ = writeln!(out, "\n{:48} {:>26} {:>26}\n{:48} {COLUMNS} {COLUMNS}", "day", "inbound", "outbound", "");
+        let _ = writeln!(out, "\n{:48} {:>27} {:>27}\n{:48} {COLUMNS} {COLUMNS}", "day", "inbound", "outbound", "");
         // The last days tell most.
         for line in &review.days[review.days.len().saturating_sub(MOST)..] {
             let _ = writeln!(out, "{:48} {} {}", line.day, counts(&line.inbound), counts(&line.outbound));
@@ -117,10 +118,55 @@ pub fn text(review: &Review, width: usize) -> String {
     out
 }
 
-const COLUMNS: &str = "   TLS  clear  ? failed";
+/// What is known of a partner from elsewhere than the logs, one block for each.
+fn outside(out: &mut String, review: &Review, width: usize) {
+    let seen: Vec<_> = review.partners.iter().filter(|line| line.is_seen_outside()).collect();
+    if seen.is_empty() {
+        return;
+    }
+    let _ = writeln!(out, "\nwhat we see, what the log says, what others report");
+    let mut paragraph = |indent: &str, text: &str| {
+        let options = textwrap::Options::new(width).initial_indent(indent).subsequent_indent("      ");
+        let _ = writeln!(out, "{}", textwrap::fill(text, options));
+    };
+    for line in seen.iter().take(MOST) {
+        paragraph("", line.domain.as_str());
+        match &line.checked {
+            Some(checked) => {
+                let verdicts: Vec<_> =
+                    checked.verdicts.iter().zip(1..).map(|(verdict, number)| format!("{number} {}", verdict.word())).collect();
+                paragraph("    check: ", &format!("{} ({})", verdicts.join(", "), checked.judged_at.date()));
+            }
+            None => paragraph("    check: ", "none was given"),
+        }
+        let log = |counts: &Counts| match counts.all() + counts.failed {
+            0 => "nothing".to_owned(),
+            _ => format!(
+                "{} inside TLS, {} in the clear, {} not known, {} held up",
+                counts.tls, counts.clear, counts.unknown, counts.failed
+            ),
+        };
+        paragraph("    log: ", &format!("inbound {}; outbound {}", log(&line.inbound), log(&line.outbound)));
+        for (what, reported) in [("reports by it", &line.reported_by), ("reports on it", &line.reported_on)] {
+            let Some(reported) = reported else { continue };
+            let mut text =
+                format!("{}: {} sessions as the policy wants, {} not", reported.reports, reported.successes, reported.failures);
+            for reason in reported.reasons.iter().take(MOST) {
+                let host = reason.host.as_ref().map(|host| format!(" at {host}")).unwrap_or_default();
+                text.push_str(&format!("; {} {}{host}", reason.sessions, reason.words));
+            }
+            paragraph(&format!("    {what}: "), &text);
+        }
+    }
+    if seen.len() > MOST {
+        let _ = writeln!(out, "  and {} more: --format json has them all", seen.len() - MOST);
+    }
+}
+
+const COLUMNS: &str = "   TLS  clear      ? failed";
 
 fn counts(counts: &Counts) -> String {
-    format!("{:>6} {:>6} {:>6} {:>5}", counts.tls, counts.clear, counts.unknown, counts.failed)
+    format!("{:>6} {:>6} {:>6} {:>6}", counts.tls, counts.clear, counts.unknown, counts.failed)
 }
 
 fn way(direction: Direction) -> &'static str {
