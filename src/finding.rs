@@ -110,7 +110,7 @@ pub enum Severity {
 }
 
 /// The result types of RFC 8460, 4.3: what a sender would report.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum ResultType {
     /// The recipient MX does not support STARTTLS.
@@ -138,6 +138,26 @@ pub enum ResultType {
 }
 
 impl ResultType {
+    /// All of them.
+    pub const ALL: [Self; 11] = [
+        Self::StarttlsNotSupported,
+        Self::CertificateHostMismatch,
+        Self::CertificateExpired,
+        Self::CertificateNotTrusted,
+        Self::ValidationFailure,
+        Self::TlsaInvalid,
+        Self::DnssecInvalid,
+        Self::DaneRequired,
+        Self::StsPolicyFetchError,
+        Self::StsPolicyInvalid,
+        Self::StsWebpkiInvalid,
+    ];
+
+    /// The one of this IANA name.
+    pub fn from_id(id: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|result| result.id() == id)
+    }
+
     /// The IANA name.
     pub fn id(self) -> &'static str {
         match self {

@@ -37,6 +37,7 @@ pub mod finding;
 pub mod fuzzing;
 pub mod hello;
 pub mod lab;
+pub mod logs;
 pub mod mta_sts;
 pub mod name;
 pub mod nearest;

@@ -1,4 +1,6 @@
-//! TLSRPT (RFC 8460): the record that says where reports about TLS are to be sent.
+//! TLSRPT (RFC 8460): the record that says where reports about TLS are to be sent; the reports are in [`report`].
+
+pub mod report;
 
 use crate::{
     name::Name,

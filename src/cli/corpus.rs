@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use super::{CorpusArguments, SchemaOf, exit::Failure, out};
 use crate::{
     lab::persona::{self, Persona},
+    logs::Review,
     nearest::nearest,
     remind::Reminders,
     report::{explain, json},
@@ -85,6 +86,7 @@ pub(super) fn schema(of: SchemaOf) -> Result<ExitCode, Failure> {
         SchemaOf::Report => out::print(&format!("{:#}", json::schema())),
         SchemaOf::DomainReport => out::print(&format!("{:#}", json::domain_schema())),
         SchemaOf::Reminders => out::print(&format!("{:#}", Reminders::schema())),
+        SchemaOf::Logs => out::print(&format!("{:#}", Review::schema())),
     }
     Ok(ExitCode::SUCCESS)
 }

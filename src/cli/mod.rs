@@ -9,6 +9,7 @@ mod exit;
 #[cfg(feature = "docker")]
 mod images;
 mod inside;
+mod logs;
 mod merge;
 mod names;
 mod out;
@@ -109,6 +110,8 @@ enum Command {
     },
     /// Remind of what ends: certificates of domains, servers and files; for people, calendars and monitoring.
     Remind(Box<remind::RemindArguments>),
+    /// Read logs of MTAs: whether TLS is used, with which partners, and why it failed.
+    Logs(logs::LogsArguments),
     /// Write the lines that enforce TLS with a partner, as far as its server bears it.
     Enforce {
         /// The report of its server, as `check --format json` writes it.
@@ -356,6 +359,8 @@ enum SchemaOf {
     DomainReport,
     /// What `remind` writes in JSON.
     Reminders,
+    /// What `logs` writes in JSON.
+    Logs,
 }
 
 #[derive(Debug, Args)]
@@ -571,6 +576,7 @@ async fn dispatch(command: Command) -> Result<ExitCode, Failure> {
         Command::Merge { reports, output, trust, moment, policy } => merge::run(&reports, &output, &trust, &moment, &policy),
         Command::Enforce { report, domain, trust, moment } => enforce::run(&report, &domain, &trust, &moment),
         Command::Remind(arguments) => remind::run(*arguments).await,
+        Command::Logs(arguments) => logs::run(&arguments),
         Command::Send(arguments) => send::run(arguments).await,
         Command::Sink(arguments) => sink::run(arguments).await,
         Command::Trace { message, format } => trace::run(&message, format),

@@ -3,6 +3,7 @@
 //! Compiled for tests and for `fuzz/` only. A function panics where something does not hold; libFuzzer and the
 //! replay below call the same ones. `just fuzz` says how to find more.
 
+mod logs;
 mod revocation;
 mod smtp;
 mod tls;
@@ -22,6 +23,7 @@ use std::{
 
 use tokio::io::{AsyncRead, ReadBuf};
 
+pub use logs::{logs, tlsrpt};
 pub use revocation::revocation;
 pub use smtp::{commands, ehlo, reply, wire_text};
 pub use tls::{client_hello, flight, key_exchange, messages};
@@ -40,11 +42,13 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("flight", flight),
     ("judgement", judgement),
     ("key_exchange", key_exchange),
+    ("logs", logs),
     ("messages", messages),
     ("possession", possession),
     ("received", received),
     ("reply", reply),
     ("revocation", revocation),
+    ("tlsrpt", tlsrpt),
     ("wire_text", wire_text),
 ];
 

@@ -3,6 +3,7 @@
 use std::{fs, path::Path};
 
 use mtalab::{
+    logs::Review,
     remind::Reminders,
     report::{json, markdown_catalogue},
     scenario::Corpus,
@@ -43,6 +44,11 @@ fn generated_domain_report_schema() {
 #[test]
 fn generated_reminders_schema() {
     compare("docs/schema/reminders.json", &format!("{:#}\n", Reminders::schema()));
+}
+
+#[test]
+fn generated_logs_schema() {
+    compare("docs/schema/logs.json", &format!("{:#}\n", Review::schema()));
 }
 
 #[test]

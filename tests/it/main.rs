@@ -14,6 +14,7 @@ mod fetching;
 mod floods;
 mod generated;
 mod hostile;
+mod logs;
 mod matrix;
 mod outside;
 mod probing;

@@ -18,7 +18,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("dane", &[]),
     ("tagged", &[]),
     ("mta_sts", &["name", "tagged"]),
-    ("tlsrpt", &["name", "tagged"]),
+    ("tlsrpt", &["finding", "name", "tagged", "wire"]),
     ("tls", &[]),
     ("hello", &["tls"]),
     ("facts", &["dane", "name", "wire", "smtp", "tls"]),
@@ -28,6 +28,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("practice", &["finding"]),
     ("senders", &["dane", "facts", "finding", "mta_sts", "name", "practice", "rules", "smtp", "tls", "wire"]),
     ("report", &["practice", "rules", "senders", "finding", "facts", "tls", "smtp", "name", "wire", "trust"]),
+    ("logs", &["finding", "name", "tls", "tlsrpt", "wire"]),
     ("remind", &["facts", "rules", "trust", "wire"]),
     ("scenario", &["facts", "finding", "name", "nearest", "tls", "wire"]),
     ("plan", &["scenario", "tls", "name", "wire", "trust"]),
@@ -36,8 +37,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
     (
         "fuzzing",
         &[
-            "check", "facts", "hello", "lab", "name", "plan", "probe", "report", "rules", "scenario", "smtp", "tls", "trace",
-            "trust", "verify", "wire",
+            "check", "facts", "hello", "lab", "logs", "name", "plan", "probe", "report", "rules", "scenario", "smtp", "tls",
+            "tlsrpt", "trace", "trust", "verify", "wire",
         ],
     ),
     ("proof", &["facts", "lab", "plan", "report", "rules", "senders", "verify"]),
