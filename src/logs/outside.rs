@@ -186,7 +186,7 @@ mod tests {
 
     #[test]
     fn a_report_of_a_check_is_read() {
-        let practices = vec![r#"{"number":1,"verdict":"pass"}"#; 7].join(",");
+        let practices = [r#"{"number":1,"verdict":"pass"}"#; 7].join(",");
         let text = |version: u32| {
             format!(
                 r#"{{"format":"mtalab-domain-report","version":{version},"domain":"partner.test","judged_at":"2026-11-29T00:00:00Z","practices":[{practices}]}}"#

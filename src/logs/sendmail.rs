@@ -106,7 +106,7 @@ impl Sendmail {
 
     fn from(&mut self, process: (usize, u64), rest: &[u8], tally: &mut Tally) -> Known {
         // Others say in it who they are: it is read up to the end of the address.
-        let end = if rest.starts_with(b"<") { cut(rest, b">, ").map(|(sender, rest)| (sender, rest)) } else { cut(rest, b", ") };
+        let end = if rest.starts_with(b"<") { cut(rest, b">, ") } else { cut(rest, b", ") };
         let Some((sender, fields)) = end else { return Known::No };
         let Some(relay) = cut(fields, b"relay=").map(|(_, relay)| relay) else { return Known::Yes };
         let (name, address) = name_and_address(relay);
