@@ -310,10 +310,9 @@ async fn look_at(target: Target, addresses: &[SocketAddr], options: &DomainOptio
         }
     });
     let views: Vec<Vec<View>> = look.buffered(AT_ONCE).collect().await;
-    // Inner ones are among them only where the user said so: the resolver is then one who knows them. What is on this
-    // machine, none calls but by the name that everybody has for it (RFC 6761, 6.3).
-    let named = addresses.iter().filter(|address| !address.ip().is_loopback());
-    let pointers = futures::future::join_all(named.map(|address| surroundings.dns.pointer(address.ip()))).await;
+    // Nobody outside knows the names of inner addresses.
+    let outside = addresses.iter().filter(|address| probe::reach::is_public(address.ip()));
+    let pointers = futures::future::join_all(outside.map(|address| surroundings.dns.pointer(address.ip()))).await;
     let mut facts = Facts { pointers, ..Facts::new(target, views.into_iter().flatten().collect()) };
     fetch(&mut facts, &options.check.fetching, &options.check.stores, options.check.now).await;
     facts
